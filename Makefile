@@ -1,0 +1,47 @@
+# Needs Python 3.11 or newer and make, nothing else. `make` lists the targets.
+PYTHON ?= python3
+PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SUITES := .venv/bin/python tests/suites.py
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint types bench format clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \2/p' Makefile | awk '{ printf "  make %-8s", $$2; $$1 = $$2 = ""; print }'
+
+venv: .venv/.dev ## create .venv with the package and all tools
+
+demo: .venv/.runtime ## run the shop example
+	@.venv/bin/python examples/shop/demo.py
+
+test: .venv/.dev ## run every suite
+	@$(SUITES)
+
+lint: .venv/.dev ## check style, format and imports
+	@$(SUITES) lint imports
+
+types: .venv/.dev ## check the types of the package and of the examples
+	@$(SUITES) types examples
+
+bench: .venv/.dev ## run the benchmarks
+	@.venv/bin/python -m benchmarks
+
+format: .venv/.dev ## format the code and apply safe fixes
+	@.venv/bin/ruff check --quiet --fix-only .
+	@.venv/bin/ruff format --quiet .
+
+clean: ## remove .venv, caches and build results
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The demo needs only the few runtime dependencies; the tools are added when a target asks for them.
+.venv/.runtime: pyproject.toml constraints.txt
+	@echo "Installing Onstage into .venv ..."
+	@$(PYTHON) -m venv .venv
+	@$(PIP) --editable .
+	@touch $@
+
+.venv/.dev: .venv/.runtime
+	@echo "Installing the tools into .venv ..."
+	@$(PIP) --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""What is promised: services, handlers, processes and the manifest they make."""

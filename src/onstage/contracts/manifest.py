@@ -1,0 +1,84 @@
+"""The manifest: what services declare, as plain values that can be stored, compared and sent."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final, final
+
+import msgspec
+
+__all__ = ["AppManifest", "HandlerManifest", "ProcessManifest", "TypeManifest", "digest"]
+
+
+@final
+class HandlerManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What one handler declares. ``name`` is ``"service.handler"``, event types are meant by name.
+
+    ``triggers`` is one topic pattern if ``pattern`` is true. ``was`` are former full names. ``code`` is the
+    fingerprint of its bytecode (32 bits).
+    """
+
+    name: str
+    service: str
+    triggers: tuple[str, ...]
+    pattern: bool = False
+    emits: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
+    gating: bool = True
+    key: str | None = None
+    on_failure: str = "block"
+    lane: str = "until-end"
+    start: str = "new"
+    was: tuple[str, ...] = ()
+    code: int = 0
+
+
+@final
+class ProcessManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process declares. Event types are meant by name, durations are seconds."""
+
+    name: str
+    starts: tuple[str, ...]
+    done: tuple[str, ...]
+    failed: tuple[str, ...] = ()
+    within_s: dict[str, float] = {}
+    deadline_s: float | None = None
+    late: bool = False
+    external: tuple[str, ...] = ()
+    owner: str | None = None
+    one_per_key: bool = False
+
+
+@final
+class TypeManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """One event type: its name, version, key field, and the fingerprint of its schema (63 bits)."""
+
+    name: str
+    version: int
+    key: str | None
+    schema: int
+
+
+@final
+class AppManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What an application declares: its handlers, processes and event types, each sorted by name."""
+
+    handlers: tuple[HandlerManifest, ...] = ()
+    processes: tuple[ProcessManifest, ...] = ()
+    types: tuple[TypeManifest, ...] = ()
+
+
+_ORDERED: Final = msgspec.json.Encoder(order="deterministic")
+_Part = HandlerManifest | ProcessManifest | TypeManifest
+
+
+def digest(manifest: AppManifest) -> str:
+    """Return 32 hex digits that are equal for equal declarations, in whatever order they were made."""
+    groups: tuple[tuple[_Part, ...], ...] = (manifest.handlers, manifest.processes, manifest.types)
+    lines = [sorted(_ORDERED.encode(_unordered(part)) for part in group) for group in groups]
+    return blake2b(b"\n\n".join(b"\n".join(group) for group in lines), digest_size=16).hexdigest()
+
+
+def _unordered(part: _Part) -> dict[str, object]:
+    fields = msgspec.structs.asdict(part)
+    return {name: sorted(value) if isinstance(value, tuple) else value for name, value in fields.items()}

@@ -1,0 +1,124 @@
+"""What ``App(...)`` checks across services and processes, and the manifest that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from onstage.contracts.manifest import AppManifest, TypeManifest
+from onstage.contracts.process import Process
+from onstage.contracts.service import Handler, Service
+from onstage.errors import DefinitionError, refusal
+from onstage.events.event import EventType, event_type
+
+__all__ = ["event_types", "validate"]
+
+
+def validate(services: Iterable[Service], processes: Iterable[Process] = ()) -> AppManifest:
+    """Resolve every handler and return what the application declares, sorted by name.
+
+    Raises:
+        DefinitionError: if a name of a service, handler (``was=`` included), process or event type is used
+            twice, an owner is not among the services, or an annotation cannot be resolved.
+    """
+    services, processes = tuple(services), tuple(processes)
+    _refuse_duplicate_services(services)
+    _refuse_duplicate_processes(processes)
+    handlers = [handler for service in services for handler in service.handlers]
+    for handler in handlers:
+        handler.resolve()
+    _refuse_duplicate_handlers(handlers)
+    _refuse_foreign_owners(services, processes)
+    return AppManifest(
+        handlers=tuple(sorted((each.manifest() for each in handlers), key=lambda each: each.name)),
+        processes=tuple(sorted((each.manifest() for each in processes), key=lambda each: each.name)),
+        types=tuple(_type_manifest(known) for known in event_types(services, processes)),
+    )
+
+
+def event_types(services: Iterable[Service], processes: Iterable[Process] = ()) -> tuple[EventType, ...]:
+    """Return every event type that resolved handlers and the processes name, sorted by name.
+
+    Raises:
+        DefinitionError: if two classes have the same event name.
+    """
+    by_name: dict[str, EventType] = {}
+    for known in _mentioned(services, processes):
+        first = by_name.setdefault(known.name, known)
+        if first is not known:
+            raise _same_event_name(first, known)
+    return tuple(by_name[name] for name in sorted(by_name))
+
+
+def _mentioned(services: Iterable[Service], processes: Iterable[Process]) -> Iterable[EventType]:
+    for service in services:
+        for handler in service.handlers:
+            yield from handler.triggers
+            yield from map(event_type, sorted(handler.emits | handler.waits, key=_place))
+    for process in processes:
+        yield from process.event_types
+
+
+def _place(cls: type[Any]) -> tuple[str, str]:
+    # Sets have no order of their own, and the refusal should name the same class each time.
+    known = event_type(cls)
+    return known.name, known.where
+
+
+def _type_manifest(known: EventType) -> TypeManifest:
+    return TypeManifest(name=known.name, version=known.version, key=known.key, schema=known.codec.fingerprint)
+
+
+def _same_event_name(first: EventType, second: EventType) -> DefinitionError:
+    what = f"two classes are the event {second.name}: {first.cls.__qualname__} and {second.cls.__qualname__}"
+    why = f"the other is at {first.where}, and a stored event must have one class"
+    mend = f'rename one: @event("{second.name}-2"); if it is one class, its module was imported twice'
+    return refusal(what, why, mend, second.where)
+
+
+def _refuse_duplicate_services(services: tuple[Service, ...]) -> None:
+    seen: dict[str, Service] = {}
+    for service in services:
+        first = seen.setdefault(service.name, service)
+        if first is not service:
+            why = f"the other is at {first.where}"
+            mend = "rename one, or declare the handlers of both on one Service object"
+            raise refusal(f"two services are named {service.name}", why, mend, service.where)
+    if len(seen) != len(services):
+        named = [service.name for service in services]
+        twice = next(service for service in services if named.count(service.name) > 1)
+        what, why = f"service {twice.name} was given twice", "an application has each service once"
+        raise refusal(what, why, "remove one mention from App(...)", twice.where)
+
+
+def _refuse_duplicate_processes(processes: tuple[Process, ...]) -> None:
+    seen: dict[str, Process] = {}
+    for process in processes:
+        first = seen.get(process.name)
+        if first is not None:
+            why = f"the other is at {first.where}"
+            mend = "rename one, or remove the second mention from App(...)"
+            raise refusal(f"two processes are named {process.name}", why, mend, process.where)
+        seen[process.name] = process
+
+
+def _refuse_duplicate_handlers(handlers: list[Handler[Any, Any]]) -> None:
+    present = {handler.full_name: handler for handler in handlers}
+    former: dict[str, Handler[Any, Any]] = {}
+    for handler in handlers:
+        for name in handler.was:
+            other = present.get(name) or former.get(name)
+            if other is not None:
+                what = f"handler {handler.full_name} says it was {name}, which is taken by {other.full_name}"
+                why = f"the other is at {other.where}, and an identity has one bearer"
+                raise refusal(what, why, f'remove "{name}" from was= of one of them', handler.where)
+            former[name] = handler
+
+
+def _refuse_foreign_owners(services: tuple[Service, ...], processes: tuple[Process, ...]) -> None:
+    for process in processes:
+        if process.owner is not None and process.owner not in services:
+            what = f"process {process.name} is owned by service {process.owner.name}, which is absent"
+            why = f"the service, declared at {process.owner.where}, is not in the application"
+            mend = f"add it to App(...), or choose one of {', '.join(each.name for each in services)}"
+            raise refusal(what, why, mend, process.where)

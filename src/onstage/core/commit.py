@@ -1,0 +1,165 @@
+"""The narrow waist: `Commit`, all that must become durable together, and what a store answers.
+
+Everything an execution does leaves it as commits: journal entries, events, the obligations these open, receipts,
+timers, waits and the state of its row. A store applies a commit wholly or refuses it wholly. Numbers, not names, are
+written on the path of an event: an event is `n` in its store, a handler and an event type are interned once, and an
+execution is `execution_id(n, handler)`, so that rows are appended in commit order and one obligation can exist once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from onstage.events.receipt import Receipt, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onstage.core.journal import Entry
+
+__all__ = [
+    "HANDLERS_MAX",
+    "Commit",
+    "Door",
+    "Mail",
+    "NewEvent",
+    "NewProcess",
+    "Obligation",
+    "Refusal",
+    "RefusedBecause",
+    "Transaction",
+    "event_of",
+    "execution_id",
+    "handler_of",
+]
+
+HANDLER_BITS: Final = 16
+HANDLERS_MAX: Final = (1 << HANDLER_BITS) - 1
+
+
+def execution_id(event: int, handler: int) -> int:
+    """The number of the execution that deals with (event, handler): increasing in the event's order."""
+    return event << HANDLER_BITS | handler
+
+
+def event_of(execution: int) -> int:
+    """The number of the event that started this execution."""
+    return execution >> HANDLER_BITS
+
+
+def handler_of(execution: int) -> int:
+    """The number of the handler of this execution."""
+    return execution & HANDLERS_MAX
+
+
+class NewEvent(msgspec.Struct, gc=False):
+    """An event to be stored. `cause` is the execution that emitted it, 0 for one from outside."""
+
+    n: int
+    process: int
+    type: int
+    key: str | None
+    cause: int
+    hlc: int
+    topology: int
+    data: bytes
+    extra: bytes | None = None
+
+
+class Obligation(msgspec.Struct, gc=False):
+    """An obligation that an event opens; with `due` (ms) it is not to start before."""
+
+    execution: int
+    process: int
+    gating: bool
+    due: int | None = None
+
+
+class Mail(msgspec.Struct, gc=False):
+    """An event put into the mailbox of a handler that waits, or may come to wait, for its type."""
+
+    handler: int
+    process: int
+    n: int
+
+
+class NewProcess(msgspec.Struct, gc=False):
+    """A root: the process with the number of its root event. `declared` names its `Process`, if there is one."""
+
+    process: int
+    declared: str | None
+    key: str | None
+    started: int
+    wire_id: str
+
+
+class Door(msgspec.Struct, gc=False):
+    """The identity of an event from outside: BLAKE2b-128 of (source, id), and of the payload."""
+
+    identity: bytes
+    payload: bytes
+    n: int
+
+
+class Transaction(msgspec.Struct, gc=False):
+    """A function to run inside the commit, on the store's connection. It answers the journal entry."""
+
+    run: Callable[[Any], Entry]
+
+
+class Commit(msgspec.Struct):
+    """All that must become durable together.
+
+    `execution` 0 is a way in from outside. `expected` is the journal length it was computed from; a store that holds
+    another length refuses. `after` are the positions of the commits this one follows from: it is refused if one of
+    them is. `position` is given by the store on `append`, and is the order of everything.
+    """
+
+    execution: int = 0
+    process: int = 0
+    gating: bool = True
+    epoch: int = 0
+    expected: int = 0
+    after: tuple[int, ...] = ()
+    status: int = int(Status.DONE)
+    segment: int = 0
+    attempts: int = 1
+    due: int | None = None
+    started: int = 0
+    ended: int = 0
+    code: int = 0
+    waits: str | None = None
+    error: str | None = None
+    entries: tuple[Entry, ...] = ()
+    events: tuple[NewEvent, ...] = ()
+    opened: tuple[Obligation, ...] = ()
+    mail: tuple[Mail, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
+    roots: tuple[NewProcess, ...] = ()
+    door: Door | None = None
+    transaction: Transaction | None = None
+    position: int = 0
+
+
+class RefusedBecause:
+    """Why a store refuses a commit."""
+
+    CONFLICT: Final = "conflict"
+    STALE_EPOCH: Final = "stale epoch"
+    FELLED: Final = "felled"
+    DUPLICATE: Final = "duplicate"
+    USER: Final = "user"
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A commit that was not applied. `error` is the exception of the user's transaction, or says what conflicted.
+
+    `existing` is, for a duplicate, the number of the event that is already stored, and None if its payload differs.
+    """
+
+    commit: Commit
+    because: str
+    error: BaseException | None = None
+    existing: int | None = None

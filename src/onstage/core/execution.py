@@ -1,0 +1,374 @@
+"""One durable execution: decides, never acts.
+
+Theory of operation. The runtime runs the user's handler; every durable call in it *asks* here, at a position taken
+when the call was made. The answer is `Recorded` (replay: here is what happened), `Perform` (at the frontier: do it,
+then *tell*), `Look` (see whether the mailbox has it), `Park` (nothing to do before a time or an event) or `Diverged`
+(the code no longer asks what the journal recorded; nothing may be touched). What has been told leaves through
+`take_entries` and is made durable in one commit.
+
+New effects only at the frontier: a call at an unrecorded position, while recorded calls of the journal have not been
+made again, is a divergence. A step that failed is remembered tentatively: it becomes an entry when the handler goes
+on past it, and is forgotten when the failure leaves the handler, so that a retry opens it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, assert_never, final
+
+from onstage.core.journal import (
+    JOURNAL_ENTRIES_MAX,
+    Attempted,
+    Begun,
+    Emitted,
+    Entry,
+    Failed,
+    Rejected,
+    SleepOpened,
+    Slept,
+    Stepped,
+    Transacted,
+    Undone,
+    Valued,
+    WaitEnded,
+    WaitOpened,
+    is_final,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "Answer",
+    "DivergedAnswer",
+    "EmitRequest",
+    "Execution",
+    "Look",
+    "ParkAnswer",
+    "Perform",
+    "Recorded",
+    "Request",
+    "SleepRequest",
+    "StepRequest",
+    "TransactionRequest",
+    "ValueRequest",
+    "WaitRequest",
+]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class StepRequest:
+    """A step with these arguments (hashed)."""
+
+    arguments: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TransactionRequest:
+    """A transaction with these arguments (hashed)."""
+
+    arguments: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class EmitRequest:
+    """An event emitted in the middle; `arguments` is the hash of its type and data."""
+
+    arguments: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WaitRequest:
+    """A wait for one of `types`, for at most `timeout_ms`."""
+
+    types: tuple[str, ...]
+    timeout_ms: int | None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SleepRequest:
+    """A sleep of `duration_ms`."""
+
+    duration_ms: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ValueRequest:
+    """A reading of the clock, of randomness or of a uuid."""
+
+
+Request = StepRequest | TransactionRequest | EmitRequest | WaitRequest | SleepRequest | ValueRequest
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """It has happened; this is its entry."""
+
+    entry: Entry
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Perform:
+    """Do it, as attempt number `attempt`; `begun` says that an earlier attempt may have had its effect."""
+
+    attempt: int
+    begun: bool
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Look in the mailbox for one of the types; if there is none, park until `due` (None: for ever)."""
+
+    due: int | None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ParkAnswer:
+    """Nothing to do before `due`."""
+
+    due: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DivergedAnswer:
+    """The code asked for something else than the journal recorded; `diff` shows both."""
+
+    diff: str
+
+
+Answer = Recorded | Perform | Look | ParkAnswer | DivergedAnswer
+
+_PERFORM_FIRST: Final = Perform(1, begun=False)
+_NO_ENTRIES: Final[dict[str, Entry]] = {}
+
+
+@final
+class Execution:
+    """The journal of one execution and the cursor over it. Holds no clock, store, loop or randomness."""
+
+    __slots__ = ("_occurrences", "_pending", "_recorded", "_tentative", "_unmade", "consumed", "length")
+
+    def __init__(self, journal: Iterable[Entry] = ()) -> None:
+        """Begin, or begin again on a recorded `journal`."""
+        self._recorded: dict[str, Entry] = _NO_ENTRIES
+        self._unmade: set[str] | None = None
+        self._occurrences: dict[str, int] | None = None
+        self._pending: list[Entry] | None = None
+        self._tentative: list[Failed] | None = None
+        self.consumed: set[int] | None = None
+        self.length = 0
+        if journal:
+            self._index(journal)
+
+    def _index(self, journal: Iterable[Entry]) -> None:
+        self._recorded = {}
+        self.consumed = set()
+        for entry in journal:
+            self.length += 1
+            self._recorded[entry.position] = entry
+            if isinstance(entry, WaitEnded) and entry.event:
+                self.consumed.add(entry.event)
+        undoing = (Undone, Rejected)
+        self._unmade = {
+            position
+            for position, entry in self._recorded.items()
+            if not isinstance(entry, undoing) and not position.startswith("undo/")
+        }
+
+    # What the handler calls.
+
+    def make(self, name: str) -> str:
+        """Take the position of a durable call that is being made now: its name and its occurrence."""
+        occurrences = self._occurrences
+        if occurrences is None:
+            occurrences = self._occurrences = {}
+        occurrence = occurrences.get(name, 0)
+        occurrences[name] = occurrence + 1
+        position = f"{name}#{occurrence}"
+        if self._unmade:
+            self._unmade.discard(position)
+        return position
+
+    def ask(self, position: str, request: Request, now_ms: int) -> Answer:
+        """What is to be done about the call at `position`: see the module's theory of operation."""
+        if self._tentative:
+            self._went_past()
+        entry = self._recorded.get(position)
+        if entry is None and self._unmade:
+            return self._diverged(position, f"asks for {position}, which is not in the journal")
+        if entry is not None and not _fits(entry, request):
+            return self._diverged(position, f"asks for {_describe(request)}, the journal has {_entry_text(entry)}")
+        if entry is not None and is_final(entry):
+            return Recorded(entry)
+        match request:
+            case StepRequest():
+                return _next_attempt(entry, now_ms)
+            case WaitRequest():
+                return self._open_wait(position, entry, request, now_ms)
+            case SleepRequest():
+                return self._open_sleep(position, entry, request, now_ms)
+            case TransactionRequest() | EmitRequest() | ValueRequest():
+                return _PERFORM_FIRST
+            case _:
+                assert_never(request)
+
+    def tell(self, entry: Entry) -> None:
+        """A durable call came to something. A failed step is kept back until the handler goes on past it."""
+        if isinstance(entry, Failed):
+            if self._tentative is None:
+                self._tentative = []
+            self._tentative.append(entry)
+            return
+        self._record(entry)
+
+    # What the runtime takes.
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether anything was told that is not yet in a commit."""
+        return bool(self._pending)
+
+    def take_entries(self) -> tuple[Entry, ...]:
+        """All entries told since the last call, in order; the journal is longer by them from now on."""
+        if not self._pending:
+            return ()
+        taken = tuple(self._pending)
+        self._pending = None
+        self.length += len(taken)
+        return taken
+
+    def ended(self) -> str | None:
+        """The handler returned. Its tentative failures become entries; a text says what it failed to ask again."""
+        if self._tentative:
+            self._went_past()
+        if self._unmade:
+            missing = ", ".join(sorted(self._unmade))
+            return f"the handler returned, the journal also has {missing}"
+        return None
+
+    def failed(self) -> None:
+        """The handler raised: step failures that left it belong to this attempt and are forgotten."""
+        self._tentative = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the journal has reached its limit, `JOURNAL_ENTRIES_MAX`."""
+        return self.length + len(self._pending or ()) >= JOURNAL_ENTRIES_MAX
+
+    @property
+    def rejected(self) -> Rejected | None:
+        """The recorded rejection: from then on the execution only undoes."""
+        entry = self._recorded.get("reject")
+        return entry if isinstance(entry, Rejected) else None
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The latest entry of every position, in the order in which the positions were first recorded."""
+        return tuple(self._recorded.values())
+
+    def attempts_at(self, position: str) -> int:
+        """How many attempts are recorded at this position."""
+        entry = self._recorded.get(position)
+        return entry.attempts if isinstance(entry, Attempted) else 0
+
+    # Inside.
+
+    def _record(self, entry: Entry) -> None:
+        if self._recorded is _NO_ENTRIES:
+            self._recorded = {}
+        self._recorded[entry.position] = entry
+        if isinstance(entry, WaitEnded) and entry.event:
+            self.consumed = self.consumed or set()
+            self.consumed.add(entry.event)
+        if self._pending is None:
+            self._pending = []
+        self._pending.append(entry)
+
+    def _went_past(self) -> None:
+        failures, self._tentative = self._tentative or [], None
+        for failure in failures:
+            self._record(failure)
+
+    def _open_wait(self, position: str, entry: Entry | None, request: WaitRequest, now_ms: int) -> Look:
+        if isinstance(entry, WaitOpened):
+            return Look(entry.due)
+        due = None if request.timeout_ms is None else now_ms + request.timeout_ms
+        self._record(WaitOpened(position, request.types, due))
+        return Look(due)
+
+    def _open_sleep(
+        self, position: str, entry: Entry | None, request: SleepRequest, now_ms: int
+    ) -> ParkAnswer | Recorded:
+        if entry is None:
+            entry = SleepOpened(position, now_ms + request.duration_ms)
+            self._record(entry)
+        assert isinstance(entry, SleepOpened), "`_fits` lets only a sleep through"
+        if entry.due > now_ms:
+            return ParkAnswer(entry.due)
+        slept = Slept(position)
+        self._record(slept)
+        return Recorded(slept)
+
+    def _diverged(self, position: str, what: str) -> DivergedAnswer:
+        recorded = "\n".join(f"    {_entry_text(entry)}" for entry in self._recorded.values())
+        unmade = ", ".join(sorted(self._unmade or ())) or "none"
+        return DivergedAnswer(
+            f"the code {what}\n  recorded:\n{recorded}\n  recorded but not asked again: {unmade}\n  at: {position}"
+        )
+
+
+def _next_attempt(entry: Entry | None, now_ms: int) -> Perform | ParkAnswer:
+    match entry:
+        case Attempted():
+            if entry.due > now_ms:
+                return ParkAnswer(entry.due)
+            return Perform(entry.attempts + 1, begun=True)
+        case Begun():
+            return Perform(1, begun=True)
+        case _:
+            return _PERFORM_FIRST
+
+
+_KINDS: Final[dict[type, tuple[type, ...]]] = {
+    StepRequest: (Begun, Attempted, Stepped, Failed),
+    TransactionRequest: (Transacted, Failed),
+    EmitRequest: (Emitted,),
+    WaitRequest: (WaitOpened, WaitEnded),
+    SleepRequest: (SleepOpened, Slept),
+    ValueRequest: (Valued,),
+}
+
+
+def _fits(entry: Entry, request: Request) -> bool:
+    if not isinstance(entry, _KINDS[type(request)]):
+        return False
+    if isinstance(request, StepRequest | TransactionRequest | EmitRequest):
+        return getattr(entry, "arguments", None) == request.arguments
+    if isinstance(entry, WaitOpened) and isinstance(request, WaitRequest):
+        return entry.types == request.types
+    return True
+
+
+def _describe(request: Request) -> str:
+    name = type(request).__name__.removesuffix("Request").lower()
+    if isinstance(request, StepRequest | TransactionRequest | EmitRequest):
+        return f"{name} with arguments {request.arguments:08x}"
+    if isinstance(request, WaitRequest):
+        return f"wait for {', '.join(request.types)}"
+    return name
+
+
+def _entry_text(entry: Entry) -> str:
+    arguments = getattr(entry, "arguments", None)
+    suffix = "" if arguments is None else f" with arguments {arguments:08x}"
+    return f"{entry.position}: {type(entry).__name__.lower()}{suffix}"

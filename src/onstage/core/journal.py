@@ -1,0 +1,168 @@
+"""The journal: what an execution has done, entry by entry, in the order in which it became durable.
+
+An entry belongs to a *position*, the name of a durable call: branch path, name and occurrence (`charge#0`, and
+`2/charge#0` in the third branch). A later entry at the same position replaces an earlier one: `Begun`, then
+`Attempted`, then `Stepped`. Arguments are kept as a hash, and in full only where an undo will need them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from zlib import crc32
+
+import msgspec
+
+__all__ = [
+    "JOURNAL_ENTRIES_MAX",
+    "Attempted",
+    "Begun",
+    "Emitted",
+    "Entry",
+    "Failed",
+    "Rejected",
+    "SleepOpened",
+    "Slept",
+    "Stepped",
+    "Transacted",
+    "Undone",
+    "Valued",
+    "WaitEnded",
+    "WaitOpened",
+    "decode_entry",
+    "encode_entry",
+    "fingerprint",
+    "is_final",
+]
+
+JOURNAL_ENTRIES_MAX: Final = 10_000
+
+
+class _Entry(msgspec.Struct, frozen=True, array_like=True, tag_field="kind", gc=False):
+    position: str
+
+
+class Begun(_Entry, tag=1, frozen=True, array_like=True):
+    """A step with an undo is about to run: from here on it is *in doubt* until its result is recorded."""
+
+    arguments: int
+    undo: str
+    call: bytes
+
+
+class Attempted(_Entry, tag=2, frozen=True, array_like=True):
+    """An attempt of a step failed; the next one is due at `due` (milliseconds since the epoch)."""
+
+    arguments: int
+    attempts: int
+    due: int
+    error: str
+
+
+class Stepped(_Entry, tag=3, frozen=True, array_like=True):
+    """A step ended with a result. `undo` and `call` (its arguments) are kept for a step that can be undone."""
+
+    arguments: int
+    result: bytes
+    schema: int
+    attempts: int
+    ended: int
+    undo: str | None = None
+    call: bytes | None = None
+
+
+class Failed(_Entry, tag=4, frozen=True, array_like=True):
+    """A step failed for good and the handler went on past it. `kind` names a `give_up_on` type, rebuilt on replay."""
+
+    arguments: int
+    kind: str | None
+    rebuilt_from: bytes | None
+    error: str
+    attempts: int
+
+
+class Transacted(_Entry, tag=5, frozen=True, array_like=True):
+    """A transaction on the service's own tables committed, in this very commit."""
+
+    arguments: int
+    result: bytes
+    schema: int
+
+
+class Emitted(_Entry, tag=6, frozen=True, array_like=True):
+    """An event was emitted in the middle of the handler."""
+
+    arguments: int
+    event: int
+
+
+class WaitOpened(_Entry, tag=7, frozen=True, array_like=True):
+    """The execution began to wait for one of `types`, until `due` (None: for ever)."""
+
+    types: tuple[str, ...]
+    due: int | None
+
+
+class WaitEnded(_Entry, tag=8, frozen=True, array_like=True):
+    """The wait took event number `event`, or timed out (`event` is 0)."""
+
+    event: int
+    type: str
+    data: bytes
+
+
+class SleepOpened(_Entry, tag=9, frozen=True, array_like=True):
+    """The execution sleeps until `due`."""
+
+    due: int
+
+
+class Slept(_Entry, tag=10, frozen=True, array_like=True):
+    """The sleep is over."""
+
+
+class Valued(_Entry, tag=11, frozen=True, array_like=True):
+    """The clock, a random number or a uuid was read."""
+
+    value: bytes
+
+
+class Rejected(_Entry, tag=12, frozen=True, array_like=True):
+    """The handler rejected: from here on the execution only undoes."""
+
+    reason: str
+
+
+class Undone(_Entry, tag=13, frozen=True, array_like=True):
+    """The undo of one step ended."""
+
+
+Entry = (
+    Begun
+    | Attempted
+    | Stepped
+    | Failed
+    | Transacted
+    | Emitted
+    | WaitOpened
+    | WaitEnded
+    | SleepOpened
+    | Slept
+    | Valued
+    | Rejected
+    | Undone
+)
+
+encode_entry = msgspec.msgpack.Encoder().encode
+decode_entry = msgspec.msgpack.Decoder(Entry).decode
+
+_FINAL: Final = (Stepped, Failed, Transacted, Emitted, WaitEnded, Slept, Valued)
+
+
+def is_final(entry: Entry) -> bool:
+    """Whether the call at this position is over, so that replay answers it without doing anything."""
+    return isinstance(entry, _FINAL)
+
+
+def fingerprint(canonical: bytes) -> int:
+    """The hash of canonically encoded arguments that an entry keeps (CRC-32: a check, not a secret)."""
+    return crc32(canonical)

@@ -1,0 +1,1 @@
+"""What is said: events, their codecs, names, envelopes and topics."""

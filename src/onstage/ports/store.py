@@ -1,0 +1,269 @@
+"""The store: what makes commits durable, and what can be read back.
+
+`Store` is the narrow waist of Onstage: everything that must be atomic travels in one `Commit`. Commits get their
+position, the one total order of a node, on `append`, and become durable in that order, in batches; so a crash forgets
+a suffix of everything and never something in the middle.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from onstage.core.commit import Commit, Refusal
+    from onstage.core.journal import Entry
+    from onstage.events.receipt import Receipt
+
+__all__ = [
+    "BatchOutcome",
+    "Closed",
+    "Connection",
+    "Declaration",
+    "EventView",
+    "ExecutionView",
+    "Features",
+    "Opened",
+    "ProcessView",
+    "Reader",
+    "Refused",
+    "Store",
+    "Stored",
+]
+
+
+class Connection(Protocol):
+    """What a `@transaction` function gets: the store's own connection, inside the commit."""
+
+    def execute(self, sql: str, bindings: Any = ..., /) -> Iterable[tuple[Any, ...]]:
+        """Run one statement; iterate for its rows. Commit, rollback and attach are refused."""
+        ...
+
+
+class Features(msgspec.Struct, frozen=True):
+    """What a store can do; the contract's tests ask for exactly this much."""
+
+    transactions: bool
+    survives_restart: bool
+    reads_from_other_processes: bool
+
+
+class Declaration(msgspec.Struct, frozen=True):
+    """What a node brings along when it opens a store.
+
+    `types` are (name, version); `handlers` are (full name, earlier names); `outcomes` maps a declared process to the
+    names of the event types that end it; `tables` are SQL scripts of the services, run in the writer at the start.
+    """
+
+    types: tuple[tuple[str, int], ...]
+    handlers: tuple[tuple[str, tuple[str, ...]], ...]
+    outcomes: dict[str, frozenset[str]]
+    manifest: bytes
+    tables: tuple[str, ...] = ()
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """What a store answers when it is opened: its identity, the high-water marks, and the interned numbers.
+
+    `incarnations` are (first n, name) in order, the present one last; `epoch` fences older writers.
+    """
+
+    store: str
+    incarnations: tuple[tuple[int, str], ...]
+    next_n: int
+    hlc: int
+    epoch: int
+    topology: int
+    types: dict[tuple[str, int], int]
+    handlers: dict[str, int]
+    retired_handlers: dict[int, str]
+
+
+class EventView(msgspec.Struct, frozen=True):
+    """One stored event. `cause` is the execution that emitted it, 0 for an event from outside."""
+
+    n: int
+    process: int
+    type: str
+    version: int
+    key: str | None
+    cause: int
+    hlc: int
+    topology: int
+    data: bytes
+    extra: bytes | None = None
+
+
+class ExecutionView(msgspec.Struct, frozen=True):
+    """One obligation and how far it got. Times are milliseconds since the epoch, `waits` a list of event types."""
+
+    id: int
+    process: int
+    handler: str
+    status: int
+    gating: bool
+    segment: int
+    length: int
+    epoch: int
+    attempts: int
+    due: int | None
+    started: int
+    ended: int
+    code: int
+    waits: tuple[str, ...]
+    error: str | None
+
+
+class ProcessView(msgspec.Struct, frozen=True):
+    """One process as the ledger has it. `open` counts open obligations; `digest` is 0 exactly when it is 0."""
+
+    id: int
+    wire_id: str
+    declared: str | None
+    key: str | None
+    digest: int
+    open: int
+    outcome: str | None
+    started: int
+    ended: int | None
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An execution with all that running it again takes."""
+
+    execution: ExecutionView
+    event: EventView
+    entries: tuple[Entry, ...]
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """A process that is quiescent as of this batch. `balanced` is false if its digest disagrees: an engine defect."""
+
+    process: int
+    outcome: str | None
+    ended: int
+    balanced: bool
+
+
+class BatchOutcome(msgspec.Struct):
+    """What became of a batch: everything up to `position` is durable or refused."""
+
+    position: int
+    refused: list[Refusal]
+    results: dict[int, Entry]
+    closed: list[Closed]
+
+
+class Refused(Exception):
+    """The commit one waited for was refused; `refusal` says why. Internal: the runtime turns it into an answer."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        """Carry the refusal."""
+        super().__init__(refusal.because)
+        self.refusal = refusal
+
+
+class Reader(Protocol):
+    """Reading what is durable. Pages are bounded by `limit` and keyed by the last row's number."""
+
+    async def event(self, n: int) -> EventView | None:
+        """One event."""
+        ...
+
+    async def events(
+        self, *, process: int | None = None, type: str | None = None, after: int = 0, limit: int = 100
+    ) -> list[EventView]:
+        """Events in the order of their numbers, after number `after`."""
+        ...
+
+    async def execution(self, execution: int) -> Stored | None:
+        """One execution with its event and journal."""
+        ...
+
+    async def executions(
+        self,
+        *,
+        process: int | None = None,
+        statuses: Iterable[int] | None = None,
+        handler: str | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[ExecutionView]:
+        """Executions in the order of their numbers. Without `process` only open `statuses` may be asked for."""
+        ...
+
+    async def process(self, process: int) -> ProcessView | None:
+        """One process."""
+        ...
+
+    async def processes(
+        self,
+        *,
+        key: str | None = None,
+        declared: str | None = None,
+        open_only: bool = False,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[ProcessView]:
+        """Processes, the newest first, before number `before`."""
+        ...
+
+    async def receipts(self, *, after: int = 0, limit: int = 1000) -> list[tuple[int, int, int, Receipt]]:
+        """Receipts as (position, shard, seq, receipt), in the order in which they were committed."""
+        ...
+
+    async def mail(self, handler: int, process: int, *, after: int = 0, limit: int = 100) -> list[EventView]:
+        """Events of `process` in the mailbox of `handler`, in order, after event number `after`."""
+        ...
+
+    async def unread(self, *, limit: int = 1000) -> list[int]:
+        """Waiting executions that have mail: those to look at after a restart."""
+        ...
+
+    async def door(self, identity: bytes) -> tuple[int, bytes] | None:
+        """The event number and payload hash that were admitted under this identity."""
+        ...
+
+
+class Store(Protocol):
+    """Makes commits durable, in order, in batches. One node writes to a store at a time."""
+
+    features: Features
+    reader: Reader
+    on_batch: Callable[[BatchOutcome], None]
+    undurable: int
+    trouble: str | None
+
+    async def open(self, declaration: Declaration) -> Opened:
+        """Migrate, take the writer's place, draw and record a new incarnation, intern names.
+
+        Raises NodeRunning if another node has the store, SchemaTooNew for a store of a later version,
+        StoreUnavailable if it cannot be opened.
+        """
+        ...
+
+    def append(self, commit: Commit) -> int:
+        """Give the commit its position and take it over. It becomes durable with the next batch."""
+        ...
+
+    def flush(self) -> None:
+        """Hand everything appended to the writer."""
+        ...
+
+    async def durable(self, position: int) -> Entry | None:
+        """Wait until everything up to `position` is durable; answers the entry of a transaction at `position`.
+
+        Raises Refused if the commit at `position` was refused, StoreUnavailable if the store was closed before.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Make everything appended durable if the store lets it, then close. Safe to call twice."""
+        ...
+
+    def statistics(self) -> Mapping[str, int]:
+        """Counters since the start: batches, commits, refused, fsyncs asked for."""
+        ...

@@ -1,0 +1,181 @@
+-- name: insert_event
+-- One event, in commit order.
+INSERT INTO onstage_event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: upsert_execution
+-- The newest state of an obligation; within a batch each is written once.
+INSERT INTO onstage_execution VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET status = excluded.status, segment = excluded.segment, length = excluded.length,
+    epoch = excluded.epoch, attempts = excluded.attempts, due = excluded.due, started = excluded.started,
+    ended = excluded.ended, code = excluded.code, waits = excluded.waits, error = excluded.error
+
+-- name: insert_entry
+-- One journal entry. A place is written once: a second writer would violate the key.
+INSERT INTO onstage_entry VALUES (?, ?, ?)
+
+-- name: insert_mail
+-- One event into one mailbox.
+INSERT INTO onstage_mail VALUES (?, ?, ?)
+
+-- name: insert_receipt
+-- One receipt, with its dense seq.
+INSERT INTO onstage_receipt (epoch, shard, seq, process, body) VALUES (?, ?, ?, ?, ?)
+
+-- name: upsert_process
+-- The ledger's row of a process.
+INSERT INTO onstage_process VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, open = excluded.open, outcome = excluded.outcome,
+    ended = excluded.ended
+
+-- name: insert_door
+-- The identity of an event from outside.
+INSERT INTO onstage_door VALUES (?, ?, ?)
+
+-- name: set_batch
+-- Which batch was the last one: asked after a commit of unknown outcome.
+INSERT INTO onstage_meta VALUES ('batch', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- name: get_meta
+-- One value about the store.
+SELECT value FROM onstage_meta WHERE name = ?
+
+-- name: set_meta
+-- Set one value about the store.
+INSERT INTO onstage_meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- name: peek_execution
+-- The stored row of an execution, as the writer checks it.
+SELECT * FROM onstage_execution WHERE id = ?
+
+-- name: peek_process
+-- The stored row of a process, as the ledger continues it.
+SELECT * FROM onstage_process WHERE id = ?
+
+-- name: peek_door
+-- What was admitted under this identity.
+SELECT n, payload FROM onstage_door WHERE identity = ?
+
+-- name: writer_epoch
+-- The newest writer; an older one's commits are refused.
+SELECT max(epoch) FROM onstage_incarnation
+
+-- name: incarnations
+-- All starts of a writer, in order.
+SELECT epoch, name, first_n FROM onstage_incarnation ORDER BY epoch
+
+-- name: insert_incarnation
+-- A writer starts.
+INSERT INTO onstage_incarnation VALUES (?, ?, ?, ?)
+
+-- name: high_water
+-- The largest event number and clock.
+SELECT coalesce(max(n), 0), coalesce((SELECT hlc FROM onstage_event ORDER BY n DESC LIMIT 1), 0) FROM onstage_event
+
+-- name: newest_topology
+-- The topology in force.
+SELECT epoch, digest FROM onstage_topology ORDER BY epoch DESC LIMIT 1
+
+-- name: insert_topology
+-- A new topology epoch; earlier ones are kept.
+INSERT INTO onstage_topology VALUES (?, ?, ?, ?)
+
+-- name: types
+-- Interned event types.
+SELECT id, name, version FROM onstage_type
+
+-- name: insert_type
+-- Intern an event type.
+INSERT INTO onstage_type (name, version) VALUES (?, ?)
+
+-- name: handlers
+-- Interned handlers.
+SELECT id, name FROM onstage_handler
+
+-- name: insert_handler
+-- Intern a handler.
+INSERT INTO onstage_handler (name) VALUES (?)
+
+-- name: rename_handler
+-- A handler kept its identity under a new name (`was=`).
+UPDATE onstage_handler SET name = ? WHERE id = ?
+
+-- name: event
+-- One event.
+SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology, e.data, e.extra
+FROM onstage_event e JOIN onstage_type t ON t.id = e.type WHERE e.n = ?
+
+-- name: events_of_process
+-- The events of one process, in order.
+SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology, e.data, e.extra
+FROM onstage_event e JOIN onstage_type t ON t.id = e.type
+WHERE e.process = :process AND e.n > :after AND (:type IS NULL OR t.name = :type) ORDER BY e.n LIMIT :limit
+
+-- name: events
+-- The log, in order.
+SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology, e.data, e.extra
+FROM onstage_event e JOIN onstage_type t ON t.id = e.type
+WHERE e.n > :after AND (:type IS NULL OR t.name = :type) ORDER BY e.n LIMIT :limit
+
+-- name: execution
+-- One execution.
+SELECT x.id, x.process, h.name, x.status, x.gating, x.segment, x.length, x.epoch, x.attempts, x.due, x.started,
+    x.ended, x.code, x.waits, x.error
+FROM onstage_execution x JOIN onstage_handler h ON h.id = x.id & 65535 WHERE x.id = ?
+
+-- name: entries
+-- The journal of one execution, in order.
+SELECT body FROM onstage_entry WHERE execution = ? ORDER BY place
+
+-- name: executions_of_process
+-- The executions of one process: each of its events' number range.
+SELECT x.id, x.process, h.name, x.status, x.gating, x.segment, x.length, x.epoch, x.attempts, x.due, x.started,
+    x.ended, x.code, x.waits, x.error
+FROM onstage_event e CROSS JOIN onstage_execution x ON x.id BETWEEN e.n << 16 AND (e.n << 16) + 65535
+JOIN onstage_handler h ON h.id = x.id & 65535
+WHERE e.process = :process AND x.id > :after AND (:statuses IS NULL OR x.status IN (SELECT value FROM json_each(:statuses)))
+    AND (:handler IS NULL OR h.name = :handler) ORDER BY x.id LIMIT :limit
+
+-- name: open_executions
+-- Open executions of all processes, in the order of their numbers.
+SELECT x.id, x.process, h.name, x.status, x.gating, x.segment, x.length, x.epoch, x.attempts, x.due, x.started,
+    x.ended, x.code, x.waits, x.error
+FROM onstage_execution x JOIN onstage_handler h ON h.id = x.id & 65535
+WHERE x.id IN (SELECT y.id FROM onstage_execution y INDEXED BY onstage_execution_open WHERE y.status < 6)
+    AND x.id > :after AND (:statuses IS NULL OR x.status IN (SELECT value FROM json_each(:statuses)))
+    AND (:handler IS NULL OR h.name = :handler) ORDER BY x.id LIMIT :limit
+
+-- name: process
+-- One process.
+SELECT * FROM onstage_process WHERE id = ?
+
+-- name: processes
+-- Processes, the newest first.
+SELECT * FROM onstage_process WHERE id < :before AND (:declared IS NULL OR declared = :declared) ORDER BY id DESC LIMIT :limit
+
+-- name: processes_by_key
+-- Processes with one business key, the newest first.
+SELECT * FROM onstage_process
+WHERE key = :key AND id < :before AND (:declared IS NULL OR declared = :declared) AND (NOT :open_only OR open > 0)
+ORDER BY id DESC LIMIT :limit
+
+-- name: open_processes
+-- Processes with open obligations, the newest first.
+SELECT * FROM onstage_process
+WHERE open > 0 AND id < :before AND (:declared IS NULL OR declared = :declared) ORDER BY id DESC LIMIT :limit
+
+-- name: receipts
+-- Receipts in commit order.
+SELECT position, shard, seq, body FROM onstage_receipt WHERE position > :after ORDER BY position LIMIT :limit
+
+-- name: mail
+-- The mailbox of one handler for one process, in order.
+SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology, e.data, e.extra
+FROM onstage_mail m JOIN onstage_event e ON e.n = m.n JOIN onstage_type t ON t.id = e.type
+WHERE m.handler = :handler AND m.process = :process AND m.n > :after ORDER BY m.n LIMIT :limit
+
+-- name: unread
+-- Waiting executions whose mailbox holds something.
+SELECT DISTINCT x.id FROM onstage_execution x
+JOIN onstage_mail m ON m.handler = x.id & 65535 AND m.process = x.process
+WHERE x.status = 2 AND x.id IN (SELECT y.id FROM onstage_execution y INDEXED BY onstage_execution_open WHERE y.status < 6)
+ORDER BY x.id LIMIT :limit

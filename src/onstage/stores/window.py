@@ -1,0 +1,100 @@
+"""The undurable window: what the loop has appended and the disk does not have yet.
+
+The loop's half of every store. Positions are handed out here, in the order of `append`; futures wait for them; when
+the writer reports a batch, everything up to its position is settled at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, final
+
+from onstage.errors import StoreUnavailable
+from onstage.ports.store import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onstage.core.commit import Commit, Refusal
+    from onstage.core.journal import Entry
+    from onstage.ports.store import BatchOutcome
+
+__all__ = ["Window"]
+
+
+@final
+class Window:
+    """Positions, the buffer in front of the writer, and who waits for what."""
+
+    def __init__(self, hand_over: Callable[[list[Commit]], None]) -> None:
+        """`hand_over` gives a list of commits to the writer."""
+        self._hand_over = hand_over
+        self._buffer: list[Commit] = []
+        self._waiters: list[tuple[int, int, asyncio.Future[Entry | None]]] = []
+        self._tie = 0
+        self._refused: dict[int, Refusal] = {}
+        self.appended = 0
+        self.settled = 0
+        self.closed: str | None = None
+
+    @property
+    def undurable(self) -> int:
+        """How many commits are appended and not yet durable."""
+        return self.appended - self.settled
+
+    def append(self, commit: Commit) -> int:
+        """Give the commit the next position."""
+        if self.closed is not None:
+            raise StoreUnavailable(self.closed)
+        self.appended += 1
+        commit.position = self.appended
+        self._buffer.append(commit)
+        return self.appended
+
+    def flush(self) -> None:
+        """Hand the buffer to the writer."""
+        if self._buffer:
+            buffer, self._buffer = self._buffer, []
+            self._hand_over(buffer)
+
+    async def durable(self, position: int) -> Entry | None:
+        """Wait until `position` is settled."""
+        if position <= self.settled:
+            return self._answer(position)
+        if self.closed is not None:
+            raise StoreUnavailable(self.closed)
+        future: asyncio.Future[Entry | None] = asyncio.get_running_loop().create_future()
+        self._tie += 1
+        heappush(self._waiters, (position, self._tie, future))
+        return await future
+
+    def settle(self, outcome: BatchOutcome) -> None:
+        """The writer's report: wake everybody up to its position."""
+        self.settled = outcome.position
+        for refusal in outcome.refused:
+            self._refused[refusal.commit.position] = refusal
+        waiters = self._waiters
+        while waiters and waiters[0][0] <= outcome.position:
+            position, _, future = heappop(waiters)
+            if future.done():
+                continue
+            refusal = self._refused.get(position)
+            if refusal is None:
+                future.set_result(outcome.results.get(position))
+                continue
+            future.set_exception(Refused(refusal))
+
+    def close(self, reason: str) -> None:
+        """Nobody will settle anything any more: tell everybody that waits."""
+        self.closed = reason
+        while self._waiters:
+            future = heappop(self._waiters)[2]
+            if not future.done():
+                future.set_exception(StoreUnavailable(reason))
+
+    def _answer(self, position: int) -> Entry | None:
+        refusal = self._refused.get(position)
+        if refusal is not None:
+            raise Refused(refusal)
+        return None

@@ -1,0 +1,38 @@
+"""Manifests: plain values with a digest that does not depend on order."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onstage.contracts.manifest import AppManifest, HandlerManifest, ProcessManifest, TypeManifest, digest
+
+RESERVE = HandlerManifest(name="stock.reserve", service="stock", triggers=("a", "b"), emits=("c", "d"))
+CHARGE = HandlerManifest(name="payment.charge", service="payment", triggers=("c",))
+ORDER = ProcessManifest(name="order", starts=("a",), done=("c",), within_s={"b": 1.0, "d": 2.0})
+TYPES = tuple(TypeManifest(name=name, version=1, key=None, schema=7) for name in "abcd")
+WHOLE = AppManifest(handlers=(RESERVE, CHARGE), processes=(ORDER,), types=TYPES)
+
+
+@given(st.permutations([RESERVE, CHARGE]), st.permutations(TYPES), st.permutations(["c", "d"]))
+def test_the_digest_does_not_depend_on_order(
+    handlers: list[HandlerManifest], types: list[TypeManifest], emits: list[str]
+) -> None:
+    shuffled = tuple(
+        msgspec.structs.replace(each, emits=tuple(emits)) if each is RESERVE else each for each in handlers
+    )
+    assert digest(AppManifest(handlers=shuffled, processes=(ORDER,), types=tuple(types))) == digest(WHOLE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"gating": False}, {"code": 1}, {"emits": ("c",)}, {"was": ("stock.old",)}, {"lane": "until-wait"}],
+)
+def test_the_digest_sees_every_change_of_a_handler(change: dict[str, object]) -> None:
+    changed = msgspec.structs.replace(WHOLE, handlers=(msgspec.structs.replace(RESERVE, **change), CHARGE))
+    assert digest(changed) != digest(WHOLE)
+
+
+def test_a_manifest_survives_the_round_trip() -> None:
+    assert msgspec.json.decode(msgspec.json.encode(WHOLE), type=AppManifest) == WHOLE
+    assert len(digest(WHOLE)) == 32

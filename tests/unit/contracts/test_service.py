@@ -1,0 +1,274 @@
+"""Services and handlers: what a declaration becomes, and what is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from onstage.contracts.service import Handler, Service
+from onstage.errors import DefinitionError
+from onstage.events.envelope import Envelope
+from onstage.events.event import event, event_type
+
+
+@event("shop.order-placed", key="order_id")
+@dataclass(frozen=True)
+class OrderPlaced:
+    order_id: str
+    customer: str
+
+
+@event("shop.reserved", key="order_id")
+@dataclass(frozen=True)
+class Reserved:
+    order_id: str
+
+
+@event("shop.sold-out", key="order_id")
+@dataclass(frozen=True)
+class SoldOut:
+    order_id: str
+
+
+class NotAnEvent:
+    pass
+
+
+async def reserve(e: OrderPlaced) -> Reserved | SoldOut:
+    return Reserved(e.order_id)
+
+
+async def later(e: OrderPlaced) -> "DefinedLater | None":
+    return None
+
+
+async def unknown(e: OrderPlaced) -> "Nowhere":  # type: ignore[name-defined]  # noqa: F821 - the point of it
+    return None
+
+
+async def wrong_result(e: OrderPlaced) -> int:
+    return 1
+
+
+def blocking(e: OrderPlaced) -> None: ...
+
+
+async def two(e: OrderPlaced, db: object) -> None: ...
+
+
+async def none() -> None: ...
+
+
+async def keyword(*, e: OrderPlaced) -> None: ...
+
+
+async def many(*e: OrderPlaced) -> None: ...
+
+
+async def generator(e: OrderPlaced) -> AsyncIterator[Reserved]:
+    yield Reserved(e.order_id)
+
+
+@event("shop.defined-later")
+@dataclass
+class DefinedLater:
+    x: int
+
+
+def stock() -> Service:
+    return Service("stock")
+
+
+def declare(fn: Callable[..., Any], *triggers: Any, **options: Any) -> Callable[[], object]:
+    return lambda: stock().on(*(triggers or (OrderPlaced,)), **options)(fn)
+
+
+def twice() -> None:
+    service = stock()
+    service.on(OrderPlaced)(reserve)
+    service.on(Reserved)(reserve)
+
+
+Refused = tuple[Callable[[], object], str, str, str]
+REFUSED: dict[str, Refused] = {
+    "unregistered type": (
+        declare(reserve, NotAnEvent),
+        "react to NotAnEvent",
+        "not an event",
+        "@event above",
+    ),
+    "an object": (declare(reserve, 5), "react to 5", "not an event", "@event above"),
+    "no trigger": (lambda: stock().on()(reserve), "no trigger", "empty", ".on("),
+    "mixed": (declare(reserve, OrderPlaced, "a.>"), "react to 'a.>'", "alone", "of its own"),
+    "two patterns": (declare(reserve, "a.>", "b.>"), "react to 'a.>'", "alone", "of its own"),
+    "bad pattern": (declare(reserve, "a*"), "'a*'", "wildcard", "shop.>"),
+    "wrong result": (declare(wrong_result), "return int", "not an event", "return events"),
+    "not async": (declare(blocking), "not an async def", "awaits", "async def"),
+    "not async but yields": (declare(generator), "not an async def", "awaits", "async def"),
+    "two parameters": (declare(two), "exactly one event", "db: object", "resource"),
+    "no parameter": (declare(none), "exactly one event", "()", "resource"),
+    "keyword parameter": (declare(keyword), "exactly one event", "*, e:", "resource"),
+    "many parameters": (declare(many), "exactly one event", "*e", "resource"),
+    "wrong key": (declare(reserve, key="sku"), "key='sku'", "OrderPlaced", "order_id, customer"),
+    "key of a pattern": (declare(reserve, "a.>", key="sku"), "key='sku'", "envelopes", "subject"),
+    "no concurrency": (declare(reserve, concurrency=0), "concurrency=0", "from 1", "concurrency=100"),
+    "odd concurrency": (declare(reserve, concurrency=True), "concurrency=True", "whole", "concurrency=100"),
+    "on_failure": (declare(reserve, on_failure="stop"), "on_failure='stop'", "choice", "'block', 'park'"),
+    "lane": (declare(reserve, lane="x"), "lane='x'", "choice", "'until-end', 'until-wait'"),
+    "start": (declare(reserve, start="x"), "start='x'", "choice", "'new', 'earliest'"),
+    "gating": (declare(reserve, gating="x"), "gating='x'", "choice", "True, False"),
+    "timeout": (declare(reserve, timeout="soon"), "'soon' in timeout=", "number with a unit", '"30s"'),
+    "no timeout": (declare(reserve, timeout=0), "0 in timeout=", "in time", '"30s"'),
+    "emits": (declare(reserve, emits=[NotAnEvent]), "NotAnEvent in emits=", "not an event", "@event above"),
+    "waits": (declare(reserve, waits=[NotAnEvent]), "NotAnEvent in waits=", "not an event", "@event above"),
+    "name": (declare(reserve, name="a.b"), "'a.b'", "A-Z", "name="),
+    "was": (declare(reserve, was=["a b"]), "'a b'", "characters", "was="),
+    "unknown option": (declare(reserve, retries=3), "'retries'", "none so named", "concurrency"),
+    "same name": (twice, "two handlers named reserve", f"{__file__}:", "rename"),
+    "service name": (lambda: Service("Stock"), "'Stock'", "a-z", 'Service("stock")'),
+    "dotted service": (lambda: Service("a.b"), "'a.b'", "a-z", 'Service("stock")'),
+    "reserved service": (lambda: Service("onstage"), "'onstage'", "reserved", 'Service("stock")'),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_wrong_declaration_is_refused_with_place_reason_and_mend(case: str) -> None:
+    define, what, why, mend = REFUSED[case]
+    with pytest.raises(DefinitionError) as caught:
+        define()
+    first, second, third = str(caught.value).splitlines()
+    assert first.startswith(f"{__file__}:")
+    assert first.removeprefix(f"{__file__}:").partition(":")[0].isdecimal()
+    assert what in first
+    assert why in second
+    assert mend in third
+
+
+def test_a_refusal_about_the_function_names_its_line() -> None:
+    with pytest.raises(DefinitionError) as caught:
+        stock().on(OrderPlaced)(wrong_result)
+    assert caught.value.where == f"{__file__}:{wrong_result.__code__.co_firstlineno}"
+
+
+def test_a_handler_is_declared_with_what_its_annotation_says() -> None:
+    service = stock()
+    handler = service.on(OrderPlaced)(reserve)
+    assert (handler.service, handler.name, handler.full_name) == ("stock", "reserve", "stock.reserve")
+    assert handler.triggers == (event_type(OrderPlaced),)
+    assert handler.emits == {Reserved, SoldOut}
+    assert handler.pattern is None
+    assert (handler.gating, handler.concurrency, handler.on_failure) == (True, 100, "block")
+    assert (handler.lane, handler.start, handler.timeout_s, handler.was) == ("until-end", "new", None, ())
+    assert handler.where == f"{__file__}:{reserve.__code__.co_firstlineno}"
+    assert handler.code != 0
+    assert service.handlers == (handler,)
+
+
+def test_options_are_kept_in_one_form() -> None:
+    handler = stock().on(
+        OrderPlaced,
+        SoldOut,
+        name="take",
+        was=["reserve", "old.reserve"],
+        key="order_id",
+        timeout="1m",
+        gating=False,
+        emits=[SoldOut],
+        waits=Reserved,
+        retry=7,
+    )(later)
+    assert handler.full_name == "stock.take"
+    assert handler.was == ("stock.reserve", "old.reserve")
+    assert (handler.key, handler.timeout_s, handler.gating, handler.retry) == ("order_id", 60.0, False, 7)
+    assert handler.waits == {Reserved}
+    assert SoldOut in handler.emits
+
+
+def test_a_handler_stays_usable_as_the_plain_function() -> None:
+    handler: Handler[OrderPlaced, Reserved | SoldOut] = stock().on(OrderPlaced)(reserve)
+    assert handler.fn is reserve
+    assert asyncio.run(handler(OrderPlaced("o1", "c"))) == Reserved("o1")
+
+
+def test_a_pattern_handler_gets_envelopes_and_gates_nothing() -> None:
+    service = Service("audit")
+
+    @service.on("shop.>")
+    async def record(e: Envelope) -> None: ...
+
+    assert record.pattern is not None
+    assert record.pattern.matches("shop.order-placed")
+    assert (record.triggers, record.gating) == ((), False)
+    assert service.on("shop.>", gating=True, name="other")(record.fn).gating
+
+
+def test_events_of_an_enclosing_function_are_understood() -> None:
+    @event
+    @dataclass
+    class Local:
+        x: int
+
+    service = stock()
+
+    @service.on(Local)
+    async def react(e: Local) -> "Local | None":
+        return None
+
+    assert react.emits == {Local}
+
+
+def test_what_is_defined_further_down_is_resolved_when_the_app_is_made() -> None:
+    names: dict[str, Any] = {
+        "service": stock(),
+        "OrderPlaced": OrderPlaced,
+        "event": event,
+        "dataclass": dataclass,
+    }
+    exec(FORWARD, names)  # noqa: S102 - a module whose handler stands above its event
+    handler = names["react"]
+    assert handler.emits == frozenset()
+    exec(AFTERWARDS, names)  # noqa: S102 - the rest of that module
+    handler.resolve()
+    handler.resolve()
+    assert [cls.__name__ for cls in handler.emits] == ["Later"]
+
+
+FORWARD = '@service.on(OrderPlaced)\nasync def react(e) -> "Later": ...\n'
+AFTERWARDS = "@event\n@dataclass\nclass Later:\n    x: int\n"
+
+
+def test_a_name_that_never_appears_is_refused_when_the_app_is_made() -> None:
+    handler = stock().on(OrderPlaced)(unknown)
+    with pytest.raises(DefinitionError) as caught:
+        handler.resolve()
+    what, why, mend = str(caught.value).splitlines()
+    assert what.startswith(f"{__file__}:{unknown.__code__.co_firstlineno}: ")
+    assert "Nowhere" in why
+    assert "import or define Nowhere" in mend
+
+
+def test_a_manifest_says_what_the_handler_declares() -> None:
+    handler = stock().on(OrderPlaced, was="old", waits=[SoldOut])(reserve)
+    handler.resolve()
+    manifest = handler.manifest()
+    assert (manifest.name, manifest.service) == ("stock.reserve", "stock")
+    assert manifest.triggers == ("shop.order-placed",)
+    assert (manifest.emits, manifest.waits) == (("shop.reserved", "shop.sold-out"), ("shop.sold-out",))
+    assert (manifest.was, manifest.code) == (("stock.old",), handler.code)
+    pattern = stock().on("shop.*")(later)
+    pattern.resolve()
+    assert (pattern.manifest().triggers, pattern.manifest().pattern) == (("shop.*",), True)
+
+
+def test_a_service_keeps_what_the_node_needs() -> None:
+    @asynccontextmanager
+    async def clients() -> AsyncIterator[str]:
+        yield "client"
+
+    service = Service("stock", lifespan=clients, tables="create table t (x)", namespace="eu")
+    assert (service.lifespan, service.tables) == (clients, "create table t (x)")
+    assert service.source == "//eu/stock"
+    assert service.where.startswith(f"{__file__}:")
