@@ -186,9 +186,7 @@ class _Declaration:
         known = declared_events(f"process {self.name}", option, classes, self.where)
         if len(known) < least:
             mend = f"write {option}=SomeEvent"
-            raise refusal(
-                f"process {self.name} has an empty {option}=", "it needs an event", mend, self.where
-            )
+            raise refusal(f"process {self.name} has an empty {option}=", "it needs an event", mend, self.where)
         return known
 
     def within(self, milestones: Mapping[type[Any], Duration]) -> Mapping[str, float]:

@@ -310,9 +310,7 @@ def _split_triggers(
             return (), Topic(pattern, where)
         case ():
             mend = f"write @{service}.on(SomeEvent)"
-            raise refusal(
-                f"a handler of service {service} has no trigger", "on() was called empty", mend, where
-            )
+            raise refusal(f"a handler of service {service} has no trigger", "on() was called empty", mend, where)
         case _:
             known = tuple(_trigger(service, trigger, where) for trigger in triggers)
             return tuple(dict.fromkeys(known)), None
@@ -342,9 +340,7 @@ def _handler_name(fn: object, options: HandlerOptions, where: str) -> str:
 def _refuse_wrong_function(fn: Callable[..., Any], name: str, where: str) -> None:
     if not inspect.iscoroutinefunction(fn):
         mend = "write async def (blocking work belongs in a step, which runs in a thread)"
-        raise refusal(
-            f"handler {name} is not an async def function", "a handler awaits its steps", mend, where
-        )
+        raise refusal(f"handler {name} is not an async def function", "a handler awaits its steps", mend, where)
     signature = inspect.signature(fn)
     parameters = tuple(signature.parameters.values())
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

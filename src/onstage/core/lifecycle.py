@@ -11,7 +11,7 @@ from typing import Final
 
 from onstage.events.receipt import Status
 
-__all__ = ["TRANSITIONS", "Input", "IllegalTransition", "advance", "diagram"]
+__all__ = ["TRANSITIONS", "IllegalTransition", "Input", "advance", "diagram"]
 
 
 class Input(Enum):

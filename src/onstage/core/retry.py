@@ -58,7 +58,7 @@ class Retry:
 
     def retries(self, error: BaseException) -> bool:
         """Whether this kind of error is worth another attempt."""
-        if isinstance(error, Reject) or isinstance(error, self.give_up_on):
+        if isinstance(error, (Reject, *self.give_up_on)):
             return False
         return isinstance(error, self.on)
 

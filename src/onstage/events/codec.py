@@ -346,9 +346,7 @@ def inlined(schema: Schema) -> Schema:
 def _inline(schema: Schema, defs: Schema, open_: tuple[str, ...]) -> Schema:
     name = _reference(schema, defs)
     if name is None:
-        return {
-            key: _inline_value(key, value, defs, open_) for key, value in schema.items() if key != "$defs"
-        }
+        return {key: _inline_value(key, value, defs, open_) for key, value in schema.items() if key != "$defs"}
     beside = {key: value for key, value in schema.items() if key != "$ref"}
     if name in open_:
         return {**beside, "$ref": f"#up/{len(open_) - open_.index(name)}"}

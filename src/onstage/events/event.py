@@ -68,9 +68,7 @@ def event(cls: type[T], /) -> type[T]: ...
 
 
 @overload
-def event(
-    name: str | None = None, /, *, key: str | None = None, version: int = 1
-) -> Callable[[type[T]], type[T]]: ...
+def event(name: str | None = None, /, *, key: str | None = None, version: int = 1) -> Callable[[type[T]], type[T]]: ...
 
 
 def event(
@@ -91,9 +89,7 @@ def event(
     return lambda cls: _marked(cls, given, key, version, where)
 
 
-def define_event(
-    cls: type[Any], *, name: str, key: str | None = None, version: int = 1, where: str = ""
-) -> EventType:
+def define_event(cls: type[Any], *, name: str, key: str | None = None, version: int = 1, where: str = "") -> EventType:
     """Return the ``EventType`` of ``cls`` under any ``name``, without marking the class.
 
     For Onstage's own events (``onstage.*``) and for foreign ones; users write ``@event``.
@@ -197,12 +193,7 @@ def _refuse_wrong_kind(cls: type[Any], where: str) -> None:
     if is_typeddict(cls):
         why = "it is a TypedDict, and a dict has no type to match on"
         raise refusal(what, why, "declare it as a dataclass; a TypedDict may be the type of a field", where)
-    if (
-        is_dataclass(cls)
-        or hasattr(cls, "__attrs_attrs__")
-        or issubclass(cls, msgspec.Struct)
-        or is_model(cls)
-    ):
+    if is_dataclass(cls) or hasattr(cls, "__attrs_attrs__") or issubclass(cls, msgspec.Struct) or is_model(cls):
         return
     why = "it is neither a dataclass, a msgspec.Struct, an attrs class nor a pydantic model"
     mend = f"write @dataclass(frozen=True) between @event and class {cls.__name__} (@event stands on top)"

@@ -219,7 +219,7 @@ class Reader(Protocol):
         """Events of `process` in the mailbox of `handler`, in order, after event number `after`."""
         ...
 
-    async def unread(self, *, limit: int = 1000) -> list[int]:
+    async def unread(self, *, after: int = 0, limit: int = 1000) -> list[int]:
         """Waiting executions that have mail: those to look at after a restart."""
         ...
 

@@ -258,5 +258,3 @@ class Batch:
             elif row.ended is None:
                 row.ended = row.started
         return [row.values() for row in self.processes.values()]
-
-

@@ -79,11 +79,11 @@ class Window:
             position, _, future = heappop(waiters)
             if future.done():
                 continue
-            refusal = self._refused.get(position)
-            if refusal is None:
+            refused = self._refused.get(position)
+            if refused is None:
                 future.set_result(outcome.results.get(position))
                 continue
-            future.set_exception(Refused(refusal))
+            future.set_exception(Refused(refused))
 
     def close(self, reason: str) -> None:
         """Nobody will settle anything any more: tell everybody that waits."""

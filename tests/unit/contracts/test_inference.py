@@ -113,9 +113,7 @@ def test_names_of_the_closure_and_of_the_place_of_definition_are_understood() ->
         returned_events(naming)
 
 
-@pytest.mark.parametrize(
-    "annotation", [int, A | int, list[NotAnEvent], Any, object, "1 / 0", "A |", dict[str, A]]
-)
+@pytest.mark.parametrize("annotation", [int, A | int, list[NotAnEvent], Any, object, "1 / 0", "A |", dict[str, A]])
 def test_a_return_annotation_with_something_else_is_refused(annotation: object) -> None:
     async def handler(e: A) -> object: ...
 

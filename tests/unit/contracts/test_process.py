@@ -91,9 +91,7 @@ def test_a_wrong_process_is_refused_with_place_reason_and_mend(case: str) -> Non
 def test_a_process_keeps_event_types_and_seconds() -> None:
     shop = Service("shop")
     make: Callable[[Any], object] = lambda e: Cancelled(e.x)  # noqa: E731 - as users write it
-    order = process(
-        failed=[Cancelled], within={Paid: "5m"}, deadline="3d", late=make, external=Approved, owner=shop
-    )
+    order = process(failed=[Cancelled], within={Paid: "5m"}, deadline="3d", late=make, external=Approved, owner=shop)
     assert order.starts == (event_type(Placed),)
     assert order.outcomes == {"shipped", "cancelled"}
     assert dict(order.within_s) == {"paid": 300.0}

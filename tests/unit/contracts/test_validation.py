@@ -111,9 +111,7 @@ REFUSED: list[tuple[Callable[[], None], str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("make", "what", "why", "mend"), REFUSED, ids=lambda value: getattr(value, "__name__", "")
-)
+@pytest.mark.parametrize(("make", "what", "why", "mend"), REFUSED, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_wrong_application_is_refused_with_both_places(
     make: Callable[[], None], what: str, why: str, mend: str
 ) -> None:

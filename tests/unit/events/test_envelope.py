@@ -144,9 +144,7 @@ def test_an_absent_id_is_allowed_only_where_it_is_asked_for() -> None:
 
 
 def test_only_what_has_a_value_is_written_and_the_clock_is_text() -> None:
-    document = json.loads(
-        to_json(Envelope(id="1", source="s", type="t", hlc=2**50, topology=3, data=b'{"a": 1}'))
-    )
+    document = json.loads(to_json(Envelope(id="1", source="s", type="t", hlc=2**50, topology=3, data=b'{"a": 1}')))
     assert document == {
         "specversion": "1.0",
         "id": "1",

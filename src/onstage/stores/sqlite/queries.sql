@@ -139,9 +139,8 @@ WHERE e.process = :process AND x.id > :after AND (:statuses IS NULL OR x.status 
 -- Open executions of all processes, in the order of their numbers.
 SELECT x.id, x.process, h.name, x.status, x.gating, x.segment, x.length, x.epoch, x.attempts, x.due, x.started,
     x.ended, x.code, x.waits, x.error
-FROM onstage_execution x JOIN onstage_handler h ON h.id = x.id & 65535
-WHERE x.id IN (SELECT y.id FROM onstage_execution y INDEXED BY onstage_execution_open WHERE y.status < 6)
-    AND x.id > :after AND (:statuses IS NULL OR x.status IN (SELECT value FROM json_each(:statuses)))
+FROM onstage_execution x INDEXED BY onstage_execution_open CROSS JOIN onstage_handler h ON h.id = x.id & 65535
+WHERE x.status < 6 AND x.id > :after AND (:statuses IS NULL OR x.status IN (SELECT value FROM json_each(:statuses)))
     AND (:handler IS NULL OR h.name = :handler) ORDER BY x.id LIMIT :limit
 
 -- name: process
@@ -175,7 +174,7 @@ WHERE m.handler = :handler AND m.process = :process AND m.n > :after ORDER BY m.
 
 -- name: unread
 -- Waiting executions whose mailbox holds something.
-SELECT DISTINCT x.id FROM onstage_execution x
-JOIN onstage_mail m ON m.handler = x.id & 65535 AND m.process = x.process
-WHERE x.status = 2 AND x.id IN (SELECT y.id FROM onstage_execution y INDEXED BY onstage_execution_open WHERE y.status < 6)
+SELECT x.id FROM onstage_execution x INDEXED BY onstage_execution_open
+WHERE x.status < 6 AND x.status = 2 AND x.id > :after
+    AND EXISTS (SELECT 1 FROM onstage_mail m WHERE m.handler = x.id & 65535 AND m.process = x.process)
 ORDER BY x.id LIMIT :limit

@@ -28,7 +28,8 @@ CREATE TABLE onstage_execution (
     id INTEGER PRIMARY KEY, process INTEGER NOT NULL, status INTEGER NOT NULL, gating INTEGER NOT NULL,
     segment INTEGER NOT NULL, length INTEGER NOT NULL, epoch INTEGER NOT NULL, attempts INTEGER NOT NULL,
     due INTEGER, started INTEGER NOT NULL, ended INTEGER NOT NULL, code INTEGER NOT NULL, waits TEXT, error TEXT);
-CREATE INDEX onstage_execution_open ON onstage_execution (process) WHERE status < 6;
+CREATE INDEX onstage_execution_open ON onstage_execution (id) WHERE status < 6;
+CREATE INDEX onstage_execution_open_of_process ON onstage_execution (process) WHERE status < 6;
 CREATE INDEX onstage_execution_set_aside ON onstage_execution (id) WHERE status IN (4, 5);
 
 -- The journal.

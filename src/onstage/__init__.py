@@ -1,0 +1,1 @@
+"""Durable choreography for Python microservices."""

@@ -1,0 +1,135 @@
+"""Reading an SQLite store: pages of what is durable, on a connection that can only read."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, final
+
+from onstage.core.journal import decode_entry
+from onstage.events.receipt import OPEN_MAX, Receipt, decode_receipt
+from onstage.ports.store import EventView, ExecutionView, ProcessView, Stored
+from onstage.stores.sqlite.queries import query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import apsw
+
+__all__ = ["SqliteReader"]
+
+_NEWEST: Final = 1 << 62
+
+
+@final
+class SqliteReader:
+    """The reading half of the store; other OS processes use it on its own."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        """Read through this connection."""
+        self._connection = connection
+
+    def _rows(self, name: str, bindings: Any) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query(name), bindings).fetchall()
+
+    async def event(self, n: int) -> EventView | None:
+        """One event."""
+        rows = self._rows("event", (n,))
+        return EventView(*rows[0]) if rows else None
+
+    async def events(
+        self, *, process: int | None = None, type: str | None = None, after: int = 0, limit: int = 100
+    ) -> list[EventView]:
+        """Events in the order of their numbers, after number `after`."""
+        bindings = {"process": process, "type": type, "after": after, "limit": limit}
+        if process is None:
+            del bindings["process"]
+            return [EventView(*row) for row in self._rows("events", bindings)]
+        return [EventView(*row) for row in self._rows("events_of_process", bindings)]
+
+    async def execution(self, execution: int) -> Stored | None:
+        """One execution with its event and journal."""
+        rows = self._rows("execution", (execution,))
+        event = await self.event(execution >> 16)
+        if not rows or event is None:
+            return None
+        view = _execution(rows[0])
+        if view.length == 0:
+            return Stored(view, event, ())
+        entries = self._rows("entries", (execution,))
+        return Stored(view, event, tuple(decode_entry(row[0]) for row in entries))
+
+    async def executions(
+        self,
+        *,
+        process: int | None = None,
+        statuses: Iterable[int] | None = None,
+        handler: str | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[ExecutionView]:
+        """Executions in the order of their numbers."""
+        wanted = None if statuses is None else json.dumps([int(status) for status in statuses])
+        bindings = {"statuses": wanted, "handler": handler, "after": after, "limit": limit}
+        if process is not None:
+            rows = self._rows("executions_of_process", bindings | {"process": process})
+        else:
+            assert statuses is None or max(statuses) <= OPEN_MAX, "ended executions are read by process"
+            rows = self._rows("open_executions", bindings)
+        return [_execution(row) for row in rows]
+
+    async def process(self, process: int) -> ProcessView | None:
+        """One process."""
+        rows = self._rows("process", (process,))
+        return _process(rows[0]) if rows else None
+
+    async def processes(
+        self,
+        *,
+        key: str | None = None,
+        declared: str | None = None,
+        open_only: bool = False,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[ProcessView]:
+        """Processes, the newest first."""
+        bindings = {"declared": declared, "before": _NEWEST if before is None else before, "limit": limit}
+        if key is not None:
+            rows = self._rows("processes_by_key", bindings | {"key": key, "open_only": open_only})
+        else:
+            rows = self._rows("open_processes" if open_only else "processes", bindings)
+        return [_process(row) for row in rows]
+
+    async def receipts(self, *, after: int = 0, limit: int = 1000) -> list[tuple[int, int, int, Receipt]]:
+        """Receipts in commit order."""
+        rows = self._rows("receipts", {"after": after, "limit": limit})
+        return [(position, shard, seq, decode_receipt(body)) for position, shard, seq, body in rows]
+
+    async def mail(self, handler: int, process: int, *, after: int = 0, limit: int = 100) -> list[EventView]:
+        """The mailbox of one handler for one process."""
+        bindings = {"handler": handler, "process": process, "after": after, "limit": limit}
+        return [EventView(*row) for row in self._rows("mail", bindings)]
+
+    async def unread(self, *, after: int = 0, limit: int = 1000) -> list[int]:
+        """Waiting executions that have mail."""
+        return [row[0] for row in self._rows("unread", {"after": after, "limit": limit})]
+
+    async def door(self, identity: bytes) -> tuple[int, bytes] | None:
+        """What was admitted under this identity."""
+        rows = self._rows("peek_door", (identity,))
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close(True)
+
+
+def _execution(row: tuple[Any, ...]) -> ExecutionView:
+    values = list(row)
+    values[4] = bool(values[4])
+    values[13] = tuple(values[13].split(" ")) if values[13] else ()
+    return ExecutionView(*values)
+
+
+def _process(row: tuple[Any, ...]) -> ProcessView:
+    identity, wire_id, declared, key, digest, *rest = row
+    return ProcessView(identity, wire_id, declared, key, int.from_bytes(digest, "big"), *rest)

@@ -1,0 +1,218 @@
+"""The SQLite store: the file behind a node, opened by one writer at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast, final
+
+from onstage.core.commit import HANDLERS_MAX
+from onstage.errors import NodeRunning, OperationError
+from onstage.ports.store import Features, Opened
+from onstage.stores.sqlite import connection as files
+from onstage.stores.sqlite.queries import query
+from onstage.stores.sqlite.reader import SqliteReader
+from onstage.stores.sqlite.writer import Writer
+from onstage.stores.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import apsw
+
+    from onstage.core.commit import Commit
+    from onstage.ports.clock import Clock
+    from onstage.ports.store import BatchOutcome, Declaration
+    from onstage.ports.workers import Workers
+
+__all__ = ["LOCK_WAIT_S_MAX", "SqliteStore"]
+
+LOCK_WAIT_S_MAX: Final = 5.0
+_LOCK_POLL_S: Final = 0.05
+
+
+@final
+class SqliteStore:
+    """One SQLite file. `synchronous` FULL keeps every promise; NORMAL may lose the last commits at a power cut."""
+
+    features = Features(transactions=True, survives_restart=True, reads_from_other_processes=True)
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock,
+        workers: Workers,
+        synchronous: str = "FULL",
+        lock_wait_s: float = LOCK_WAIT_S_MAX,
+        probe: Callable[[str], None] | None = None,
+    ) -> None:
+        """Name the file; nothing is opened before `open`."""
+        self.path = path
+        self.on_batch: Callable[[BatchOutcome], None] = lambda _: None
+        self._clock = clock
+        self._workers = workers
+        self._synchronous = synchronous
+        self._lock_wait_s = lock_wait_s
+        self._probe = probe
+        self._lock: int | None = None
+        self._writer: Writer
+        self.reader: SqliteReader
+        self._window = Window(self._hand_over)
+        self.append: Callable[[Commit], int] = self._window.append
+        self.flush: Callable[[], None] = self._window.flush
+        self.durable = self._window.durable
+
+    # Opening.
+
+    async def open(self, declaration: Declaration) -> Opened:
+        """Migrate, take the writer's place, record a new incarnation and intern names."""
+        await self._take_lock()
+        try:
+            loop = asyncio.get_running_loop()
+            self._writer = Writer(
+                lambda: files.open_writer(self.path, self._synchronous),
+                self._workers,
+                self._on_batch,
+                monotonic=loop.time,
+                probe=self._probe,
+            )
+            opened = self._begin(self._writer.connection, declaration)
+            self.reader = SqliteReader(files.open_reader(self.path))
+        except BaseException:
+            self._release()
+            raise
+        return opened
+
+    async def _take_lock(self) -> None:
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self._lock_wait_s
+        while True:
+            try:
+                self._lock = files.lock(self.path)
+            except NodeRunning:
+                if loop.time() >= give_up:
+                    raise
+                await asyncio.sleep(_LOCK_POLL_S)
+                continue
+            return
+
+    def _begin(self, db: apsw.Connection, declaration: Declaration) -> Opened:
+        files.migrate(db, self.path)
+        with db:
+            now = self._clock.now_ms()
+            store = files.read_meta(db, "store")
+            if store is None:
+                store = self._clock.token(5).hex()
+                db.execute(query("set_meta"), ("store", store))
+            highest, hlc = cast("tuple[int, int]", db.execute(query("high_water")).fetchone())
+            earlier: list[Any] = db.execute(query("incarnations")).fetchall()
+            epoch = (earlier[-1][0] if earlier else 0) + 1
+            # The number continues behind everything that was ever handed out on this file, as far as it is known.
+            first = max([highest + 1, *(row[2] for row in earlier)])
+            incarnation = self._clock.token(5).hex()
+            db.execute(query("insert_incarnation"), (epoch, incarnation, first, now))
+            topology = _topology(db, declaration, now)
+            types = _intern_types(db, declaration)
+            handlers, retired = _intern_handlers(db, declaration)
+            for script in declaration.tables:
+                db.execute(script)
+        writer = self._writer
+        writer.epoch, writer.incarnation = epoch, incarnation
+        writer.outcomes = {
+            process: {types[key]: key[0] for key in types if key[0] in names}
+            for process, names in declaration.outcomes.items()
+        }
+        incarnations = (*((row[2], row[1]) for row in earlier), (first, incarnation))
+        return Opened(store, incarnations, first, hlc, epoch, topology, types, handlers, retired)
+
+    # Running.
+
+    @property
+    def undurable(self) -> int:
+        """How many commits are appended and not yet durable."""
+        return self._window.undurable
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the writer from writing at present: what, why, what to do."""
+        return self._writer.trouble
+
+    def statistics(self) -> Mapping[str, int]:
+        """Counters since the start. Each batch is one transaction and one fsync of the log."""
+        writer = self._writer
+        return {"batches": writer.batches, "commits": writer.commits, "refused": writer.refused}
+
+    def _hand_over(self, commits: list[Commit]) -> None:
+        self._writer.hand_over(commits)
+
+    def _on_batch(self, outcome: BatchOutcome) -> None:
+        self._window.settle(outcome)
+        self.on_batch(outcome)
+
+    # Closing.
+
+    async def close(self) -> None:
+        """Write what was appended unless the store is in trouble, then close and free the file."""
+        if self._lock is None:
+            return
+        self.flush()
+        if self.trouble is None and self._window.undurable:
+            try:
+                await self._window.durable(self._window.appended)
+            except Exception as error:  # noqa: BLE001  a refusal is an answer too
+                _ = error
+        self._window.close("the store was closed")
+        self._release()
+
+    def abandon(self) -> None:
+        """Let go of the file as a killed process would: nothing more is written. For simulated crashes."""
+        self._window.close("the node was killed")
+        self._release()
+
+    def _release(self) -> None:
+        if hasattr(self, "reader"):
+            self.reader.close()
+        if hasattr(self, "_writer"):
+            self._writer.close()
+        if self._lock is not None:
+            files.unlock(self._lock)
+            self._lock = None
+
+
+def _topology(db: apsw.Connection, declaration: Declaration, now_ms: int) -> int:
+    digest = blake2b(declaration.manifest, digest_size=16).hexdigest()
+    newest = db.execute(query("newest_topology")).fetchone()
+    if newest is not None and newest[1] == digest:
+        return int(newest[0])
+    epoch = int(newest[0]) + 1 if newest else 1
+    db.execute(query("insert_topology"), (epoch, digest, declaration.manifest, now_ms))
+    return epoch
+
+
+def _intern_types(db: apsw.Connection, declaration: Declaration) -> dict[tuple[str, int], int]:
+    known = {(name, version): number for number, name, version in db.execute(query("types"))}
+    for key in declaration.types:
+        if key not in known:
+            db.execute(query("insert_type"), key)
+            known[key] = db.last_insert_rowid()
+    return known
+
+
+def _intern_handlers(db: apsw.Connection, declaration: Declaration) -> tuple[dict[str, int], dict[int, str]]:
+    known: dict[str, int] = {name: number for number, name in db.execute(query("handlers"))}
+    for name, was in declaration.handlers:
+        former = next((old for old in was if old in known), None)
+        if name in known:
+            continue
+        if former is not None:
+            known[name] = known.pop(former)
+            db.execute(query("rename_handler"), (name, known[name]))
+            continue
+        db.execute(query("insert_handler"), (name,))
+        known[name] = db.last_insert_rowid()
+    if len(known) > HANDLERS_MAX:
+        raise OperationError(f"the store has {len(known)} handlers, at most {HANDLERS_MAX} fit")
+    declared = {name for name, _ in declaration.handlers}
+    return known, {number: name for name, number in known.items() if name not in declared}

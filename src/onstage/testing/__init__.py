@@ -1,0 +1,1 @@
+"""For users' tests: a simulated world, and the contract that every store keeps."""
