@@ -1,1 +1,32 @@
 """Durable choreography for Python microservices."""
+
+from onstage.app import App, connect
+from onstage.contracts.process import Process
+from onstage.contracts.service import Service
+from onstage.core.retry import Retry
+from onstage.errors import Reject
+from onstage.events.envelope import Envelope
+from onstage.events.event import event
+from onstage.runtime.calls import emit, idempotency_key, now, random, resource, sleep, uuid, wait
+from onstage.runtime.step import step, transaction
+
+__all__ = [
+    "App",
+    "Envelope",
+    "Process",
+    "Reject",
+    "Retry",
+    "Service",
+    "connect",
+    "emit",
+    "event",
+    "idempotency_key",
+    "now",
+    "random",
+    "resource",
+    "sleep",
+    "step",
+    "transaction",
+    "uuid",
+    "wait",
+]

@@ -117,10 +117,14 @@ class Recorded:
 @final
 @dataclass(frozen=True, slots=True)
 class Perform:
-    """Do it, as attempt number `attempt`; `begun` says that an earlier attempt may have had its effect."""
+    """Do it, as attempt number `attempt`; the first one began at `first` (ms, 0 if this is it).
+
+    `begun` says that the in-doubt mark is written, so an earlier attempt may have had its effect.
+    """
 
     attempt: int
     begun: bool
+    first: int = 0
 
 
 @final
@@ -248,6 +252,20 @@ class Execution:
         self.length += len(taken)
         return taken
 
+    def reserve(self) -> None:
+        """A transaction's entry is written by the store, in this execution's next commit: count it now."""
+        self.length += 1
+
+    def unreserve(self) -> None:
+        """The transaction was refused: its entry was not written."""
+        self.length -= 1
+
+    def committed(self, entry: Entry) -> None:
+        """The store wrote this entry itself: it is recorded, and not pending."""
+        self._record(entry)
+        assert self._pending is not None, "it was recorded just now"
+        self._pending.pop()
+
     def ended(self) -> str | None:
         """The handler returned. Its tentative failures become entries; a text says what it failed to ask again."""
         if self._tentative:
@@ -258,8 +276,11 @@ class Execution:
         return None
 
     def failed(self) -> None:
-        """The handler raised: step failures that left it belong to this attempt and are forgotten."""
-        self._tentative = None
+        """The handler raised: step failures that left it belong to this attempt; their steps open anew."""
+        failures, self._tentative = self._tentative or [], None
+        for failure in failures:
+            if isinstance(self._recorded.get(failure.position), Attempted):
+                self._record(Attempted(failure.position, failure.arguments, 0, 0, failure.error, 0))
 
     @property
     def is_full(self) -> bool:
@@ -276,10 +297,9 @@ class Execution:
         """The latest entry of every position, in the order in which the positions were first recorded."""
         return tuple(self._recorded.values())
 
-    def attempts_at(self, position: str) -> int:
-        """How many attempts are recorded at this position."""
-        entry = self._recorded.get(position)
-        return entry.attempts if isinstance(entry, Attempted) else 0
+    def at(self, position: str) -> Entry | None:
+        """The latest entry at this position."""
+        return self._recorded.get(position)
 
     # Inside.
 
@@ -332,7 +352,7 @@ def _next_attempt(entry: Entry | None, now_ms: int) -> Perform | ParkAnswer:
         case Attempted():
             if entry.due > now_ms:
                 return ParkAnswer(entry.due)
-            return Perform(entry.attempts + 1, begun=True)
+            return Perform(entry.attempts + 1, begun=True, first=entry.first)
         case Begun():
             return Perform(1, begun=True)
         case _:

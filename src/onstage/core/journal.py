@@ -37,7 +37,7 @@ __all__ = [
 JOURNAL_ENTRIES_MAX: Final = 10_000
 
 
-class _Entry(msgspec.Struct, frozen=True, array_like=True, tag_field="kind", gc=False):
+class _Entry(msgspec.Struct, frozen=True, array_like=True, tag_field="entry", gc=False):
     position: str
 
 
@@ -50,12 +50,16 @@ class Begun(_Entry, tag=1, frozen=True, array_like=True):
 
 
 class Attempted(_Entry, tag=2, frozen=True, array_like=True):
-    """An attempt of a step failed; the next one is due at `due` (milliseconds since the epoch)."""
+    """`attempts` of a step failed, the first began at `first`; the next is due at `due` (ms since the epoch).
+
+    With 0 attempts it opens the step anew, with a full budget, after its failure left the handler.
+    """
 
     arguments: int
     attempts: int
     due: int
     error: str
+    first: int
 
 
 class Stepped(_Entry, tag=3, frozen=True, array_like=True):

@@ -56,6 +56,17 @@ class Retry:
         object.__setattr__(self, "on", tuple(on))
         object.__setattr__(self, "give_up_on", tuple(give_up_on))
 
+    def also(self, *, on: Sequence[type[BaseException]] | None, give_up_on: Sequence[type[BaseException]]) -> Retry:
+        """The same policy with further kinds of errors to give up on, and others to retry if `on` is given."""
+        return Retry(
+            self.attempts,
+            first=self.first_s,
+            factor=self.factor,
+            most=self.most_s,
+            on=self.on if on is None else on,
+            give_up_on=(*self.give_up_on, *give_up_on),
+        )
+
     def retries(self, error: BaseException) -> bool:
         """Whether this kind of error is worth another attempt."""
         if isinstance(error, (Reject, *self.give_up_on)):

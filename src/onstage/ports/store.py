@@ -232,10 +232,27 @@ class Store(Protocol):
     """Makes commits durable, in order, in batches. One node writes to a store at a time."""
 
     features: Features
-    reader: Reader
     on_batch: Callable[[BatchOutcome], None]
-    undurable: int
-    trouble: str | None
+
+    @property
+    def reader(self) -> Reader:
+        """What is durable, to be read; from `open` on."""
+        ...
+
+    @property
+    def undurable(self) -> int:
+        """How many commits are appended and not yet durable or refused."""
+        ...
+
+    @property
+    def appended(self) -> int:
+        """The position of the newest commit."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the store from writing at present: what, why, what to do. None if all is well."""
+        ...
 
     async def open(self, declaration: Declaration) -> Opened:
         """Migrate, take the writer's place, draw and record a new incarnation, intern names.

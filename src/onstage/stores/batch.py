@@ -18,10 +18,11 @@ from onstage.ports.store import BatchOutcome, Closed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
 
     from onstage.core.commit import Door, NewProcess, Transaction
 
-__all__ = ["SHARDS", "Batch", "Peek", "ProcessRow"]
+__all__ = ["SHARDS", "Batch", "Peek", "ProcessRow", "Spoilt"]
 
 SHARDS: Final = 64
 """Receipt shards; the shard of a process is its root's number modulo this."""
@@ -29,6 +30,10 @@ SHARDS: Final = 64
 STATUS: Final = 2
 GATING: Final = 3
 LENGTH: Final = 5
+
+
+class Spoilt(Exception):
+    """Raised by `Peek.transact`: what this batch did in the store is gone, it must begin again. The cause says why."""
 
 
 @final
@@ -77,21 +82,28 @@ class Peek(Protocol):
         ...
 
     def transact(self, transaction: Transaction) -> Entry:
-        """Run a user's transaction in a savepoint of its own; what it raises is the commit's refusal."""
+        """Run a user's transaction in a savepoint of its own; what it raises, except `Spoilt`, refuses the commit."""
         ...
 
 
 @final
 class Batch:
-    """The rows of one batch, and what became of its commits. `felled` is the writer's memory of refused positions."""
+    """The rows of one batch, and what became of its commits.
 
-    def __init__(self, peek: Peek, felled: set[int], seqs: list[int]) -> None:
+    `refused_before` are positions that earlier batches refused; it is only read. What this batch refuses is in
+    `felled`, and joins them once the batch is written.
+    """
+
+    def __init__(self, peek: Peek, refused_before: AbstractSet[int], seqs: list[int]) -> None:
         """Begin a batch on the present state of the store."""
         self._peek = peek
-        self._felled = felled
+        self._refused_before = refused_before
+        self.felled: set[int] = set()
+        self.hlc = 0
         self.seqs = list(seqs)
         self.events: list[NewEvent] = []
         self.rows: dict[int, Any] = {}
+        self._peeked: dict[int, list[Any]] = {}
         self.entries: list[tuple[int, int, bytes]] = []
         self.receipts: list[tuple[int, int, int, bytes]] = []
         self.mail: list[tuple[int, int, int]] = []
@@ -100,16 +112,23 @@ class Batch:
         self.refused: list[Refusal] = []
         self.results: dict[int, Entry] = {}
         self.position = 0
+        self.count = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write: every commit was refused, or none changes a row."""
+        return not (self.events or self.rows or self.receipts or self.mail or self.doors or self.processes)
 
     def add(self, commits: Iterable[Commit]) -> None:
         """Apply the commits in their order, each wholly or not at all."""
         for commit in commits:
+            self.count += 1
             self.position = commit.position
             refusal = self._refusal(commit) or self._transact(commit)
             if refusal is None:
                 self._apply(commit)
                 continue
-            self._felled.add(commit.position)
+            self.felled.add(commit.position)
             self.refused.append(refusal)
 
     def outcome(self) -> BatchOutcome:
@@ -135,7 +154,7 @@ class Batch:
     # Refusing.
 
     def _refusal(self, commit: Commit) -> Refusal | None:
-        if self._felled and not self._felled.isdisjoint(commit.after):
+        if commit.after and self._descends_from_refused(commit.after):
             return Refusal(commit, RefusedBecause.FELLED)
         if commit.epoch != self._peek.epoch:
             return Refusal(commit, RefusedBecause.STALE_EPOCH)
@@ -144,6 +163,9 @@ class Batch:
         if commit.execution:
             return self._conflict(commit)
         return None
+
+    def _descends_from_refused(self, after: tuple[int, ...]) -> bool:
+        return not (self.felled.isdisjoint(after) and self._refused_before.isdisjoint(after))
 
     def _seen_at_the_door(self, commit: Commit, door: Door) -> Refusal | None:
         known = self.doors.get(door.identity)
@@ -154,14 +176,14 @@ class Batch:
         return Refusal(commit, RefusedBecause.DUPLICATE, existing=same)
 
     def _conflict(self, commit: Commit) -> Refusal | None:
-        row = self.rows.get(commit.execution)
+        row = self.rows.get(commit.execution) or self._peeked.get(commit.execution)
         if type(row) is Obligation:
             return None if commit.expected == 0 else Refusal(commit, RefusedBecause.CONFLICT)
         if row is None:
             row = self._peek.execution(commit.execution)
             if row is None:
                 return Refusal(commit, RefusedBecause.CONFLICT)
-            self.rows[commit.execution] = row
+            self._peeked[commit.execution] = row
         if row[STATUS] > OPEN_MAX or row[LENGTH] != commit.expected:
             return Refusal(commit, RefusedBecause.CONFLICT)
         return None
@@ -171,6 +193,8 @@ class Batch:
             return None
         try:
             entry = self._peek.transact(commit.transaction)
+        except Spoilt:
+            raise
         except Exception as error:  # noqa: BLE001  whatever the user's function raises is its answer
             return Refusal(commit, RefusedBecause.USER, error)
         self.results[commit.position] = entry
@@ -188,6 +212,7 @@ class Batch:
         if commit.events:
             self.events.extend(commit.events)
             for event in commit.events:
+                self.hlc = max(self.hlc, event.hlc)
                 self._note_outcome(event)
         for obligation in commit.opened:
             self.rows[obligation.execution] = obligation
@@ -198,12 +223,13 @@ class Batch:
         for receipt in commit.receipts:
             process = self._process(receipt.process)
             process.digest ^= int.from_bytes(receipt.delta, "big")
+            self.hlc = max(self.hlc, receipt.hlc)
             shard = receipt.process % SHARDS
             seq = self.seqs[shard] = self.seqs[shard] + 1
             self.receipts.append((shard, seq, receipt.process, encode_receipt(receipt)))
 
     def _settle(self, commit: Commit) -> None:
-        row = self.rows[commit.execution]
+        row = self.rows.get(commit.execution) or self._peeked[commit.execution]
         gating = row.gating if type(row) is Obligation else bool(row[GATING])
         length = commit.expected
         entries = commit.entries
@@ -231,7 +257,7 @@ class Batch:
         if gating and commit.status > OPEN_MAX:
             process = self._process(commit.process)
             process.open -= 1
-            if process.ended is None or process.ended < commit.ended:
+            if process.open == 0:  # the one that closes it says when, however the commits fell into batches
                 process.ended = commit.ended
 
     def _process(self, process: int) -> ProcessRow:

@@ -7,20 +7,25 @@ the writer reports a batch, everything up to its position is settled at once.
 from __future__ import annotations
 
 import asyncio
+from array import array
+from bisect import bisect_left
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, Final, final
 
+from onstage.core.commit import Commit, Refusal, RefusedBecause
 from onstage.errors import StoreUnavailable
 from onstage.ports.store import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from onstage.core.commit import Commit, Refusal
     from onstage.core.journal import Entry
     from onstage.ports.store import BatchOutcome
 
-__all__ = ["Window"]
+__all__ = ["KEPT_MAX", "Window"]
+
+KEPT_MAX: Final = 1_000
+"""How many refusals, and answers of transactions, are kept in full for those who ask late."""
 
 
 @final
@@ -34,6 +39,8 @@ class Window:
         self._waiters: list[tuple[int, int, asyncio.Future[Entry | None]]] = []
         self._tie = 0
         self._refused: dict[int, Refusal] = {}
+        self._results: dict[int, Entry] = {}
+        self._all_refused = array("q")  # every refused position, ascending: no refusal is ever taken for durable
         self.appended = 0
         self.settled = 0
         self.closed: str | None = None
@@ -71,9 +78,13 @@ class Window:
 
     def settle(self, outcome: BatchOutcome) -> None:
         """The writer's report: wake everybody up to its position."""
+        if self.closed is not None:
+            return
         self.settled = outcome.position
         for refusal in outcome.refused:
             self._refused[refusal.commit.position] = refusal
+            self._all_refused.append(refusal.commit.position)
+        self._results |= outcome.results
         waiters = self._waiters
         while waiters and waiters[0][0] <= outcome.position:
             position, _, future = heappop(waiters)
@@ -84,6 +95,8 @@ class Window:
                 future.set_result(outcome.results.get(position))
                 continue
             future.set_exception(Refused(refused))
+        _trim(self._refused)
+        _trim(self._results)
 
     def close(self, reason: str) -> None:
         """Nobody will settle anything any more: tell everybody that waits."""
@@ -97,4 +110,12 @@ class Window:
         refusal = self._refused.get(position)
         if refusal is not None:
             raise Refused(refusal)
-        return None
+        place = bisect_left(self._all_refused, position)
+        if place < len(self._all_refused) and self._all_refused[place] == position:
+            raise Refused(Refusal(Commit(position=position), RefusedBecause.FELLED))
+        return self._results.get(position)
+
+
+def _trim(kept: dict[int, Any]) -> None:
+    while len(kept) > KEPT_MAX:
+        del kept[next(iter(kept))]

@@ -7,9 +7,11 @@ the library that apsw brings along. Only the writer's connection checkpoints; th
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, final
+from weakref import WeakSet
 
 import apsw
 
@@ -19,7 +21,18 @@ from onstage.stores.sqlite.queries import migrations, query
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BUSY_MS", "Guard", "lock", "migrate", "open_reader", "open_writer", "read_meta", "unlock"]
+__all__ = [
+    "BUSY_MS",
+    "TRANSACTION_S_MAX",
+    "Guard",
+    "lock",
+    "migrate",
+    "open_reader",
+    "open_writer",
+    "read_meta",
+    "unavailable",
+    "unlock",
+]
 
 BUSY_MS: Final = 2_000
 CACHE_KIB: Final = 65_536
@@ -33,24 +46,45 @@ _DENIED_IN_TRANSACTION: Final = {
     apsw.SQLITE_DETACH: "detach",
     apsw.SQLITE_PRAGMA: "pragmas",
 }
-_WRITES: Final = {apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE, apsw.SQLITE_DROP_TABLE}
+# What changes a table, and which argument of the authorizer names that table.
+_WRITES: Final = {
+    apsw.SQLITE_INSERT: 0,
+    apsw.SQLITE_UPDATE: 0,
+    apsw.SQLITE_DELETE: 0,
+    apsw.SQLITE_CREATE_TABLE: 0,
+    apsw.SQLITE_DROP_TABLE: 0,
+    apsw.SQLITE_ALTER_TABLE: 1,
+    apsw.SQLITE_CREATE_INDEX: 1,
+    apsw.SQLITE_DROP_INDEX: 1,
+    apsw.SQLITE_CREATE_TRIGGER: 1,
+    apsw.SQLITE_CREATE_TEMP_TRIGGER: 1,
+    apsw.SQLITE_DROP_TRIGGER: 1,
+}
+log = logging.getLogger("onstage.store")
 
 
 def lock(path: Path) -> int:
     """Take the writer's place on the file: an exclusive lock on a file beside it, freed by the system at death.
 
-    Raises NodeRunning if somebody else has it. Answers the descriptor; give it to `unlock`.
+    Raises NodeRunning if somebody else has it, StoreUnavailable if there is no place for it. Answers the descriptor;
+    give it to `unlock`.
     """
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise unavailable(path, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
         raise NodeRunning(
             f"another node (process {holder}) has {path}\n  why: one node writes to an SQLite file at a time\n"
             f"  to do: publish through it with connect(...), or stop it first"
         ) from None
+    except OSError as error:
+        os.close(descriptor)
+        raise unavailable(path, error) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
@@ -66,12 +100,14 @@ def open_writer(path: Path, synchronous: str) -> apsw.Connection:
     try:
         connection = apsw.Connection(str(path))
         connection.set_busy_timeout(BUSY_MS)
-        connection.execute("PRAGMA journal_mode = WAL")
+        if connection.pragma("journal_mode", "wal") != "wal":
+            raise apsw.CantOpenError("this place has no write-ahead log; a network file system cannot hold a store")
+        connection.transaction_mode = "IMMEDIATE"
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA foreign_keys = ON")
     except apsw.Error as error:
-        raise _unavailable(path, error) from error
+        raise unavailable(path, error) from error
     return connection
 
 
@@ -81,11 +117,12 @@ def open_reader(path: Path) -> apsw.Connection:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         connection.set_busy_timeout(BUSY_MS)
     except apsw.Error as error:
-        raise _unavailable(path, error) from error
+        raise unavailable(path, error) from error
     return connection
 
 
-def _unavailable(path: Path, error: apsw.Error) -> StoreUnavailable:
+def unavailable(path: Path, error: Exception) -> StoreUnavailable:
+    """What to tell the operator when the file cannot be opened."""
     return StoreUnavailable(
         f"cannot open {path}\n  why: {error}\n  to do: check the path and its permissions, then `onstage doctor`"
     )
@@ -106,6 +143,41 @@ def migrate(connection: apsw.Connection, path: Path) -> None:
         connection.execute(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT")
 
 
+@final
+class Session:
+    """The connection as a user's transaction sees it: `execute`, for as long as the transaction runs."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        """Begin on the writer's connection."""
+        self._connection: apsw.Connection | None = connection
+        self._cursors: WeakSet[apsw.Cursor] = WeakSet()
+
+    def execute(self, sql: str, bindings: Any = None, /) -> apsw.Cursor:
+        """Run one statement; iterate for its rows. Raises PermissionError when the transaction is over."""
+        if self._connection is None or not self._connection.in_transaction:
+            raise PermissionError(_OVER)
+        cursor = self._connection.cursor()
+        self._cursors.add(cursor)
+        return cursor.execute(sql, bindings)
+
+    def end(self) -> None:
+        """Close what is still open: a half-read statement, kept alive by a traceback, would block the commit."""
+        self._connection = None
+        for cursor in self._cursors:
+            cursor.close(True)
+
+
+_TOO_LONG: Final = (
+    f"a transaction took longer than {TRANSACTION_S_MAX:g} s\n  why: everything waits for the writer\n"
+    "  to do: make it shorter, or move the work into a step"
+)
+_OVER: Final = (
+    "the transaction is over, nothing more can be written in it\n  why: its function returned, or one of its "
+    "statements rolled it back (a time limit, OR ROLLBACK)\n  to do: use the connection only inside the function"
+)
+
+
+@final
 class Guard:
     """What a user's transaction may do on the writer's connection, and for how long.
 
@@ -123,33 +195,52 @@ class Guard:
         connection.authorizer = self._authorize
 
     def run(self, function: Callable[[Any], Any]) -> Any:
-        """Run the function in a savepoint of its own: what it did is undone if it raises."""
+        """Run the function in a savepoint of its own: what it did is undone if it raises.
+
+        Some failures undo the whole transaction around it (an interrupted write, a full disk, OR ROLLBACK); then
+        the connection is `in_transaction` no more, and whoever began that transaction must begin again.
+        """
         connection = self._connection
         connection.execute("SAVEPOINT onstage_user -- engine")
+        session = Session(connection)
         self._inside, self._denied = True, ""
         self._deadline = self._monotonic() + TRANSACTION_S_MAX
         connection.set_progress_handler(self._overdue, _PROGRESS_STEPS)
         try:
-            answer = function(connection)
+            answer = function(session)
+            self._check()
         except BaseException as error:
-            self._leave()
-            connection.execute("ROLLBACK TO onstage_user -- engine")
-            connection.execute("RELEASE onstage_user -- engine")
-            if isinstance(error, apsw.AuthError) and self._denied:
-                raise PermissionError(self._denied) from error
-            if isinstance(error, apsw.InterruptError):
-                raise TimeoutError(
-                    f"a transaction took longer than {TRANSACTION_S_MAX:g} s\n  why: everything waits for the writer\n"
-                    "  to do: make it shorter, or move the work into a step"
-                ) from error
-            raise
-        self._leave()
+            self._leave(session)
+            if connection.in_transaction:
+                connection.execute("ROLLBACK TO onstage_user -- engine")
+                connection.execute("RELEASE onstage_user -- engine")
+            meaning = self._meaning(error)
+            if meaning is error:
+                raise
+            raise meaning from error
+        self._leave(session)
         connection.execute("RELEASE onstage_user -- engine")
         return answer
 
-    def _leave(self) -> None:
+    def _check(self) -> None:
+        if not self._connection.in_transaction:
+            raise PermissionError(_OVER)
+        if self._overdue():
+            raise TimeoutError(_TOO_LONG)
+
+    def _meaning(self, error: BaseException) -> BaseException:
+        if isinstance(error, apsw.AuthError) and self._denied:
+            return PermissionError(self._denied)
+        if isinstance(error, apsw.InterruptError):
+            return TimeoutError(_TOO_LONG)
+        if isinstance(error, Exception | KeyboardInterrupt):
+            return error
+        return RuntimeError(f"a transaction raised {type(error).__name__}, which ends more than itself")
+
+    def _leave(self, session: Session) -> None:
         self._inside = False
         self._connection.set_progress_handler(None)
+        session.end()
 
     def _overdue(self) -> bool:
         return self._monotonic() > self._deadline
@@ -158,8 +249,9 @@ class Guard:
         if not self._inside:
             return apsw.SQLITE_OK
         what = _DENIED_IN_TRANSACTION.get(action)
-        if action in _WRITES and (first or "").startswith("onstage_"):
-            what = f"writing to {first}"
+        table = (first, second)[_WRITES[action]] if action in _WRITES else None
+        if table is not None and table.lower().startswith("onstage_"):
+            what = f"writing to {table}"
         if what is None:
             return apsw.SQLITE_OK
         self._denied = (

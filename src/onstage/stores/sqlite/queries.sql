@@ -68,8 +68,12 @@ SELECT epoch, name, first_n FROM onstage_incarnation ORDER BY epoch
 INSERT INTO onstage_incarnation VALUES (?, ?, ?, ?)
 
 -- name: high_water
--- The largest event number and clock.
-SELECT coalesce(max(n), 0), coalesce((SELECT hlc FROM onstage_event ORDER BY n DESC LIMIT 1), 0) FROM onstage_event
+-- The largest event number.
+SELECT coalesce(max(n), 0) FROM onstage_event
+
+-- name: raise_hlc
+-- The largest clock reading that was stored, of events and receipts.
+INSERT INTO onstage_meta VALUES ('hlc', ?) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)
 
 -- name: newest_topology
 -- The topology in force.
@@ -132,7 +136,7 @@ SELECT x.id, x.process, h.name, x.status, x.gating, x.segment, x.length, x.epoch
     x.ended, x.code, x.waits, x.error
 FROM onstage_event e CROSS JOIN onstage_execution x ON x.id BETWEEN e.n << 16 AND (e.n << 16) + 65535
 JOIN onstage_handler h ON h.id = x.id & 65535
-WHERE e.process = :process AND x.id > :after AND (:statuses IS NULL OR x.status IN (SELECT value FROM json_each(:statuses)))
+WHERE e.process = :process AND e.n >= :after >> 16 AND x.id > :after AND (:statuses IS NULL OR x.status IN (SELECT value FROM json_each(:statuses)))
     AND (:handler IS NULL OR h.name = :handler) ORDER BY x.id LIMIT :limit
 
 -- name: open_executions

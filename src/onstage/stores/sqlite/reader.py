@@ -68,12 +68,13 @@ class SqliteReader:
         limit: int = 100,
     ) -> list[ExecutionView]:
         """Executions in the order of their numbers."""
-        wanted = None if statuses is None else json.dumps([int(status) for status in statuses])
+        numbers = None if statuses is None else [int(status) for status in statuses]
+        wanted = None if numbers is None else json.dumps(numbers)
         bindings = {"statuses": wanted, "handler": handler, "after": after, "limit": limit}
         if process is not None:
             rows = self._rows("executions_of_process", bindings | {"process": process})
         else:
-            assert statuses is None or max(statuses) <= OPEN_MAX, "ended executions are read by process"
+            assert max(numbers or (), default=0) <= OPEN_MAX, "ended executions are read by process"
             rows = self._rows("open_executions", bindings)
         return [_execution(row) for row in rows]
 

@@ -7,9 +7,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
-from onstage.core.commit import HANDLERS_MAX
-from onstage.errors import NodeRunning, OperationError
+import apsw
+
+from onstage.errors import NodeRunning
 from onstage.ports.store import Features, Opened
+from onstage.stores.names import check_count, renames, retired
 from onstage.stores.sqlite import connection as files
 from onstage.stores.sqlite.queries import query
 from onstage.stores.sqlite.reader import SqliteReader
@@ -19,8 +21,6 @@ from onstage.stores.window import Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import apsw
-
     from onstage.core.commit import Commit
     from onstage.ports.clock import Clock
     from onstage.ports.store import BatchOutcome, Declaration
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["LOCK_WAIT_S_MAX", "SqliteStore"]
 
 LOCK_WAIT_S_MAX: Final = 5.0
-_LOCK_POLL_S: Final = 0.05
+_POLL_S: Final = 0.05
 
 
 @final
@@ -57,7 +57,7 @@ class SqliteStore:
         self._lock_wait_s = lock_wait_s
         self._probe = probe
         self._lock: int | None = None
-        self._writer: Writer
+        self._writer: Writer | None = None
         self.reader: SqliteReader
         self._window = Window(self._hand_over)
         self.append: Callable[[Commit], int] = self._window.append
@@ -71,15 +71,18 @@ class SqliteStore:
         await self._take_lock()
         try:
             loop = asyncio.get_running_loop()
-            self._writer = Writer(
+            writer = self._writer = Writer(
                 lambda: files.open_writer(self.path, self._synchronous),
                 self._workers,
                 self._on_batch,
                 monotonic=loop.time,
                 probe=self._probe,
             )
-            opened = self._begin(self._writer.connection, declaration)
+            opened = self._begin(writer, declaration)
             self.reader = SqliteReader(files.open_reader(self.path))
+        except apsw.Error as error:
+            self._release()
+            raise files.unavailable(self.path, error) from error
         except BaseException:
             self._release()
             raise
@@ -94,11 +97,12 @@ class SqliteStore:
             except NodeRunning:
                 if loop.time() >= give_up:
                     raise
-                await asyncio.sleep(_LOCK_POLL_S)
+                await asyncio.sleep(_POLL_S)
                 continue
             return
 
-    def _begin(self, db: apsw.Connection, declaration: Declaration) -> Opened:
+    def _begin(self, writer: Writer, declaration: Declaration) -> Opened:
+        db = writer.connection
         files.migrate(db, self.path)
         with db:
             now = self._clock.now_ms()
@@ -106,7 +110,8 @@ class SqliteStore:
             if store is None:
                 store = self._clock.token(5).hex()
                 db.execute(query("set_meta"), ("store", store))
-            highest, hlc = cast("tuple[int, int]", db.execute(query("high_water")).fetchone())
+            highest = cast("tuple[int]", db.execute(query("high_water")).fetchone())[0]
+            hlc = files.read_meta(db, "hlc") or 0
             earlier: list[Any] = db.execute(query("incarnations")).fetchall()
             epoch = (earlier[-1][0] if earlier else 0) + 1
             # The number continues behind everything that was ever handed out on this file, as far as it is known.
@@ -117,8 +122,7 @@ class SqliteStore:
             types = _intern_types(db, declaration)
             handlers, retired = _intern_handlers(db, declaration)
             for script in declaration.tables:
-                db.execute(script)
-        writer = self._writer
+                db.execute(script).fetchall()
         writer.epoch, writer.incarnation = epoch, incarnation
         writer.outcomes = {
             process: {types[key]: key[0] for key in types if key[0] in names}
@@ -135,19 +139,29 @@ class SqliteStore:
         return self._window.undurable
 
     @property
+    def appended(self) -> int:
+        """The position of the newest commit."""
+        return self._window.appended
+
+    @property
     def trouble(self) -> str | None:
         """What keeps the writer from writing at present: what, why, what to do."""
-        return self._writer.trouble
+        return self._writer.trouble if self._writer else None
 
     def statistics(self) -> Mapping[str, int]:
         """Counters since the start. Each batch is one transaction and one fsync of the log."""
         writer = self._writer
+        if writer is None:
+            return {"batches": 0, "commits": 0, "refused": 0}
         return {"batches": writer.batches, "commits": writer.commits, "refused": writer.refused}
 
     def _hand_over(self, commits: list[Commit]) -> None:
+        assert self._writer is not None, "nothing is appended before `open`"
         self._writer.hand_over(commits)
 
     def _on_batch(self, outcome: BatchOutcome) -> None:
+        if self._window.closed is not None:
+            return
         self._window.settle(outcome)
         self.on_batch(outcome)
 
@@ -158,13 +172,19 @@ class SqliteStore:
         if self._lock is None:
             return
         self.flush()
-        if self.trouble is None and self._window.undurable:
-            try:
-                await self._window.durable(self._window.appended)
-            except Exception as error:  # noqa: BLE001  a refusal is an answer too
-                _ = error
+        await self._last_batch()
         self._window.close("the store was closed")
         self._release()
+
+    async def _last_batch(self) -> None:
+        # Trouble may come while we wait, and then nobody knows how long it stays.
+        last = asyncio.ensure_future(self._window.durable(self._window.appended))
+        while not last.done() and self.trouble is None:
+            await asyncio.wait([last], timeout=_POLL_S)
+        last.cancel()
+        await asyncio.wait([last])
+        if not last.cancelled():
+            last.exception()  # a refusal is an answer too
 
     def abandon(self) -> None:
         """Let go of the file as a killed process would: nothing more is written. For simulated crashes."""
@@ -174,7 +194,7 @@ class SqliteStore:
     def _release(self) -> None:
         if hasattr(self, "reader"):
             self.reader.close()
-        if hasattr(self, "_writer"):
+        if self._writer is not None:
             self._writer.close()
         if self._lock is not None:
             files.unlock(self._lock)
@@ -202,17 +222,13 @@ def _intern_types(db: apsw.Connection, declaration: Declaration) -> dict[tuple[s
 
 def _intern_handlers(db: apsw.Connection, declaration: Declaration) -> tuple[dict[str, int], dict[int, str]]:
     known: dict[str, int] = {name: number for number, name in db.execute(query("handlers"))}
-    for name, was in declaration.handlers:
-        former = next((old for old in was if old in known), None)
+    for old, new in renames(known, declaration.handlers):
+        known[new] = known.pop(old)
+        db.execute(query("rename_handler"), (new, known[new]))
+    for name, _ in declaration.handlers:
         if name in known:
-            continue
-        if former is not None:
-            known[name] = known.pop(former)
-            db.execute(query("rename_handler"), (name, known[name]))
             continue
         db.execute(query("insert_handler"), (name,))
         known[name] = db.last_insert_rowid()
-    if len(known) > HANDLERS_MAX:
-        raise OperationError(f"the store has {len(known)} handlers, at most {HANDLERS_MAX} fit")
-    declared = {name for name, _ in declaration.handlers}
-    return known, {number: name for name, number in known.items() if name not in declared}
+    check_count(known)
+    return known, retired(known, declaration.handlers)

@@ -3,17 +3,18 @@
 What can go wrong, and what happens then:
 
 * a commit is refused: it and what follows from it are left out, the rest of the batch is written;
-* the transaction fails for a reason that lies in one commit (a constraint of a user's table, deferred to COMMIT):
-  the batch is written again, each commit in a transaction of its own;
+* the transaction fails for a reason that lies in one commit (a constraint of a user's table, deferred to COMMIT; a
+  statement of a user that rolled everything back): the batch is written again in halves, down to that one;
 * the machine fails (disk full, file locked, I/O error): nothing is lost and nothing is skipped, the same batch is
   tried again until it succeeds; after an I/O error on a connection that is opened anew, because after a failed fsync
   nobody knows what the old one has on disk. Which batch was the last one stands in the file, so a commit of unknown
-  outcome is not applied twice.
+  outcome is looked up before it is tried again, and not applied twice.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -21,7 +22,7 @@ import apsw
 
 from onstage.core.commit import Commit, Refusal, RefusedBecause, Transaction
 from onstage.ports.store import BatchOutcome
-from onstage.stores.batch import SHARDS, Batch, ProcessRow
+from onstage.stores.batch import SHARDS, Batch, ProcessRow, Spoilt
 from onstage.stores.sqlite.connection import Guard, read_meta
 from onstage.stores.sqlite.queries import query
 
@@ -31,21 +32,32 @@ if TYPE_CHECKING:
     from onstage.core.journal import Entry
     from onstage.ports.workers import Workers
 
-__all__ = ["RETRY_S", "Writer"]
+__all__ = ["FELLED_MAX", "RETRY_S", "Writer"]
 
 RETRY_S: Final = 0.25
 CHECKPOINT_PAGES: Final = 4_000
+FELLED_MAX: Final = 100_000
+"""How many refused positions are remembered: far more than the undurable commits that could descend from them."""
 
-_ENVIRONMENT: Final = (
+_MACHINE: Final = (
     apsw.FullError,
-    apsw.BusyError,
-    apsw.LockedError,
     apsw.IOError,
     apsw.CantOpenError,
     apsw.ReadOnlyError,
     apsw.NoMemError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.ProtocolError,
+    apsw.ConnectionClosedError,
+    MemoryError,
 )
+_ENVIRONMENT: Final = (*_MACHINE, apsw.BusyError, apsw.LockedError)
+_DOUBTFUL: Final = (apsw.IOError, apsw.CantOpenError, apsw.CorruptError, apsw.NotADBError, apsw.ConnectionClosedError)
 log = logging.getLogger("onstage.store")
+
+
+class _NotBegunError(Exception):
+    """The transaction could not begin: no commit is at fault. The cause says why."""
 
 
 @final
@@ -71,6 +83,10 @@ class Writer:
         self._retry: list[Commit] = []
         self._felled: set[int] = set()
         self._seqs = [0] * SHARDS
+        self._in_doubt: Batch | None = None
+        self._is_broken = False
+        self._is_closed = False
+        self._busy = threading.RLock()  # reentrant: a simulated kill closes from within a batch
         self.epoch = 0
         self.incarnation = ""
         self.outcomes: dict[str, dict[int, str]] = {}
@@ -93,80 +109,111 @@ class Writer:
         self._queue.append(commits)
         self._workers.submit(self._drain)
 
+    def close(self) -> None:
+        """Let a batch that is being written end, write no other, close the connection. The file is complete."""
+        with self._busy:
+            self._is_closed = True
+            try:
+                self.connection.close(True)
+            except apsw.Error:
+                log.debug("the last checkpoint failed; the next start repeats it", exc_info=True)
+
     # On the writer.
 
     def _drain(self) -> None:
-        if self._retry:
-            return
-        batch: list[Commit] = []
-        while self._queue:
-            batch.extend(self._queue.popleft())
-        if batch:
-            self._commit(batch)
+        with self._busy:
+            if self._retry or self._is_closed:
+                return
+            self._commit(self._queued())
 
     def _again(self) -> None:
-        batch, self._retry = self._retry, []
+        with self._busy:
+            if self._is_closed:
+                return
+            commits, self._retry = self._retry + self._queued(), []
+            try:
+                if self._is_broken:
+                    self._reconnect()
+                commits = self._after_doubt(commits)
+            except Exception as error:  # noqa: BLE001  nothing was asked of a commit yet
+                self._postpone(commits, error)
+                return
+            self._commit(commits)
+
+    def _queued(self) -> list[Commit]:
+        commits: list[Commit] = []
         while self._queue:
-            batch.extend(self._queue.popleft())
-        self._commit(batch)
+            commits.extend(self._queue.popleft())
+        return commits
 
     def _commit(self, commits: list[Commit]) -> None:
-        try:
-            outcome = self._write(commits)
-        except _ENVIRONMENT as error:
-            self._postpone(commits, error)
-            return
-        except Exception as error:  # noqa: BLE001  one commit's fault: find it
-            self._one_by_one(commits, error)
-            return
-        self._report_done(outcome)
+        parts = [commits] if commits else []
+        while parts:
+            part = parts.pop()
+            try:
+                batch = self._write(part)
+            except Exception as error:  # noqa: BLE001  the machine's fault, or one commit's
+                if _is_environment(error):
+                    self._postpone([commit for piece in (part, *reversed(parts)) for commit in piece], error)
+                    return
+                middle = len(part) // 2
+                parts += [part[middle:], part[:middle]] if middle else []
+                if not middle:
+                    self._refuse(part[0], error)
+                continue
+            self._probe("after")
+            self._written(batch)
 
-    def _report_done(self, outcome: BatchOutcome) -> None:
+    def _written(self, batch: Batch) -> None:
+        self._felled |= batch.felled
+        if len(self._felled) > 2 * FELLED_MAX:
+            self._felled = set(sorted(self._felled)[-FELLED_MAX:])
+        self._seqs = batch.seqs
+        self._tell(batch.outcome(), batch.count)
+
+    def _refuse(self, commit: Commit, error: Exception) -> None:
+        cause = error.__cause__ if isinstance(error, Spoilt) and error.__cause__ else error
+        self._felled.add(commit.position)
+        self._tell(BatchOutcome(commit.position, [Refusal(commit, RefusedBecause.USER, cause)], {}, []), 1)
+
+    def _tell(self, outcome: BatchOutcome, commits: int) -> None:
         if self.trouble is not None:
             log.warning("the store works again, nothing was lost")
             self.trouble = None
         self.batches += 1
+        self.commits += commits
         self.refused += len(outcome.refused)
         self._workers.post(lambda: self._report(outcome))
 
-    def _one_by_one(self, commits: list[Commit], error: Exception) -> None:
-        if len(commits) == 1:
-            self._felled.add(commits[0].position)
-            refusal = Refusal(commits[0], RefusedBecause.USER, error)
-            self._report_done(BatchOutcome(commits[0].position, [refusal], {}, []))
-            return
-        for place, commit in enumerate(commits):
-            try:
-                outcome = self._write([commit])
-            except _ENVIRONMENT as trouble:
-                self._postpone(commits[place:], trouble)
-                return
-            except Exception as fault:  # noqa: BLE001  this is the one
-                self._one_by_one([commit], fault)
-                continue
-            self._report_done(outcome)
-
-    def _write(self, commits: list[Commit]) -> BatchOutcome:
+    def _write(self, commits: list[Commit]) -> Batch:
         self._probe("before")
-        self.connection.execute("BEGIN IMMEDIATE -- engine")
-        felled = set(self._felled)
-        batch = Batch(self, felled, self._seqs)
+        batch = Batch(self, self._felled, self._seqs)
         try:
+            self._begin()
             self._check_epoch()
             batch.add(commits)
             self._persist(batch)
             self._probe("written")
+        except BaseException:
+            self._roll_back()
+            raise
+        try:
             self.connection.execute("COMMIT -- engine")
         except BaseException as error:
+            self._in_doubt = batch if isinstance(error, _DOUBTFUL) else None
             self._roll_back()
-            if not (isinstance(error, apsw.IOError) and self._was_committed(commits[-1].position)):
-                raise
-        self._probe("after")
-        self._felled, self._seqs = felled, batch.seqs
-        self.commits += len(commits)
-        return batch.outcome()
+            raise
+        return batch
+
+    def _begin(self) -> None:
+        try:
+            self.connection.execute("BEGIN IMMEDIATE -- engine")
+        except apsw.Error as error:
+            raise _NotBegunError from error
 
     def _persist(self, batch: Batch) -> None:
+        if batch.is_empty:
+            return
         many = self.connection.executemany
         if batch.events:
             many(
@@ -186,6 +233,8 @@ class Writer:
             many(query("insert_door"), [(d.identity, d.n, d.payload) for d in batch.doors.values()])
         if batch.processes:
             many(query("upsert_process"), batch.close_ledger())
+        if batch.hlc:
+            self.connection.execute(query("raise_hlc"), (batch.hlc,))
         self.connection.execute(query("set_batch"), (f"{self.incarnation}:{batch.position}",))
 
     def _check_epoch(self) -> None:
@@ -202,33 +251,40 @@ class Writer:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK -- engine")
         except apsw.Error:
+            self._is_broken = True
             log.debug("rollback after a failed commit failed too; the connection is given up", exc_info=True)
 
     def _postpone(self, commits: list[Commit], error: Exception) -> None:
-        why = _explain(error)
+        cause = error.__cause__ if isinstance(error, Spoilt | _NotBegunError) and error.__cause__ else error
+        why = _explain(cause)
         if self.trouble is None:
             log.error("%s", why)
         self.trouble = why
         self._retry = commits
-        if isinstance(error, apsw.IOError | apsw.CantOpenError):
-            self._reconnect()
+        self._is_broken = self._is_broken or isinstance(cause, _DOUBTFUL)
         self._workers.submit(self._again, delay_s=RETRY_S)
 
     def _reconnect(self) -> None:
-        # After a failed fsync the pages of the old connection cannot be trusted: read them anew from the disk.
+        # After a failed fsync the pages of the old connection cannot be trusted: read them anew from the disk. The old
+        # one is closed only when the fresh one is there, so that a file that is away for a moment is not let go of.
+        fresh = self._reopen()
         try:
-            fresh = self._reopen()
             self.connection.close(True)
-            self.adopt(fresh)
-        except Exception:
-            log.debug("the store cannot be opened anew yet", exc_info=True)
-
-    def _was_committed(self, position: int) -> bool:
-        self._reconnect()
-        try:
-            return bool(read_meta(self.connection, "batch") == f"{self.incarnation}:{position}")
         except apsw.Error:
-            return False
+            log.debug("the old connection does not close", exc_info=True)
+        self.adopt(fresh)
+        self._is_broken = False
+
+    def _after_doubt(self, commits: list[Commit]) -> list[Commit]:
+        batch = self._in_doubt
+        if batch is None:
+            return commits
+        happened = read_meta(self.connection, "batch") == f"{self.incarnation}:{batch.position}"
+        self._in_doubt = None
+        if not happened:
+            return commits
+        self._written(batch)
+        return [commit for commit in commits if commit.position > batch.position]
 
     # What a batch asks for.
 
@@ -248,21 +304,36 @@ class Writer:
         return None if row is None else (row[0], row[1])
 
     def transact(self, transaction: Transaction) -> Entry:
-        """Run a user's transaction in a savepoint; its journal entry is the answer."""
-        entry: Entry = self._guard.run(transaction.run)
+        """Run a user's transaction in a savepoint; its journal entry is the answer.
+
+        Raises Spoilt when the transaction of the whole batch was rolled back with it, or the machine is at fault.
+        """
+        try:
+            entry: Entry = self._guard.run(transaction.run)
+        except Exception as error:
+            if isinstance(error, _MACHINE) or not self.connection.in_transaction:
+                raise Spoilt from error
+            raise
         return entry
 
-    def close(self) -> None:
-        """Close the connection; the file is complete without it."""
-        self.connection.close(True)
+
+def _is_environment(error: Exception) -> bool:
+    if isinstance(error, Spoilt):
+        return isinstance(error.__cause__, _MACHINE)
+    return isinstance(error, (_NotBegunError, *_ENVIRONMENT))
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: BaseException) -> str:
     if isinstance(error, apsw.FullError):
         return "the disk is full\n  why: a batch could not be written\n  to do: free space; work goes on by itself"
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return (
             "the store is locked\n  why: another program holds a write transaction on the file\n"
             "  to do: let it finish or stop it; work goes on by itself"
+        )
+    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+        return (
+            f"the store is damaged\n  why: {error}\n"
+            "  to do: stop the node, restore a backup; nothing is written before that"
         )
     return f"the store cannot be written\n  why: {error}\n  to do: check the disk; work goes on by itself"

@@ -1,0 +1,172 @@
+"""What the demo believes only after it has looked: at the event log, the shop's own tables and the world's own notes.
+
+Nothing here asks Onstage for its opinion; what should have happened is worked out from orders.jsonl alone.
+"""
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from app import APPROVAL_FROM_CENTS
+from events import Order, OrderApproved, OrderPlaced
+from feed import Line
+from world import QUIET_CITIES
+
+SHIPPED, CANCELLED = "shop.order-shipped", "shop.order-cancelled"
+NO_STOCK, DECLINED = "shop.out-of-stock", "shop.payment-declined"
+OUTCOMES: Final = (SHIPPED, CANCELLED, NO_STOCK, DECLINED)
+IN_STOCK: Final = {"Yorick's skull": 40, "trapdoor": 0}
+IN_STOCK_OF_OTHERS: Final = 9_000
+LOG = "select t.name, e.key, e.n from onstage_event e join onstage_type t on t.id = e.type order by e.n"
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """One line of the world's notes."""
+
+    effect: str
+    order: str
+    key: str
+    result: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found after the run; `noted_before_kill` counts the world's lines of before the crash."""
+
+    orders: dict[str, Order]
+    approved: set[str]
+    events: Sequence[tuple[str, str]]
+    audited: Counter[tuple[str, str]]
+    left: dict[str, int]
+    effects: Sequence[Effect]
+    noted_before_kill: int
+
+    @property
+    def outcomes(self) -> dict[str, list[str]]:
+        """The outcome events of each order."""
+        found: dict[str, list[str]] = {order_id: [] for order_id in self.orders}
+        for name, order_id in self.events:
+            if name in OUTCOMES:
+                found[order_id].append(name)
+        return found
+
+    def did(self, effect: str) -> dict[str, set[str]]:
+        """The keys under which an effect happened, by order."""
+        keys: defaultdict[str, set[str]] = defaultdict(set)
+        for each in self.effects:
+            if each.effect == effect:
+                keys[each.order].add(each.key)
+        return dict(keys)
+
+
+def collect(db: Path, world: Path, in_time: Sequence[Line], noted_before_kill: int) -> Evidence:
+    """Read everything that can be known."""
+    with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as connection:
+        events = [(name, key) for name, key, _ in connection.execute(LOG)]
+        audited = Counter(connection.execute("select type, order_id from audit_log").fetchall())
+        left = dict(connection.execute("select sku, pieces from stock_level").fetchall())
+    given = [line.event for line in in_time]
+    return Evidence(
+        orders={e.order_id: e.order for e in given if isinstance(e, OrderPlaced)},
+        approved={e.order_id for e in given if isinstance(e, OrderApproved)},
+        events=events,
+        audited=audited,
+        left=left,
+        effects=[msgspec.json.decode(line, type=Effect) for line in world.read_bytes().splitlines()],
+        noted_before_kill=noted_before_kill,
+    )
+
+
+def expected_outcome(order_id: str, order: Order, approved: set[str]) -> set[str]:
+    """Return how an order may end; only who gets one of the forty skulls depends on who came first."""
+    if order.cents >= APPROVAL_FROM_CENTS and order_id not in approved:
+        return {CANCELLED}
+    if order.sku in IN_STOCK:
+        return {SHIPPED, NO_STOCK} if IN_STOCK[order.sku] else {NO_STOCK}
+    return {DECLINED} if order.card.startswith("declined") else {SHIPPED}
+
+
+# --- the checks: each yields what is wrong ---
+
+
+def each_order_ended_once(found: Evidence) -> Iterator[str]:
+    for order_id, outcomes in found.outcomes.items():
+        expected = expected_outcome(order_id, found.orders[order_id], found.approved)
+        if len(outcomes) != 1 or outcomes[0] not in expected:
+            yield f"{order_id} ended with {outcomes}, not with one of {sorted(expected)}"
+
+
+def shipped_means_charged_collected_labelled(found: Evidence) -> Iterator[str]:
+    shipped = {order_id for order_id, outcomes in found.outcomes.items() if SHIPPED in outcomes}
+    for effect in ("charge", "collect", "label"):
+        done = found.did(effect)
+        yield from (f"{order_id} was shipped without {effect}" for order_id in shipped - done.keys())
+        yield from (f"{order_id} was not shipped, but had a {effect}" for order_id in done.keys() - shipped)
+    mailed = found.did("mail")
+    yield from (f"nobody wrote to the customer of {order_id}" for order_id in found.orders.keys() - mailed.keys())
+
+
+def no_effect_happened_twice(found: Evidence) -> Iterator[str]:
+    for effect in {each.effect for each in found.effects}:
+        many = {order_id: keys for order_id, keys in found.did(effect).items() if len(keys) > 1}
+        yield from (f"{effect} of {order_id} has {len(keys)} idempotency keys" for order_id, keys in many.items())
+    before = {each.key for each in found.effects[: found.noted_before_kill]}
+    for key, times in Counter(each.key for each in found.effects).items():
+        if times > 2 or (times == 2 and key not in before):
+            yield f"{key} happened {times} times, and the crash does not explain it"
+
+
+def repeated_by_the_crash(found: Evidence) -> int:
+    """Count the effects cut off between happening and being recorded, and so repeated with the same key."""
+    return len(found.effects) - len({each.key for each in found.effects})
+
+
+def refused_serenades(found: Evidence) -> set[str]:
+    """Return the orders whose serenade the town hall must have refused."""
+    quiet = {order_id for order_id, order in found.orders.items() if order.serenade and order.city in QUIET_CITIES}
+    return {order_id for order_id in quiet if SHIPPED in found.outcomes[order_id]}
+
+
+def refused_serenades_are_undone(found: Evidence) -> Iterator[str]:
+    refused = refused_serenades(found)
+    tenors, pianists = found.did("dismiss tenor"), found.did("dismiss pianist")
+    if not tenors.keys() == pianists.keys() == refused:
+        yield f"{len(refused)} serenades refused, {len(tenors)} tenors and {len(pianists)} pianists dismissed"
+    last = {(each.effect, each.order): place for place, each in enumerate(found.effects)}
+    for order_id in refused & tenors.keys() & pianists.keys():
+        if last["dismiss tenor", order_id] < last["dismiss pianist", order_id]:
+            yield f"{order_id}: the tenor was dismissed before the pianist"
+
+
+def the_stock_adds_up(found: Evidence) -> Iterator[str]:
+    sold: Counter[str] = Counter()
+    for order_id, outcomes in found.outcomes.items():
+        order = found.orders[order_id]
+        sold[order.sku] += order.quantity if SHIPPED in outcomes else 0
+    for sku, pieces in found.left.items():
+        if pieces + sold[sku] != IN_STOCK.get(sku, IN_STOCK_OF_OTHERS):
+            yield f"{sku}: {sold[sku]} sold, {pieces} left, {IN_STOCK.get(sku, IN_STOCK_OF_OTHERS)} at the start"
+    if found.left["Yorick's skull"]:
+        yield "there are skulls left, although more were wanted than there are"
+
+
+def the_audit_heard_everything(found: Evidence) -> Iterator[str]:
+    logged = Counter(found.events)
+    missing, invented = logged - found.audited, found.audited - logged
+    if missing or invented:
+        yield f"of {logged.total()} events the audit missed {missing.total()} and invented {invented.total()}"
+
+
+CHECKS: Final = {
+    "every order ended exactly once, as its data says": each_order_ended_once,
+    "shipped orders, and no others, were charged, collected, labelled": shipped_means_charged_collected_labelled,
+    "no effect happened twice, save what the crash cut off, under the same key": no_effect_happened_twice,
+    "refused serenades: the pianist dismissed, then the tenor": refused_serenades_are_undone,
+    "the stock adds up to the piece, declined orders put back": the_stock_adds_up,
+    "the audit heard every event exactly once": the_audit_heard_everything,
+}

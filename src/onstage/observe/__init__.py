@@ -1,0 +1,1 @@
+"""What is seen: verdicts and the ledger's fold, pure."""

@@ -1,0 +1,115 @@
+"""What may be said about a process, from its ledger row and its open obligations.
+
+| verdict | when |
+|---|---|
+| running | open obligations, at least one of them active |
+| waiting | every open obligation is in a wait, a sleep or a retry: for what, until when |
+| stuck | an open obligation is set aside: a dead letter, or diverged |
+| completed | nothing is open and a declared outcome occurred |
+| dead end | nothing is open and no declared outcome occurred: the last events, and why nothing followed |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, final
+
+from onstage.events.receipt import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["LastEvent", "OpenObligation", "Verdict", "judge"]
+
+VerdictStatus = Literal["running", "waiting", "stuck", "completed", "dead end"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class OpenObligation:
+    """One open obligation: its handler, status, awaited event types, when it is due (ms) and its error."""
+
+    handler: str
+    status: Status
+    waits: tuple[str, ...] = ()
+    due: int | None = None
+    error: str | None = None
+    live: bool = True
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LastEvent:
+    """An event from which nothing followed; `handled_by` are the handlers that settled it."""
+
+    type: str
+    handled_by: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Where a process stands. `reasons` say it in words, one line each; `until` is the nearest due time, if any."""
+
+    status: VerdictStatus
+    outcome: str | None = None
+    reasons: tuple[str, ...] = ()
+    until: datetime | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing of the process is in flight anywhere."""
+        return self.status in ("completed", "dead end")
+
+    def __str__(self) -> str:
+        """The verdict in one line."""
+        head = f"{self.status} ({self.outcome})" if self.outcome else self.status
+        return f"{head}: {'; '.join(self.reasons)}" if self.reasons else head
+
+
+def judge(
+    open_obligations: Sequence[OpenObligation], outcome: str | None, last_events: Sequence[LastEvent] = ()
+) -> Verdict:
+    """The verdict on a process: pure, so that the same facts always give the same word."""
+    if not open_obligations:
+        return _ended(outcome, last_events)
+    aside = [o for o in open_obligations if o.status in (Status.PARKED, Status.DIVERGED) or not o.live]
+    if aside:
+        return Verdict("stuck", outcome, tuple(_why_stuck(o) for o in aside))
+    dues = [o.due for o in open_obligations if o.due is not None]
+    until = datetime.fromtimestamp(min(dues) / 1000, UTC) if dues else None
+    if all(o.status in (Status.WAITING, Status.RETRYING) for o in open_obligations):
+        return Verdict("waiting", outcome, tuple(_why_waiting(o) for o in open_obligations), until)
+    active = [o for o in open_obligations if o.status not in (Status.WAITING, Status.RETRYING)]
+    return Verdict("running", outcome, tuple(f"{o.handler} is {o.status.label}" for o in active), until)
+
+
+def _ended(outcome: str | None, last_events: Sequence[LastEvent]) -> Verdict:
+    if outcome is not None:
+        return Verdict("completed", outcome)
+    return Verdict("dead end", None, tuple(_why_ended(event) for event in last_events))
+
+
+def _why_ended(event: LastEvent) -> str:
+    if not event.handled_by:
+        return f"{event.type}: no handler"
+    return f"{event.type}: {' and '.join(event.handled_by)} returned nothing"
+
+
+def _why_stuck(obligation: OpenObligation) -> str:
+    if not obligation.live:
+        return f"{obligation.handler}: no live node has this handler"
+    first = (obligation.error or "").partition("\n")[0]
+    return f"{obligation.handler} is a {obligation.status.label}: {first}".replace("a diverged", "diverged")
+
+
+def _why_waiting(obligation: OpenObligation) -> str:
+    until = ""
+    if obligation.due is not None:
+        until = f" until {datetime.fromtimestamp(obligation.due / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if obligation.status is Status.RETRYING:
+        return f"{obligation.handler} tries again{until.replace(' until', ' at')}"
+    if obligation.waits:
+        return f"{obligation.handler} waits for {' or '.join(obligation.waits)}{until}"
+    return f"{obligation.handler} sleeps{until}"

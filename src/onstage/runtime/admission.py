@@ -1,0 +1,213 @@
+"""The doors: how an event from outside becomes part of a process, once.
+
+An event from outside is checked, recognised if it came before (by its source and id), joined to the open process that
+has its key and knows its type, or made the root of a new one; and it is durable before anybody is told so.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final, final
+
+from onstage.core.commit import Commit, Door, RefusedBecause
+from onstage.errors import AmbiguousProcess, DuplicateId, InvalidEvent
+from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX, check_depth
+from onstage.ports.store import Refused
+from onstage.runtime.emission import Emission
+
+if TYPE_CHECKING:
+    from onstage.runtime.emission import Route
+    from onstage.runtime.node import Node
+
+__all__ = ["Admission"]
+
+_PAGE: Final = 1000
+OWN_SOURCE: Final = "//onstage/door"
+
+
+@final
+class Admission:
+    """Admits events on a node; the only place where processes begin and are joined."""
+
+    def __init__(self, node: Node) -> None:
+        """The doors of this node."""
+        self._node = node
+        self._open: dict[tuple[str, str], list[int]] = {}
+        self._names: dict[int, tuple[str, str]] = {}
+        self._recent: dict[bytes, Door] = {}
+        self._order: deque[tuple[int, bytes]] = deque()
+        known = {p.name: p.known_types(node.manifest.handlers) for p in node.processes}
+        self._joins = {name: tuple(p.name for p in node.processes if name in known[p.name]) for name in node.types}
+        self._single = {p.name for p in node.processes if p.one_per_key}
+
+    async def load(self) -> None:
+        """Learn the open declared processes from the store."""
+        before: int | None = None
+        while page := await self._node.store.reader.processes(open_only=True, before=before, limit=_PAGE):
+            for row in reversed(page):
+                self._began(row.id, row.declared, row.key)
+            before = page[-1].id
+
+    # Admitting.
+
+    async def emit(
+        self,
+        route: Route,
+        data: bytes,
+        key: str | None,
+        *,
+        id: str | None = None,
+        source: str | None = None,
+        process: int | None = None,
+        extra: bytes | None = None,
+    ) -> int:
+        """Admit one checked event; answers the number of its process once it is durable.
+
+        Raises DuplicateId, AmbiguousProcess, or StoreUnavailable; then nothing of it is stored.
+        """
+        self._node.refuse_in_trouble()
+        door = None if id is None else _door(source or OWN_SOURCE, id, route.type.name, data)
+        if door is not None:
+            known = self._recent.get(door.identity)
+            found = (known.n, known.payload) if known else await self._node.store.reader.door(door.identity)
+            if found is not None:
+                return await self._came_before(found, door, id or "")
+        if process is None:
+            process = self._joined(route, key)
+        return await self._admit(route, data, key, process=process, door=door, extra=extra)
+
+    async def _admit(
+        self, route: Route, data: bytes, key: str | None, *, process: int, door: Door | None, extra: bytes | None
+    ) -> int:
+        node = self._node
+        emission = Emission(node.numbers)
+        n = emission.emit(route, data, key, now_ms=node.clock.now_ms(), process=process, extra=extra)
+        if door is not None:
+            door.n = n
+        position = node.append(
+            Commit(
+                epoch=node.epoch,
+                events=tuple(emission.events),
+                opened=tuple(emission.opened),
+                mail=tuple(emission.mail),
+                receipts=tuple(emission.receipts),
+                roots=tuple(emission.roots),
+                door=door,
+            ),
+            emission,
+        )
+        if door is not None:
+            self._recent[door.identity] = door
+            self._order.append((position, door.identity))
+        for root in emission.roots:
+            self._began(root.process, root.declared, root.key)
+        node.dispatcher.wake()
+        node.dispatcher.flush_soon()
+        try:
+            await node.store.durable(position)
+        except Refused as refused:
+            if refused.refusal.because != RefusedBecause.DUPLICATE or refused.refusal.existing is None:
+                raise
+            return await self._process_of(refused.refusal.existing)
+        return process or n
+
+    async def _came_before(self, found: tuple[int, bytes], door: Door, id: str) -> int:
+        n, payload = found
+        if payload != door.payload:
+            raise DuplicateId(
+                f"an event with id {id} was admitted before, with another payload\n"
+                "  why: an id names one event forever\n  to do: draw a new id, or send the same payload"
+            )
+        await self._node.settle_window()
+        return await self._process_of(n)
+
+    async def _process_of(self, n: int) -> int:
+        event = await self._node.store.reader.event(n)
+        assert event is not None, "an identity at the door is written with its event"
+        return event.process
+
+    # Joining.
+
+    def _joined(self, route: Route, key: str | None) -> int:
+        """The open process that takes this event, 0 for a new one."""
+        if key is None:
+            return 0
+        starts = route.starts.name if route.starts else None
+        if starts is not None:
+            open_ones = self._open.get((starts, key))
+            return open_ones[-1] if open_ones and starts in self._single else 0
+        candidates = [name for name in self._joins[route.type.name] if (name, key) in self._open]
+        if len(candidates) > 1:
+            raise AmbiguousProcess(
+                f"{route.type.name} with key {key} fits open processes {' and '.join(candidates)}\n"
+                "  why: both know this type and have this key\n  to do: say which with process=..."
+            )
+        return self._open[candidates[0], key][-1] if candidates else 0
+
+    def _began(self, process: int, declared: str | None, key: str | None) -> None:
+        if declared is None or key is None:
+            return
+        self._open.setdefault((declared, key), []).append(process)
+        self._names[process] = (declared, key)
+
+    def closed(self, process: int) -> None:
+        """A process is quiescent: events with its key no longer join it."""
+        name = self._names.pop(process, None)
+        if name is None:
+            return
+        ids = self._open[name]
+        ids.remove(process)
+        if not ids:
+            del self._open[name]
+
+    def durable(self, position: int) -> None:
+        """Identities up to this position are found in the store."""
+        order = self._order
+        while order and order[0][0] <= position:
+            self._recent.pop(order.popleft()[1], None)
+
+    # Checking.
+
+    def check(self, type_name: str, data: bytes) -> tuple[Route, bytes, str | None]:
+        """Check the type and payload of an event from outside; answers its route, its payload as stored, its key.
+
+        Raises InvalidEvent, with the reason.
+        """
+        route = self._node.routes.get(type_name)
+        if route is None:
+            known = ", ".join(sorted(self._node.routes)[:10])
+            raise InvalidEvent(
+                f"unknown event type {type_name!r}\n  why: no handler or process of this app names it\n"
+                f"  to do: use one of {known}"
+            )
+        if len(data) > EVENT_BYTES_MAX:
+            raise InvalidEvent(
+                f"{type_name}: the payload has {len(data)} bytes\n  why: the limit is {EVENT_BYTES_MAX}\n"
+                "  to do: store the large part elsewhere and send its address"
+            )
+        check_depth(data)
+        try:
+            event = route.type.decode(data)
+        except (ValueError, RecursionError) as error:
+            raise InvalidEvent(
+                f"{type_name}: the payload does not fit {route.type.cls.__qualname__}\n  why: {error}\n"
+                f"  to do: correct it as the class at {route.type.where} says"
+            ) from error
+        return route, route.type.encode(event), self.key_of(route, event)
+
+    def key_of(self, route: Route, event: Any) -> str | None:
+        """The business key of an event, within its limit. Raises InvalidEvent."""
+        key = route.type.key_of(event)
+        if key is not None and len(key.encode("utf-8", "surrogatepass")) > KEY_BYTES_MAX:
+            raise InvalidEvent(
+                f"{route.type.name}: the key is longer than {KEY_BYTES_MAX} bytes\n"
+                "  why: keys are looked up and shown everywhere\n  to do: use a shorter one"
+            )
+        return key
+
+
+def _door(source: str, id: str, type_name: str, data: bytes) -> Door:
+    identity = blake2b(f"{source}\0{id}".encode(), digest_size=16).digest()
+    payload = blake2b(type_name.encode() + b"\0" + data, digest_size=16).digest()
+    return Door(identity, payload, 0)

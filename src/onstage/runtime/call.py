@@ -1,0 +1,93 @@
+"""A durable call that was made: an awaitable, not a coroutine, with its position taken when it was made."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar, final
+
+from onstage.errors import AwaitedTwice, InsideStep, NotInExecution
+from onstage.runtime.frame import CURRENT, INSIDE_STEP, Frame
+
+__all__ = ["Call", "active", "calling_frame"]
+
+R = TypeVar("R")
+
+
+@final
+class Call(Generic[R]):
+    """A durable call: await it once. `asyncio.gather` over several runs them side by side."""
+
+    __slots__ = ("_name", "_start", "_used")
+
+    def __init__(self, name: str, start: Callable[[], Coroutine[Any, Any, R]]) -> None:
+        """`start` begins it when it is awaited."""
+        self._name = name
+        self._start = start
+        self._used = False
+
+    def __await__(self) -> Generator[Any, Any, R]:
+        """Do it, or answer what is recorded. Raises AwaitedTwice the second time."""
+        if self._used:
+            raise AwaitedTwice(
+                f"{self._name} was awaited twice\n  why: a call is one durable effect\n"
+                "  to do: call it again for a second one, or keep the result"
+            )
+        self._used = True
+        return self._start().__await__()
+
+    def __del__(self) -> None:
+        """Say so if it was never awaited: then nothing has happened."""
+        if not self._used:
+            warnings.warn(f"{self._name} was called and never awaited", RuntimeWarning, stacklevel=2)
+
+
+def calling_frame(name: str) -> Frame | None:
+    """The execution in which a durable call is being made; None outside. Refuses calls that cannot have a position."""
+    inside = INSIDE_STEP.get()
+    if inside is not None:
+        raise InsideStep(
+            f"{name} was called inside a step ({inside[1]})\n  why: a step is one effect, recorded as a whole\n"
+            f"  to do: call {name} from the handler, or {name}.fn(...) if the plain function is meant"
+        )
+    frame = CURRENT.get()
+    if frame is None:
+        return None
+    if frame.parked is not None:
+        raise frame.parked
+    if frame.closed:
+        raise NotInExecution(
+            f"{name} was called after {frame.reaction.name} had ended\n"
+            "  why: a task that outlives its handler has no journal\n  to do: await the task in the handler"
+        )
+    if frame.task is not None and asyncio.current_task() is not frame.task:
+        raise NotInExecution(
+            f"{name} was called in a task that is not the handler's own ({frame.reaction.name})\n"
+            "  why: its position among the durable calls would depend on timing\n"
+            "  to do: make the calls in the handler and give them to onstage.gather or asyncio.gather"
+        )
+    return frame
+
+
+@final
+class active:  # noqa: N801  a context manager, read as a word
+    """Counts a durable call of a frame as under way."""
+
+    __slots__ = ("_frame",)
+
+    def __init__(self, frame: Frame) -> None:
+        """A call of this frame."""
+        self._frame = frame
+
+    def __enter__(self) -> None:
+        """It begins; while the execution parks, it unwinds like all others."""
+        if self._frame.parked is not None:
+            raise self._frame.parked
+        self._frame.active += 1
+
+    def __exit__(self, *_: object) -> None:
+        """It ended: if all others are blocked, the execution can park."""
+        self._frame.active -= 1
+        if self._frame.blocked:
+            self._frame.settle_blocked()

@@ -1,0 +1,262 @@
+"""The durable calls a handler makes besides steps: wait, sleep, emit, now, random, uuid; and what a step may ask.
+
+They are ambient: found through the running execution, not through a context argument. `now`, `random` and `uuid` are
+meant to be used as `onstage.now()` and so on.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
+from uuid import UUID
+
+import msgspec
+
+from onstage.core.execution import (
+    DivergedAnswer,
+    EmitRequest,
+    Perform,
+    Recorded,
+    SleepRequest,
+    ValueRequest,
+    WaitRequest,
+)
+from onstage.core.journal import Emitted, Valued, WaitEnded, fingerprint
+
+from onstage.errors import NotInExecution, UndeclaredEvent
+from onstage.events.duration import seconds
+from onstage.events.event import event_type
+from onstage.events.receipt import Status
+from onstage.ports.clock import SystemClock
+from onstage.runtime.attempts import ask
+from onstage.runtime.call import Call, active, calling_frame
+from onstage.runtime.emission import Emission
+from onstage.runtime.frame import CURRENT, INSIDE_STEP, Frame, Park
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["emit", "idempotency_key", "now", "random", "resource", "sleep", "uuid", "wait"]
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
+F = TypeVar("F")
+T = TypeVar("T")
+Duration = str | timedelta | float
+_CLOCK: Final = SystemClock()
+
+
+def _frame_for(name: str) -> Frame:
+    frame = calling_frame(name)
+    if frame is None:
+        raise NotInExecution(
+            f"{name}(...) was called outside a handler\n  why: there is no execution whose journal could record it\n"
+            f"  to do: call it in a handler{'; outside, use stage.emit(...)' if name == 'emit' else ''}"
+        )
+    return frame
+
+
+@overload
+def wait(a: type[A], /, *, timeout: Duration | None = ..., after: Literal["trigger"] | None = ...) -> Call[A]: ...
+@overload
+def wait(
+    a: type[A], b: type[B], /, *, timeout: Duration | None = ..., after: Literal["trigger"] | None = ...
+) -> Call[A | B]: ...
+@overload
+def wait(
+    a: type[A], b: type[B], c: type[C], /, *, timeout: Duration | None = ..., after: Literal["trigger"] | None = ...
+) -> Call[A | B | C]: ...
+@overload
+def wait(
+    a: type[A],
+    b: type[B],
+    c: type[C],
+    d: type[D],
+    /,
+    *,
+    timeout: Duration | None = ...,
+    after: Literal["trigger"] | None = ...,
+) -> Call[A | B | C | D]: ...
+@overload
+def wait(
+    a: type[A],
+    b: type[B],
+    c: type[C],
+    d: type[D],
+    e: type[E],
+    /,
+    *,
+    timeout: Duration | None = ...,
+    after: Literal["trigger"] | None = ...,
+) -> Call[A | B | C | D | E]: ...
+@overload
+def wait(
+    a: type[A],
+    b: type[B],
+    c: type[C],
+    d: type[D],
+    e: type[E],
+    f: type[F],
+    /,
+    *,
+    timeout: Duration | None = ...,
+    after: Literal["trigger"] | None = ...,
+) -> Call[A | B | C | D | E | F]: ...
+def wait(*types: type[Any], timeout: Duration | None = None, after: Literal["trigger"] | None = None) -> Call[Any]:
+    """Wait durably for the next event of one of these types in the same process.
+
+    Events are taken in the order of the process' inbox, each at most once per execution: one that came earlier is
+    there. `after="trigger"` ignores those that came before the event that started this execution. While it waits, the
+    execution is rows in the store and nothing else.
+
+    Raises TimeoutError when `timeout` is over, UndeclaredEvent for a type that could not be found in the handler's
+    source (add it with `waits=[...]`).
+    """
+    frame = _frame_for("wait")
+    missing = [cls for cls in types if cls not in frame.reaction.waits]
+    if missing:
+        raise UndeclaredEvent(
+            f"{frame.reaction.name} waits for {event_type(missing[0]).name}, which it does not declare\n"
+            "  why: events are kept for handlers that are known to wait for their type\n"
+            f"  to do: write waits=[{missing[0].__name__}] where the handler is declared ({frame.reaction.handler.where})"
+        )
+    names = tuple(sorted(event_type(cls).name for cls in types))
+    timeout_ms = None if timeout is None else round(seconds(timeout) * 1000)
+    position = frame.execution.make("wait")
+    since = frame.delivery.n if after == "trigger" else 0
+    return Call("wait", partial(_wait, frame, position, WaitRequest(names, timeout_ms), since))
+
+
+wait.__onstage_wait__ = True  # type: ignore[attr-defined]  # how a handler's source is recognised to wait
+
+
+async def _wait(frame: Frame, position: str, request: WaitRequest, since: int) -> Any:
+    with active(frame):
+        node = frame.driver.node
+        answer = await ask(frame, position, request)
+        if isinstance(answer, Recorded):
+            assert isinstance(answer.entry, WaitEnded), "`ask` lets nothing else through"
+            return _arrived(frame, answer.entry)
+        assert not isinstance(answer, Perform), "a wait is recorded or looked for"
+        # Listen first, then look: an event that comes in between is seen by one of the two.
+        node.mailbox.listen(frame.delivery, request.types)
+        found = await node.mailbox.find(frame, request.types, since)
+        if found is not None:
+            ended = WaitEnded(position, found.n, found.type, found.data)
+            frame.driver.tell(frame, ended)
+            return _arrived(frame, ended)
+        if answer.due is not None and node.clock.now_ms() >= answer.due:
+            ended = WaitEnded(position, 0, "", b"")
+            frame.driver.tell(frame, ended)
+            return _arrived(frame, ended)
+        await frame.park(Park(answer.due, request.types))
+
+
+def _arrived(frame: Frame, entry: WaitEnded) -> Any:
+    if not entry.event:
+        raise TimeoutError("no such event came in time")
+    return frame.driver.node.routes[entry.type].type.decode(entry.data)
+
+
+def sleep(duration: Duration) -> Call[None]:
+    """Sleep durably: "90s", "24h", "3d", a timedelta or seconds. It is over on time even if the node was down."""
+    frame = _frame_for("sleep")
+    return Call("sleep", partial(_sleep, frame, frame.execution.make("sleep"), round(seconds(duration) * 1000)))
+
+
+async def _sleep(frame: Frame, position: str, duration_ms: int) -> None:
+    with active(frame):
+        await ask(frame, position, SleepRequest(duration_ms))
+        frame.driver.save(frame)
+
+
+def emit(event: object) -> Call[None]:
+    """Emit an event now, in the middle of the handler; it belongs to the handler's process.
+
+    Raises UndeclaredEvent for a type that the handler's return annotation (or `emits=`) does not name.
+    """
+    frame = _frame_for("emit")
+    name = event_type(type(event)).name
+    return Call("emit", partial(_emit, frame, frame.execution.make(f"emit {name}"), event))
+
+
+async def _emit(frame: Frame, position: str, event: object) -> None:
+    with active(frame):
+        known = event_type(type(event))
+        hashed = fingerprint(known.name.encode() + known.encode(event))
+        answer = await ask(frame, position, EmitRequest(hashed))
+        if isinstance(answer, Recorded):
+            return
+        emission = Emission(frame.driver.node.numbers)
+        n = frame.driver.put(frame, emission, event)
+        frame.execution.tell(Emitted(position, hashed, n))
+        frame.driver.commit(frame, Status.RUNNING, emission)
+        frame.driver.node.dispatcher.wake()
+        frame.driver.node.dispatcher.flush_soon()
+
+
+def _value(name: str, draw: Callable[[], Any], type_: type[T]) -> T:
+    if INSIDE_STEP.get() is not None or CURRENT.get() is None:
+        value: T = draw()
+        return value
+    frame = _frame_for(name)
+    position = frame.execution.make(name)
+    answer = frame.execution.ask(position, ValueRequest(), frame.driver.node.clock.now_ms())
+    if isinstance(answer, DivergedAnswer):
+        frame.diverge(answer.diff)
+    if isinstance(answer, Recorded):
+        assert isinstance(answer.entry, Valued), "`ask` lets nothing else through"
+        return msgspec.json.decode(answer.entry.value, type=type_)
+    value = draw()
+    frame.driver.tell(frame, Valued(position, msgspec.json.encode(value)))
+    return value
+
+
+def _clock() -> Any:
+    frame = CURRENT.get()
+    return _CLOCK if frame is None else frame.driver.node.clock
+
+
+def now() -> datetime:
+    """The time (UTC), the same on every replay. Outside an execution, and inside a step, it is the clock's."""
+    return _value("now", lambda: datetime.fromtimestamp(_clock().now_ms() / 1000, UTC), datetime)
+
+
+def random() -> float:
+    """A random number in [0, 1), the same on every replay."""
+    return _value("random", lambda: _clock().chance(), float)
+
+
+def uuid() -> UUID:
+    """A random UUID (version 4, RFC 9562), the same on every replay."""
+    return _value("uuid", lambda: UUID(bytes=_clock().token(16), version=4), UUID)
+
+
+def _inside_step(name: str) -> tuple[Frame, str]:
+    inside = INSIDE_STEP.get()
+    if inside is None:
+        raise NotInExecution(
+            f"{name}(...) was called outside a running step\n  why: it belongs to one effect of one execution\n"
+            "  to do: call it in the body of a @step function that a handler runs"
+        )
+    return inside
+
+
+def idempotency_key() -> str:
+    """The key of the running step: the same in every attempt, across crashes, restarts and retries by hand.
+
+    Give it to the service you call, so that it can recognise a repetition. Raises NotInExecution outside a step.
+    """
+    frame, position = _inside_step("idempotency_key")
+    node = frame.driver.node
+    return f"{node.numbers.identity.wire(frame.delivery.n)}/{frame.reaction.name}/{position}"
+
+
+def resource(type_: type[T]) -> T:
+    """What the service's `lifespan` yielded of this type. Raises NotInExecution outside a step, LookupError if none."""
+    frame, _ = _inside_step("resource")
+    return frame.driver.node.resources.of(frame.reaction.service, type_)

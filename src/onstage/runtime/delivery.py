@@ -1,0 +1,112 @@
+"""What the dispatcher moves about: reactions (handlers of this node) and deliveries (one obligation each)."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, final
+
+if TYPE_CHECKING:
+    from onstage.contracts.service import Handler
+    from onstage.core.retry import Retry
+    from onstage.events.event import EventType
+
+__all__ = ["Delivery", "Reaction"]
+
+
+@final
+class Reaction:
+    """A handler on this node, with its number in the store, its lanes and its free places."""
+
+    __slots__ = (
+        "backlog",
+        "code",
+        "concurrency",
+        "emits",
+        "fn",
+        "gating",
+        "handler",
+        "key",
+        "lanes",
+        "name",
+        "number",
+        "parks",
+        "releases_lane",
+        "retry",
+        "running",
+        "service",
+        "timeout_s",
+        "waits",
+        "warned",
+    )
+
+    def __init__(self, handler: Handler[Any, Any], number: int, retry: Retry) -> None:
+        """Take over the declaration."""
+        self.handler = handler
+        self.number = number
+        self.name = handler.full_name
+        self.service = handler.service
+        self.fn = handler.fn
+        self.gating = handler.gating
+        self.emits = handler.emits
+        self.waits = handler.waits
+        self.key = handler.key
+        self.retry = retry
+        self.concurrency = handler.concurrency
+        self.timeout_s = handler.timeout_s
+        self.code = handler.code
+        self.parks = handler.on_failure == "park"
+        self.releases_lane = handler.lane == "until-wait"
+        self.running = 0
+        self.lanes: dict[str, deque[Delivery] | None] = {}
+        self.backlog: deque[Delivery] = deque()
+        self.warned = False
+
+
+@final
+class Delivery:
+    """One obligation on its way to a handler, and later the little that is kept of a parked execution.
+
+    `data` is None where it is read from the store before running; `after` is the position of the commit that the
+    delivery follows from. `lane` is the key of the lane it holds or waits for, None for no order.
+    """
+
+    __slots__ = (
+        "after",
+        "data",
+        "due",
+        "has_lane",
+        "id",
+        "lane",
+        "nudged",
+        "parked",
+        "process",
+        "reaction",
+        "resumed",
+        "token",
+        "type",
+        "waits",
+    )
+
+    def __init__(
+        self, id: int, reaction: Reaction, process: int, *, type: EventType | None, lane: str | None, after: int = 0
+    ) -> None:
+        """A delivery that has not run yet."""
+        self.id = id
+        self.reaction = reaction
+        self.process = process
+        self.type = type
+        self.lane = lane
+        self.after = after
+        self.data: bytes | None = None
+        self.token = 0
+        self.resumed = False
+        self.nudged = False
+        self.parked = False
+        self.has_lane = False
+        self.due: int | None = None
+        self.waits: tuple[str, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """The number of the event."""
+        return self.id >> 16

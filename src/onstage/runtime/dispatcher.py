@@ -1,0 +1,270 @@
+"""Who runs next: lanes, concurrency, the pool of worker tasks, and the bound on what is not durable yet.
+
+Theory of operation. Deliveries become ready in the order of the log. Exactly one worker task has the *turn* and runs
+ready deliveries one after the other, without a task or a loop iteration for each: a handler that never suspends runs
+through in one call. When a handler suspends, its worker stays with it and another takes the turn. After at most
+`TURN_DELIVERIES_MAX` handlers the worker hands what they appended to the writer and lets the loop breathe. While the
+store has more than `UNDURABLE_COMMITS_MAX` commits that are not on disk, nobody takes the turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, Final, final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+
+    from onstage.ports.store import Store
+    from onstage.runtime.delivery import Delivery
+    from onstage.runtime.driver import Driver
+    from onstage.runtime.frame import Frame
+
+__all__ = ["TURN_DELIVERIES_MAX", "UNDURABLE_COMMITS_MAX", "Dispatcher"]
+
+TURN_DELIVERIES_MAX: Final = 512
+UNDURABLE_COMMITS_MAX: Final = 20_000
+IDLE_WORKERS_MAX: Final = 64
+
+
+@final
+class _Suspended:
+    """Drives a handler that has suspended, future by future, inside the worker's own task."""
+
+    __slots__ = ("_context", "_coroutine", "_first", "_frame")
+
+    def __init__(self, frame: Frame, coroutine: Coroutine[Any, Any, Any], context: Context, first: Any) -> None:
+        self._frame = frame
+        self._coroutine = coroutine
+        self._context = context
+        self._first = first
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        run, coroutine, frame = self._context.run, self._coroutine, self._frame
+        waiting_for = self._first
+        step: Callable[[Any], Any]
+        while True:
+            if frame.active == 0:
+                frame.driver.foreign_await(frame)
+            argument: Any
+            try:
+                answer = yield waiting_for
+            except BaseException as error:  # noqa: BLE001  a cancellation belongs to the handler
+                step, argument = coroutine.throw, error
+            else:
+                step, argument = coroutine.send, answer
+            try:
+                waiting_for = run(step, argument)
+            except StopIteration as stop:
+                return stop.value
+
+
+@final
+class Dispatcher:
+    """Runs deliveries on this node. Everything here happens on the loop."""
+
+    def __init__(self, driver: Driver, store: Store) -> None:
+        """Nothing runs before `wake`."""
+        self._driver = driver
+        self._store = store
+        self._ready: deque[Delivery] = deque()
+        self._has_turn = False
+        self._idle: list[asyncio.Future[None]] = []
+        self._workers: set[asyncio.Task[None]] = set()
+        self._context = copy_context()
+        self._closing = False
+        self._flush_scheduled = False
+        self.running: dict[int, Frame] = {}
+        self.dropped: set[int] = set()
+
+    # What becomes ready.
+
+    def offer(self, delivery: Delivery) -> None:
+        """Take a delivery over: it runs when its lane and a place at its handler are free."""
+        reaction, lane = delivery.reaction, delivery.lane
+        if lane is not None and not delivery.has_lane:
+            lanes = reaction.lanes
+            if lane in lanes:
+                queue = lanes[lane]
+                if queue is None:
+                    queue = lanes[lane] = deque()
+                queue.append(delivery)
+                return
+            lanes[lane] = None
+            delivery.has_lane = True
+        if reaction.running >= reaction.concurrency:
+            reaction.backlog.append(delivery)
+            return
+        reaction.running += 1
+        self._ready.append(delivery)
+
+    def hold_lane(self, delivery: Delivery) -> None:
+        """Close the lane of an execution that does not run now: parked, or set aside with `on_failure="block"`."""
+        if delivery.lane is not None and not delivery.has_lane:
+            assert delivery.lane not in delivery.reaction.lanes, "a lane has one holder"
+            delivery.reaction.lanes[delivery.lane] = None
+            delivery.has_lane = True
+
+    def release_place(self, delivery: Delivery) -> None:
+        """The execution ended or parked: let the next one of its handler run."""
+        reaction = delivery.reaction
+        reaction.running -= 1
+        if reaction.backlog:
+            reaction.running += 1
+            self._ready.append(reaction.backlog.popleft())
+
+    def release_lane(self, delivery: Delivery) -> None:
+        """Let the next event of the same key in."""
+        if not delivery.has_lane:
+            return
+        delivery.has_lane = False
+        lanes, lane = delivery.reaction.lanes, delivery.lane
+        assert lane is not None, "only a delivery with a key holds a lane"
+        queue = lanes.pop(lane)
+        while queue:
+            following = queue.popleft()
+            if following.id in self.dropped:
+                self.dropped.discard(following.id)
+                continue
+            self.offer(following)
+            lanes[lane] = queue or None
+            return
+
+    # Whose turn it is.
+
+    def wake(self) -> None:
+        """See that somebody has the turn, if there is something to do."""
+        if self._has_turn or self._closing or not self._ready:
+            return
+        if self._store.undurable >= UNDURABLE_COMMITS_MAX:
+            return
+        self._has_turn = True
+        while self._idle:
+            idle = self._idle.pop()
+            if not idle.done():
+                idle.set_result(None)
+                return
+        task = asyncio.get_running_loop().create_task(self._work(), context=self._context.copy())
+        self._workers.add(task)
+        task.add_done_callback(self._workers.discard)
+
+    def flush_soon(self) -> None:
+        """Hand what is appended to the writer at the end of this turn of the loop."""
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        self._store.flush()
+
+    async def _work(self) -> None:
+        while not self._closing:
+            left = TURN_DELIVERIES_MAX
+            suspended: tuple[Frame, _Suspended] | None = None
+            while self._ready and left and self._store.undurable < UNDURABLE_COMMITS_MAX:
+                left -= 1
+                suspended = self._run(self._ready.popleft())
+                if suspended is not None:
+                    break
+            if suspended is not None:
+                if not await self._stay(*suspended):
+                    return
+                continue
+            self._store.flush()
+            if left == 0:
+                await asyncio.sleep(0)
+                continue
+            self._has_turn = False
+            if not await self._idle_until_woken():
+                return
+
+    async def _idle_until_woken(self) -> bool:
+        if len(self._idle) >= IDLE_WORKERS_MAX or self._closing:
+            return False
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._idle.append(future)
+        await future
+        return not self._closing
+
+    async def _stay(self, frame: Frame, suspended: _Suspended) -> bool:
+        """Pass the turn on and stay with the handler to its end; then take the turn again, or wait for it.
+
+        Answers whether this worker is still needed.
+        """
+        self._has_turn = False
+        frame.task = asyncio.current_task()
+        self.running[frame.delivery.id] = frame
+        self.wake()
+        self.flush_soon()
+        following: tuple[Frame, _Suspended] | None = (frame, suspended)
+        while following is not None:
+            frame, suspended = following
+            try:
+                result = await suspended
+            except BaseException as error:  # noqa: BLE001  the driver decides what it means
+                self._leave_if_closing(error)
+                following = self._after_error(frame, error)
+            else:
+                following = None
+                self._driver.returned(frame, result)
+        self.running.pop(frame.delivery.id, None)
+        self.flush_soon()
+        if self._has_turn:
+            return await self._idle_until_woken()
+        self._has_turn = True
+        return True
+
+    def _leave_if_closing(self, error: BaseException) -> None:
+        if self._closing and isinstance(error, asyncio.CancelledError):
+            raise error
+
+    def _run(self, delivery: Delivery) -> tuple[Frame, _Suspended] | None:
+        if self.dropped and delivery.id in self.dropped:
+            self.dropped.discard(delivery.id)
+            self._driver.forget(delivery)
+            return None
+        frame, coroutine = self._driver.begin(delivery)
+        if coroutine is None:
+            return None
+        return self._start(frame, coroutine)
+
+    def _start(self, frame: Frame, coroutine: Coroutine[Any, Any, Any]) -> tuple[Frame, _Suspended] | None:
+        context = self._context.copy()
+        frame.coroutine = coroutine
+        try:
+            first = context.run(self._driver.enter, frame, coroutine)
+        except StopIteration as stop:
+            self._driver.returned(frame, stop.value)
+            return None
+        except BaseException as error:  # noqa: BLE001  the driver decides what it means
+            return self._after_error(frame, error)
+        return frame, _Suspended(frame, coroutine, context, first)
+
+    def _after_error(self, frame: Frame, error: BaseException) -> tuple[Frame, _Suspended] | None:
+        """Let the driver settle a failed run; a rejected one goes on with its undo steps."""
+        coroutine = self._driver.raised(frame, error)
+        return None if coroutine is None else self._start(frame, coroutine)
+
+    # The end.
+
+    @property
+    def busy(self) -> int:
+        """How many handlers run or are ready to run."""
+        return len(self.running) + len(self._ready)
+
+    async def close(self, grace_s: float) -> None:
+        """Start nothing more, give running handlers `grace_s` seconds, then cancel them."""
+        self._closing = True
+        for idle in self._idle:
+            if not idle.done():
+                idle.set_result(None)
+        self._idle.clear()
+        workers = {task for task in self._workers if task is not asyncio.current_task()}
+        if workers and grace_s:
+            await asyncio.wait(workers, timeout=grace_s)
+        for task in workers:
+            task.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)

@@ -1,0 +1,402 @@
+"""Drives handlers: begins them, and settles what they came to in one commit each.
+
+The driver acts and decides nothing: what a durable call means is asked of `onstage.core.execution`, what a failure
+means of `onstage.core.retry`, what may follow of `onstage.core.lifecycle`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, final
+
+from onstage.core import lifecycle
+from onstage.core.commit import Commit
+from onstage.core.execution import Execution
+from onstage.core.journal import JOURNAL_ENTRIES_MAX, Rejected
+from onstage.core.lifecycle import Input
+from onstage.core.retry import delay
+from onstage.errors import Diverged, InsideStep, NotInExecution, Reject, UndeclaredEvent, UsageError
+from onstage.events.envelope import EVENT_BYTES_MAX
+from onstage.events.event import event_type, is_event
+from onstage.events.receipt import Receipt, Status, token
+from onstage.runtime.emission import Emission
+from onstage.runtime.frame import CURRENT, Frame, Park
+from onstage.runtime.undo import undo_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from onstage.core.journal import Entry
+    from onstage.ports.store import EventView
+    from onstage.runtime.delivery import Delivery
+    from onstage.runtime.node import Node
+
+__all__ = ["ERROR_BYTES_MAX", "Driver"]
+
+ERROR_BYTES_MAX: Final = 8_192
+_PROGRAMMER: Final = (UndeclaredEvent, InsideStep, NotInExecution, UsageError)
+log = logging.getLogger("onstage.handler")
+
+
+@final
+class Driver:
+    """Begins and settles runs; one for a node."""
+
+    def __init__(self, node: Node) -> None:
+        """Drive handlers for this node."""
+        self.node = node
+
+    # Beginning.
+
+    def begin(self, delivery: Delivery) -> tuple[Frame, Coroutine[Any, Any, Any] | None]:
+        """A frame and the coroutine to run in it; no coroutine if the event cannot be decoded (it is set aside)."""
+        frame = Frame(delivery, self, self.node.clock.now_ms())
+        if delivery.resumed or delivery.data is None:
+            return frame, self._resume(frame)
+        reaction = delivery.reaction
+        try:
+            assert delivery.type is not None, "what carries its data has a type"
+            event = delivery.type.decode(delivery.data)
+        except (ValueError, RecursionError) as error:
+            self._set_aside(frame, f"poison: the event cannot be decoded: {error}", Input.FAIL)
+            return frame, None
+        if reaction.timeout_s is not None:
+            return frame, self._limited(frame, event)
+        return frame, reaction.fn(event)
+
+    @staticmethod
+    def enter(frame: Frame, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run the handler to its first suspension, in its own context."""
+        CURRENT.set(frame)
+        return coroutine.send(None)
+
+    def _event(self, delivery: Delivery, stored: EventView) -> Any:
+        if delivery.reaction.handler.pattern is not None:
+            return self.node.envelope(stored)
+        if delivery.type is None:
+            raise ValueError(f"no class of this application is {stored.type} version {stored.version}")
+        return delivery.type.decode(stored.data)
+
+    async def _limited(self, frame: Frame, event: Any) -> Any:
+        async with asyncio.timeout(frame.reaction.timeout_s):
+            return await frame.reaction.fn(event)
+
+    async def _resume(self, frame: Frame) -> Any:
+        """Run again what has a journal: replay answers what is recorded, then it goes on."""
+        delivery = frame.delivery
+        frame.active += 1
+        await self.node.store.durable(delivery.after)
+        stored = await self.node.store.reader.execution(delivery.id)
+        frame.active -= 1
+        if stored is None or not Status(stored.execution.status).is_open:
+            raise Park  # it was settled meanwhile; there is nothing to run
+        view = stored.execution
+        frame.execution = Execution(stored.entries)
+        frame.segment, frame.attempts = view.segment, view.attempts
+        frame.started = view.started or frame.started
+        if frame.execution.rejected is not None:
+            return await _then_rejected(frame)
+        try:
+            event = self._event(delivery, stored.event)
+        except (ValueError, RecursionError) as error:
+            raise _Poison(str(error)) from error
+        if delivery.reaction.timeout_s is not None:
+            return await self._limited(frame, event)
+        return await delivery.reaction.fn(event)
+
+    # Settling.
+
+    def returned(self, frame: Frame, result: Any) -> None:
+        """The handler returned: commit its journal, its events and its receipt in one."""
+        if frame.parked is not None:
+            self._parked(frame, frame.parked)  # the handler swallowed the parking; its return means nothing
+            log.warning("%s swallowed the parking of its execution; let BaseException pass", frame.reaction.name)
+            return
+        missing = frame.execution.ended()
+        if missing is not None:
+            self._diverged(frame, missing)
+            return
+        if result is _REJECTED:
+            self._settle(frame, Input.REJECT, None, error=self._rejection(frame))
+            return
+        try:
+            emission = None if result is None else self._emission(frame, result)
+        except (TypeError, ValueError, UsageError) as error:
+            self._failed(frame, error)
+            return
+        self._settle(frame, Input.END, emission)
+
+    def raised(self, frame: Frame, error: BaseException) -> Coroutine[Any, Any, Any] | None:
+        """The handler raised: retry, set aside, park, or (for a rejection) the undo steps to run now."""
+        match error:
+            case Park():
+                self._parked(frame, frame.parked or error)
+            case BaseExceptionGroup() if error.split(Park)[1] is None and frame.parked is not None:
+                self._parked(frame, frame.parked)
+            case Diverged():
+                self._diverged(frame, error.args[0])
+            case Reject():
+                return self._rejected(frame, error)
+            case _Poison():
+                self._set_aside(frame, f"poison: the event cannot be decoded: {error}", Input.FAIL)
+            case Exception() | asyncio.CancelledError():
+                self._failed(frame, error)
+            case _:
+                frame.closed = True
+                raise error
+        return None
+
+    def _rejected(self, frame: Frame, error: Reject) -> Coroutine[Any, Any, Any] | None:
+        frame.execution.failed()
+        frame.execution.tell(Rejected("reject", str(error)))
+        return _then_rejected(frame)
+
+    def _rejection(self, frame: Frame) -> str:
+        entry = frame.execution.rejected
+        return entry.reason if entry is not None else "rejected"
+
+    def _failed(self, frame: Frame, error: BaseException) -> None:
+        frame.execution.failed()
+        frame.attempts += 1
+        text = error_text(error)
+        if isinstance(error, _PROGRAMMER):
+            self._set_aside(frame, text, Input.FAIL)
+            return
+        pause = delay(frame.reaction.retry, frame.attempts, error, self.node.clock.chance())
+        if not isinstance(pause, timedelta):
+            self._set_aside(frame, text, Input.FAIL)
+            return
+        due = self.node.clock.now_ms() + round(pause.total_seconds() * 1000)
+        self._settle(frame, Input.RETRY, None, error=text, due=due)
+
+    def _diverged(self, frame: Frame, diff: str) -> None:
+        frame.execution = Execution(())
+        where = frame.reaction.handler.where
+        self._set_aside(frame, f"{diff}\n  handler: {frame.reaction.name} ({where})", Input.DIVERGE)
+
+    def _set_aside(self, frame: Frame, why: str, happened: Input) -> None:
+        log.error("%s is set aside: %s", frame.reaction.name, why)
+        self._settle(frame, happened, None, error=why)
+
+    def _parked(self, frame: Frame, park: Park) -> None:
+        if park.diff is not None:
+            self._diverged(frame, park.diff)
+            return
+        if park.due is None and not park.waits:
+            self.node.gone(frame)
+            return
+        if frame.reaction.releases_lane:
+            self.node.dispatcher.release_lane(frame.delivery)
+            frame.delivery.lane = None
+        happened = Input.RETRY if park.retrying else Input.PARK
+        self._settle(frame, happened, None, due=park.due, waits=park.waits)
+
+    def _emission(self, frame: Frame, result: Any) -> Emission:
+        outputs = result if isinstance(result, (tuple, list)) else (result,)
+        emission = Emission(self.node.numbers)
+        for output in outputs:
+            self.put(frame, emission, output)
+        return emission
+
+    def put(self, frame: Frame, emission: Emission, output: Any) -> int:
+        """Add one event to an emission. Raises UndeclaredEvent for a type the handler did not declare."""
+        cls = type(output)
+        if cls not in frame.reaction.emits:
+            raise _undeclared(frame, output)
+        route = self.node.routes[event_type(cls).name]
+        data = route.type.encode(output)
+        if len(data) > EVENT_BYTES_MAX:
+            raise ValueError(f"an event of {len(data)} bytes is larger than {EVENT_BYTES_MAX}")
+        return emission.emit(
+            route,
+            data,
+            route.type.key_of(output),
+            now_ms=self.node.clock.now_ms(),
+            process=frame.delivery.process if frame.reaction.gating else 0,
+            cause=frame.delivery.id,
+        )
+
+    def _settle(
+        self,
+        frame: Frame,
+        happened: Input,
+        emission: Emission | None,
+        *,
+        error: str | None = None,
+        due: int | None = None,
+        waits: tuple[str, ...] = (),
+    ) -> None:
+        """The last commit of this run."""
+        status = lifecycle.advance(Status.RUNNING, happened)
+        self.commit(frame, status, emission, error=error, due=due, waits=waits)
+        frame.closed = True
+        self.node.settled(frame, status)
+
+    def commit(
+        self,
+        frame: Frame,
+        status: Status,
+        emission: Emission | None = None,
+        *,
+        error: str | None = None,
+        due: int | None = None,
+        waits: tuple[str, ...] = (),
+        transaction: Any = None,
+    ) -> int:
+        """Append one commit of this execution: everything told since the last one, and its receipt."""
+        node, delivery, execution = self.node, frame.delivery, frame.execution
+        now = node.clock.now_ms()
+        expected = execution.length
+        entries = execution.take_entries()
+        segment = frame.segment
+        attempts = frame.attempts if status.is_open else frame.attempts + 1
+        delta = self._delta(frame, status, emission)
+        emitted = emission or _NOTHING
+        hlc = node.numbers.hlc
+        receipt = Receipt(
+            delivery.process,
+            delivery.n,
+            frame.reaction.number,
+            segment,
+            status,
+            hlc,
+            delta,
+            tuple(emitted.outputs),
+            frame.started,
+            now,
+            attempts,
+            error,
+            due,
+        )
+        position = node.append(
+            Commit(
+                execution=delivery.id,
+                process=delivery.process,
+                gating=frame.reaction.gating,
+                epoch=node.epoch,
+                expected=expected,
+                after=(frame.after,),
+                status=status,
+                segment=frame.segment,
+                attempts=attempts,
+                due=due,
+                started=frame.started,
+                ended=now,
+                code=frame.reaction.code,
+                waits=" ".join(waits) or None,
+                error=None if error is None else error[:ERROR_BYTES_MAX],
+                entries=entries,
+                events=tuple(emitted.events),
+                opened=tuple(emitted.opened),
+                mail=tuple(emitted.mail),
+                receipts=(receipt, *emitted.receipts) if emitted.receipts else (receipt,),
+                roots=tuple(emitted.roots),
+                transaction=transaction,
+            ),
+            emission,
+        )
+        frame.after = delivery.after = position
+        delivery.due, delivery.waits = due, waits
+        return position
+
+    def _delta(self, frame: Frame, status: Status, emission: Emission | None) -> bytes:
+        """Close this segment's token if the obligation is settled or something was emitted; open what follows."""
+        if not frame.reaction.gating:
+            return _ZERO
+        delta = emission.delta if emission is not None else 0
+        if not status.is_open:
+            delta ^= self._token(frame)
+        elif emission is not None:
+            delta ^= self._token(frame)
+            frame.segment += 1
+            delta ^= self._token(frame)
+        return delta.to_bytes(16, "big")
+
+    def _token(self, frame: Frame) -> int:
+        delivery = frame.delivery
+        if frame.segment == 0 and delivery.token:
+            return delivery.token
+        identity = self.node.numbers.identity
+        return token(identity.wire(delivery.process), identity.wire(delivery.n), frame.reaction.name, frame.segment)
+
+    # While it runs.
+
+    def save(self, frame: Frame) -> None:
+        """Append what was recorded since the last commit, so that it survives even if the handler now waits."""
+        if frame.closed or not frame.execution.has_pending:
+            return
+        self.commit(frame, Status.RUNNING)
+        self.node.dispatcher.flush_soon()
+
+    def tell(self, frame: Frame, entry: Entry) -> None:
+        """Record an entry, and save it in this turn of the loop unless the handler goes on and takes it along."""
+        if frame.execution.is_full:
+            raise UsageError(
+                f"{frame.reaction.name} has made {JOURNAL_ENTRIES_MAX} durable calls in one execution\n"
+                "  why: its journal is at the limit\n  to do: split the work over several events"
+            )
+        frame.execution.tell(entry)
+        asyncio.get_running_loop().call_soon(self.save, frame)
+
+    def foreign_await(self, frame: Frame) -> None:
+        """Warn once per handler that it awaits something outside a step: promise 4 does not cover that."""
+        reaction = frame.reaction
+        if reaction.warned or frame.parked is not None or frame.active:
+            return
+        reaction.warned = True
+        inner: Any = frame.coroutine
+        line = inner.cr_frame.f_lineno if inner is not None and inner.cr_frame else 0
+        file = inner.cr_code.co_filename if inner is not None else "?"
+        log.warning(
+            "%s awaits something that is not a durable call, at %s:%s\n"
+            "  why: on replay it happens again, and it may leave the node before its cause is durable\n"
+            "  to do: put it into a @step",
+            reaction.name,
+            file,
+            line,
+        )
+
+    def forget(self, delivery: Delivery) -> None:
+        """A delivery whose commit was refused will not run."""
+        self.node.dispatcher.release_place(delivery)
+        self.node.dispatcher.release_lane(delivery)
+
+
+class _Poison(Exception):
+    """The stored event cannot be decoded by the present class."""
+
+
+@final
+class _Nothing:
+    """Stands for an emission without events."""
+
+    events = opened = mail = receipts = roots = outputs = ()
+
+
+_NOTHING: Final = _Nothing()
+_ZERO: Final = bytes(16)
+_REJECTED: Final = object()
+
+
+async def _then_rejected(frame: Frame) -> Any:
+    await undo_steps(frame)
+    return _REJECTED
+
+
+def error_text(error: BaseException) -> str:
+    """The error as it is stored: its type, its text and the innermost lines of its traceback, within the limit."""
+    lines = traceback.format_exception_only(error)
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    places = [f"  at {f.filename}:{f.lineno} in {f.name}\n" for f in reversed(frames)]
+    return "".join([*lines, *places]).strip()[:ERROR_BYTES_MAX]
+
+
+def _undeclared(frame: Frame, output: Any) -> UndeclaredEvent:
+    what = event_type(type(output)).name if is_event(type(output)) else f"{type(output).__qualname__} (no event)"
+    return UndeclaredEvent(
+        f"{frame.reaction.name} emits {what}, which it does not declare ({frame.reaction.handler.where})\n"
+        "  why: the return annotation is the contract\n  to do: add it to the annotation, or to emits=[...]"
+    )

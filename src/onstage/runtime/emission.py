@@ -1,0 +1,148 @@
+"""From what is emitted to what is stored: numbers, tokens, obligations, mail, and the deliveries to offer.
+
+One `Emission` gathers everything one commit emits. Routes are worked out once per event type, so the cost per event
+does not grow with the number of services or handlers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, final
+
+from onstage.core.commit import Mail, NewEvent, NewProcess, Obligation
+from onstage.events.envelope import hlc_next
+from onstage.events.receipt import Receipt, Status, token
+from onstage.runtime.delivery import Delivery, Reaction
+
+if TYPE_CHECKING:
+    from onstage.contracts.process import Process
+    from onstage.core.identity import Identity
+    from onstage.events.event import EventType
+    from onstage.ports.store import Opened
+
+__all__ = ["Emission", "Numbers", "Route"]
+
+_OPENED: Final = int(Status.READY)
+
+
+@final
+class Route:
+    """Where events of one type go: `triggers` start executions, `waiters` have a mailbox for it."""
+
+    __slots__ = ("starts", "triggers", "type", "type_id", "waiters")
+
+    def __init__(self, type: EventType, type_id: int, starts: Process | None) -> None:
+        """A route without handlers yet. `starts` is the declared process that such an event begins."""
+        self.type = type
+        self.type_id = type_id
+        self.starts = starts
+        self.triggers: list[Reaction] = []
+        self.waiters: list[Reaction] = []
+
+
+@final
+class Numbers:
+    """The high-water marks of a node: the next event number and the hybrid logical clock."""
+
+    __slots__ = ("hlc", "identity", "next_n", "topology", "waiting")
+
+    def __init__(self, opened: Opened, identity: Identity) -> None:
+        """Continue where the store is. `waiting` holds who waits at present, by process << 16 | handler number."""
+        self.waiting: dict[int, list[Delivery]] = {}
+        self.next_n = opened.next_n
+        self.hlc = opened.hlc
+        self.topology = opened.topology
+        self.identity = identity
+
+
+@final
+class Emission:
+    """What one commit emits; `delta` is the XOR of all tokens it opens."""
+
+    __slots__ = ("deliveries", "delta", "events", "mail", "numbers", "opened", "outputs", "receipts", "roots", "woken")
+
+    def __init__(self, numbers: Numbers) -> None:
+        """Nothing emitted yet."""
+        self.numbers = numbers
+        self.events: list[NewEvent] = []
+        self.opened: list[Obligation] = []
+        self.mail: list[Mail] = []
+        self.receipts: list[Receipt] = []
+        self.roots: list[NewProcess] = []
+        self.deliveries: list[Delivery] = []
+        self.woken: list[Delivery] = []
+        self.outputs: list[tuple[int, int]] = []
+        self.delta = 0
+
+    def emit(
+        self,
+        route: Route,
+        data: bytes,
+        key: str | None,
+        *,
+        now_ms: int,
+        process: int = 0,
+        cause: int = 0,
+        extra: bytes | None = None,
+        event: Any = None,
+    ) -> int:
+        """Number one event and open what it obliges to. Process 0 makes it the root of a new one. Answers its n."""
+        numbers = self.numbers
+        n = numbers.next_n
+        numbers.next_n = n + 1
+        hlc = numbers.hlc = hlc_next(numbers.hlc, now_ms)
+        is_root = process == 0
+        if is_root:
+            process = n
+            declared = route.starts.name if route.starts else None
+            self.roots.append(NewProcess(n, declared, key, now_ms, numbers.identity.wire(n)))
+        self.events.append(NewEvent(n, process, route.type_id, key, cause, hlc, numbers.topology, data, extra))
+        if not is_root and cause:
+            self.outputs.append((n, route.type_id))
+        delta = self._open(route, n, process, data, key) if route.triggers else 0
+        if route.waiters:
+            delta ^= self._mail(route, n, process, hlc)
+        if cause and not is_root:
+            self.delta ^= delta
+        else:
+            opened = Receipt(process, n, 0, 0, _OPENED, hlc, delta.to_bytes(16, "big"), (), now_ms, now_ms)
+            self.receipts.append(opened)
+        return n
+
+    def _open(self, route: Route, n: int, process: int, data: bytes, key: str | None) -> int:
+        identity = self.numbers.identity
+        delta = 0
+        for reaction in route.triggers:
+            x = n << 16 | reaction.number
+            gating = reaction.gating
+            lane = key if reaction.key is None else _lane_key(route.type, reaction.key, data)
+            delivery = Delivery(x, reaction, process, type=route.type, lane=lane)
+            if reaction.handler.pattern is None:
+                delivery.data = data
+            if gating:
+                delivery.token = token(identity.wire(process), identity.wire(n), reaction.name, 0)
+                delta ^= delivery.token
+            self.opened.append(Obligation(x, process, gating))
+            self.deliveries.append(delivery)
+        return delta
+
+    def _mail(self, route: Route, n: int, process: int, hlc: int) -> int:
+        # The mailbox is in this very commit, so the obligation of a waiting handler is opened and settled at once:
+        # what then happens to the event is part of the execution that takes it, whose own obligation is open.
+        identity = self.numbers.identity
+        delta = 0
+        for reaction in route.waiters:
+            place = process << 16 | reaction.number
+            name = route.type.name
+            awaited = [d for d in self.numbers.waiting.get(place, ()) if name in d.waits]
+            self.mail.append(Mail(reaction.number, process, n))
+            self.woken.extend(awaited)
+            own = token(identity.wire(process), identity.wire(n), f"{reaction.name}/wait", 0)
+            delta ^= own
+            status = int(Status.CONSUMED if awaited else Status.UNMATCHED)
+            self.receipts.append(Receipt(process, n, reaction.number, 0, status, hlc, own.to_bytes(16, "big")))
+        return delta
+
+
+def _lane_key(type: EventType, field: str, data: bytes) -> str | None:
+    value = getattr(type.decode(data), field)
+    return None if value is None else str(value)

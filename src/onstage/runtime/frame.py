@@ -1,0 +1,127 @@
+"""The frame: what the runtime knows of the execution that is running now, and where durable calls find it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
+
+from onstage.core.execution import Execution
+from onstage.ports.store import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from onstage.runtime.delivery import Delivery
+    from onstage.runtime.driver import Driver
+
+__all__ = ["CURRENT", "INSIDE_STEP", "Frame", "Park"]
+
+
+class Park(BaseException):
+    """Unwinds a handler that has nothing to do now. No `except Exception` catches it; do not catch it yourself."""
+
+    def __init__(self, due: int | None = None, waits: tuple[str, ...] = (), *, retrying: bool = False) -> None:
+        """`due` is when to look again (ms), `waits` the event types that wake the execution earlier."""
+        super().__init__("this execution is parked")
+        self.due = due
+        self.waits = waits
+        self.retrying = retrying
+        self.diff: str | None = None
+
+
+@final
+class Frame:
+    """One run of one execution: from its start, or from its waking up, to its end or its next park.
+
+    `after` is the position of the newest commit this run follows from. `blocked` holds the calls that cannot go on
+    before the execution is parked; once every active call is blocked, it is.
+    """
+
+    __slots__ = (
+        "active",
+        "after",
+        "attempts",
+        "blocked",
+        "closed",
+        "coroutine",
+        "delivery",
+        "driver",
+        "execution",
+        "parked",
+        "reaction",
+        "segment",
+        "started",
+        "task",
+    )
+
+    def __init__(self, delivery: Delivery, driver: Driver, started: int) -> None:
+        """A fresh run."""
+        self.delivery = delivery
+        self.reaction = delivery.reaction
+        self.driver = driver
+        self.execution = Execution()
+        self.after = delivery.after
+        self.started = started
+        self.segment = 0
+        self.attempts = 0
+        self.active = 0
+        self.closed = False
+        self.parked: Park | None = None
+        self.blocked: list[tuple[asyncio.Future[None], Park]] | None = None
+        self.coroutine: Coroutine[Any, Any, Any] | None = None
+        self.task: asyncio.Task[Any] | None = None
+
+    def diverge(self, diff: str) -> NoReturn:
+        """Stop here: the code asks for something else than was recorded."""
+        self.parked = Park()
+        self.parked.diff = diff
+        raise self.parked
+
+    async def barrier(self) -> None:
+        """Wait until everything that led to this moment is durable. Nothing leaves the node before."""
+        try:
+            await self.driver.node.store.durable(self.after)
+        except Refused:
+            self.parked = Park()  # what led here did not happen: this run is forgotten
+            raise self.parked from None
+
+    async def park(self, park: Park) -> None:
+        """Give up this run. The handler's own call unwinds at once if nothing else of it is still active.
+
+        Calls of other branches are not torn away: this one waits until all of them can go no further.
+        """
+        own = self.task is None or asyncio.current_task() is self.task
+        if own and self.active == 1:
+            self.parked = park
+            raise park
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.blocked is None:
+            self.blocked = []
+        self.blocked.append((future, park))
+        # Two turns later every branch that was started together with this one has made its call.
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self.settle_blocked)
+        await future
+
+    def settle_blocked(self) -> None:
+        """Park the execution if every active call is blocked; called whenever a call ends or blocks."""
+        blocked = self.blocked
+        if not blocked or self.active > len(blocked):
+            return
+        self.blocked = None
+        dues = [park.due for _, park in blocked if park.due is not None]
+        whole = Park(
+            min(dues) if dues else None,
+            tuple(sorted({name for _, park in blocked for name in park.waits})),
+            retrying=all(park.retrying for _, park in blocked),
+        )
+        whole.diff = next((park.diff for _, park in blocked if park.diff), None)
+        self.parked = whole
+        for future, _ in blocked:
+            if not future.done():
+                future.set_exception(whole)
+
+
+CURRENT: Final[ContextVar[Frame | None]] = ContextVar("onstage_execution", default=None)
+INSIDE_STEP: Final[ContextVar[tuple[Frame, str] | None]] = ContextVar("onstage_step", default=None)

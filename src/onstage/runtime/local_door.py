@@ -1,0 +1,274 @@
+"""The door for other processes on the same machine: a socket beside the running node.
+
+The socket lies in the user's runtime directory, named by a hash of the store's path, and only its owner may connect.
+Frames are a 4-byte length and a MessagePack map. The client draws an event's id once, before the first attempt, and
+sends the same one again if the answer was lost; the node recognises it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import tempfile
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
+
+import msgspec
+
+from onstage import errors
+from onstage.observe.verdict import Verdict
+from onstage.ports.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["FRAME_BYTES_MAX", "LocalDoor", "RemoteDoor", "call_when_running", "socket_path"]
+
+FRAME_BYTES_MAX: Final = 4 << 20
+ATTEMPTS_MAX: Final = 60
+ATTEMPT_PAUSE_S: Final = 0.25
+log = logging.getLogger("onstage.door")
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder().decode
+
+
+class _Ways(Protocol):
+    async def emit(
+        self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
+    ) -> str: ...
+    async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
+    async def operate(self, action: str, execution: int) -> str: ...
+
+
+def socket_path(store: Path) -> Path:
+    """Where the node on this store listens: within the length limit of socket names, wherever the store is."""
+    base = os.environ.get("XDG_RUNTIME_DIR") or f"{tempfile.gettempdir()}/onstage-{os.getuid()}"
+    name = blake2b(str(store.resolve()).encode(), digest_size=10).hexdigest()
+    return Path(base) / f"onstage-{name}.sock"
+
+
+@final
+class LocalDoor:
+    """Listens for clients of a running node."""
+
+    def __init__(self, store: Path, ways: _Ways) -> None:
+        """For the node on this store."""
+        self._path = socket_path(store)
+        self._ways = ways
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Listen. The writer's lock is held, so a socket that is already there belongs to a dead node."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.unlink(missing_ok=True)
+        mask = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, str(self._path))
+        finally:
+            os.umask(mask)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "the server calls this in a task"
+        self._clients.add(task)
+        answers: set[asyncio.Task[None]] = set()
+        try:
+            while (request := await _receive(reader)) is not None:
+                answer = asyncio.create_task(self._answer(request, writer))
+                answers.add(answer)
+                answer.add_done_callback(answers.discard)
+        except (ConnectionError, asyncio.CancelledError, ValueError):
+            log.debug("a client went away")
+        finally:
+            for answer in answers:
+                answer.cancel()
+            self._clients.discard(task)
+            writer.close()
+
+    async def _answer(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        reply: dict[str, Any] = {"at": request.get("at")}
+        try:
+            reply["value"] = await self._do(request)
+        except Exception as error:  # noqa: BLE001  the client raises it again
+            reply["error"] = (type(error).__name__, str(error))
+        with contextlib.suppress(ConnectionError):
+            writer.write(_frame(reply))
+            await writer.drain()
+
+    async def _do(self, request: dict[str, Any]) -> Any:
+        match request:
+            case {"do": "ping"}:
+                return os.getpid()
+            case {"do": "emit", "with": options}:
+                return await self._ways.emit(**options)
+            case {"do": "verdict", "process": process, "timeout_s": timeout_s}:
+                verdict = await self._ways.verdict(process, timeout_s)
+                return msgspec.to_builtins(verdict)
+            case {"do": "operate", "action": action, "execution": execution}:
+                return await self._ways.operate(action, execution)
+            case _:
+                raise errors.UsageError("the node does not know this request; client and node differ in version")
+
+    async def close(self) -> None:
+        """Listen no more and let clients go."""
+        if self._server is None:
+            return
+        self._server.close()
+        for client in set(self._clients):
+            client.cancel()
+        self._path.unlink(missing_ok=True)
+
+
+@final
+class RemoteDoor:
+    """A client's side: requests over one connection, many at a time, repeated over a new one if it breaks."""
+
+    def __init__(self, store: Path, pid: int = 0) -> None:
+        """To the node on this store."""
+        self._path = socket_path(store)
+        self._token: Callable[[int], bytes] = SystemClock().token
+        self.pid = pid
+        self._writer: asyncio.StreamWriter | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._next = 0
+        self._connecting = asyncio.Lock()
+
+    async def emit(
+        self,
+        type: str,
+        data: bytes,
+        *,
+        id: str | None,
+        source: str | None,
+        process: str | None = None,
+        extra: bytes | None = None,
+    ) -> str:
+        """Emit through the node. The id is drawn before the first attempt, so a repetition is recognised."""
+        id = id or self._token(16).hex()
+        request = {"type": type, "data": data, "id": id, "source": source, "process": process, "extra": extra}
+        answer: str = await self._request({"do": "emit", "with": request})
+        return answer
+
+    async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
+        """The node's verdict."""
+        answer = await self._request({"do": "verdict", "process": process, "timeout_s": timeout_s})
+        return msgspec.convert(answer, Verdict)
+
+    async def operate(self, action: str, execution: int) -> str:
+        """An operator's action on a dead letter. It is not repeated if the connection breaks."""
+        answer: str = await self._request({"do": "operate", "action": action, "execution": execution}, attempts=1)
+        return answer
+
+    async def _request(self, request: dict[str, Any], *, attempts: int = ATTEMPTS_MAX) -> Any:
+        for attempt in range(attempts):
+            try:
+                return await self._once(request)
+            except (ConnectionError, FileNotFoundError):
+                if attempt + 1 == attempts:
+                    break
+                await asyncio.sleep(ATTEMPT_PAUSE_S)
+        raise errors.StoreUnavailable(
+            "the node does not answer\n  why: it stopped, and whether it took the last request is not known\n"
+            "  to do: start it again, then send the same event with the same id"
+        )
+
+    async def _once(self, request: dict[str, Any]) -> Any:
+        async with self._connecting:
+            if self._writer is None:
+                reader, self._writer = await asyncio.open_unix_connection(str(self._path))
+                self._listening = asyncio.create_task(self._listen(reader))
+        self._next += 1
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[self._next] = future
+        writer = self._writer
+        writer.write(_frame({**request, "at": self._next}))
+        await writer.drain()
+        return await future
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while (reply := await _receive(reader)) is not None:
+                future = self._waiting.pop(reply["at"], None)
+                if future is None or future.done():
+                    continue
+                if "error" in reply:
+                    future.set_exception(_rebuilt(*reply["error"]))
+                    continue
+                future.set_result(reply["value"])
+        except (ConnectionError, ValueError):
+            log.debug("the node went away")
+        finally:
+            self._lost()
+
+    def _lost(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_exception(ConnectionResetError("the node went away"))
+
+    async def ping(self) -> int:
+        """The node's process id."""
+        answer: int = await self._once({"do": "ping"})
+        return answer
+
+    async def close(self) -> None:
+        """Leave."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+        self._lost()
+
+
+async def call_when_running(store: Path) -> RemoteDoor | None:
+    """A client of the node that runs on this store, or None if none answers."""
+    remote = RemoteDoor(store)
+    try:
+        async with asyncio.timeout(2):
+            remote.pid = await remote.ping()
+    except (OSError, TimeoutError):
+        await remote.close()
+        return None
+    return remote
+
+
+def _frame(value: dict[str, Any]) -> bytes:
+    body = _ENCODE(value)
+    return len(body).to_bytes(4, "big") + body
+
+
+async def _receive(reader: asyncio.StreamReader) -> dict[str, Any] | None:
+    try:
+        size = int.from_bytes(await reader.readexactly(4), "big")
+        if size > FRAME_BYTES_MAX:
+            raise ValueError(f"a frame of {size} bytes")
+        answer: dict[str, Any] = _DECODE(await reader.readexactly(size))
+    except asyncio.IncompleteReadError:
+        return None
+    return answer
+
+
+_RAISED: Final[dict[str, Callable[[str], Exception]]] = {
+    error.__name__: error
+    for error in (
+        errors.InvalidEvent,
+        errors.DuplicateId,
+        errors.AmbiguousProcess,
+        errors.StoreUnavailable,
+        errors.UsageError,
+        LookupError,
+    )
+}
+
+
+def _rebuilt(name: str, text: str) -> Exception:
+    """The node's error, as the class the caller expects; anything else is a defect of the node."""
+    return _RAISED.get(name, errors.OperationError)(text)

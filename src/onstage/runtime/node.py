@@ -1,0 +1,319 @@
+"""A node: the services of one OS process on one store, running.
+
+Composition and book-keeping only: what is open in memory, what happens when a run is settled, when a batch is durable
+or refused. Who runs next is the dispatcher's, what a run came to is the driver's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final, TypeVar, final
+
+import msgspec
+
+from onstage.contracts.manifest import digest
+from onstage.contracts.service import Service
+from onstage.contracts.validation import event_types, validate
+from onstage.core.commit import Commit, RefusedBecause
+from onstage.core.identity import Identity
+from onstage.core.retry import HANDLER_RETRY, Retry
+from onstage.errors import StoreUnavailable
+from onstage.events.envelope import Envelope
+from onstage.events.receipt import Status
+from onstage.ports.store import Declaration, Refused
+from onstage.runtime.admission import Admission
+from onstage.runtime.attempts import run_function
+from onstage.runtime.delivery import Delivery, Reaction
+from onstage.runtime.dispatcher import Dispatcher
+from onstage.runtime.driver import Driver
+from onstage.runtime.emission import Emission, Numbers, Route
+from onstage.runtime.frame import Frame, Park
+from onstage.runtime.mailbox import Mailbox
+from onstage.runtime.recovery import Recovery
+from onstage.runtime.resources import Resources
+from onstage.runtime.timer_loop import TimerLoop
+from onstage.runtime.undo_registry import undo_steps_of
+from onstage.runtime.watch import Watch
+from onstage.runtime.wire import to_envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from onstage.contracts.process import Process
+    from onstage.ports.clock import Clock
+    from onstage.ports.store import BatchOutcome, EventView, Opened, Store
+    from onstage.ports.workers import Workers
+    from onstage.runtime.step import Step
+
+__all__ = ["DRAIN_S", "Node"]
+
+DRAIN_S: Final = 10.0
+T = TypeVar("T")
+log = logging.getLogger("onstage.node")
+
+
+@final
+class Node:
+    """Runs services on a store. Open it, use it, close it, all on one loop."""
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        processes: Sequence[Process],
+        *,
+        store: Store,
+        clock: Clock,
+        workers: Workers,
+        invoke: Callable[[Step[..., Any], Frame, str, tuple[Any, ...]], Awaitable[Any]] = run_function,
+        dispatch: bool = True,
+    ) -> None:
+        """Name the parts; nothing runs yet. With `dispatch` false the node admits events and runs no handler."""
+        self.services = tuple(services)
+        self.processes = tuple(processes)
+        self.manifest = validate(services, processes)
+        self.types = {known.name: known for known in event_types(services, processes)}
+        self.store = store
+        self.clock = clock
+        self.workers = workers
+        self.invoke = invoke
+        self.dispatches = dispatch
+        self.open: dict[int, Delivery] = {}
+        self.routes: dict[str, Route] = {}
+        self.steps: dict[str, Step[..., Any]] = {}
+        self.reactions: dict[int, Reaction] = {}
+        self.resources = Resources()
+        self.epoch = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    # Opening.
+
+    async def start(self) -> None:
+        """Open the store, take up what is open in it, and begin to run."""
+        opened = await self.store.open(self._declaration())
+        self.epoch = opened.epoch
+        self.numbers = Numbers(opened, Identity(opened.store, opened.incarnations))
+        self.driver = Driver(self)
+        self.dispatcher = Dispatcher(self.driver, self.store)
+        self.mailbox = Mailbox(self)
+        self.timers = TimerLoop(self)
+        self.watch = Watch(self.store)
+        self.admission = Admission(self)
+        self.recovery = Recovery(self)
+        self.store.on_batch = self._on_batch
+        self._route(opened)
+        self.steps.update(undo_steps_of(handler.fn for service in self.services for handler in service.handlers))
+        await self.admission.load()
+        if not self.dispatches:
+            return
+        await self.resources.open(self.services)
+        await self.recovery.start()
+        self.dispatcher.wake()
+
+    def _declaration(self) -> Declaration:
+        return Declaration(
+            types=tuple((known.name, known.version) for known in self.types.values()),
+            handlers=tuple((handler.name, handler.was) for handler in self.manifest.handlers),
+            outcomes={process.name: process.outcomes for process in self.processes},
+            manifest=digest(self.manifest).encode() + b"\n" + msgspec.json.encode(self.manifest),
+            tables=tuple(service.tables for service in self.services if service.tables),
+        )
+
+    def _route(self, opened: Opened) -> None:
+        starts = {known.name: process for process in self.processes for known in process.starts}
+        for known in self.types.values():
+            type_id = opened.types[known.name, known.version]
+            self.routes[known.name] = Route(known, type_id, starts.get(known.name))
+        for service in self.services:
+            for handler in service.handlers:
+                retry = handler.retry if isinstance(handler.retry, Retry) else HANDLER_RETRY
+                reaction = Reaction(handler, opened.handlers[handler.full_name], retry)
+                self.reactions[reaction.number] = reaction
+                self._subscribe(reaction)
+
+    def _subscribe(self, reaction: Reaction) -> None:
+        handler = reaction.handler
+        for route in self.routes.values():
+            if handler.pattern is not None and handler.pattern.matches(route.type.name):
+                route.triggers.append(reaction)
+            elif route.type in handler.triggers:
+                route.triggers.append(reaction)
+            if route.type.cls in handler.waits:
+                route.waiters.append(reaction)
+
+    # Running.
+
+    def append(self, commit: Commit, emission: Emission | None) -> int:
+        """Append a commit and offer at once what it emits: reactions do not wait for the disk, effects do."""
+        position = self.store.append(commit)
+        if emission is None:
+            return position
+        if self.dispatches:
+            for delivery in emission.deliveries:
+                delivery.after = position
+                self.open[delivery.id] = delivery
+                self.dispatcher.offer(delivery)
+        if emission.mail:
+            self.mailbox.arrived(position, emission)
+        return position
+
+    def settled(self, frame: Frame, status: Status) -> None:
+        """A run ended: free its place, and its lane unless it goes on holding it."""
+        delivery = frame.delivery
+        self.dispatcher.release_place(delivery)
+        if status > Status.DIVERGED:
+            if delivery.waits or delivery.resumed:
+                self.mailbox.leave(delivery)
+            del self.open[delivery.id]
+            self.dispatcher.release_lane(delivery)
+            return
+        delivery.parked = delivery.resumed = True
+        delivery.data = None
+        if status in (Status.PARKED, Status.DIVERGED):
+            self.mailbox.leave(delivery)
+            if delivery.reaction.parks and status is Status.PARKED:
+                self.dispatcher.release_lane(delivery)
+                delivery.lane = None
+            return
+        if delivery.nudged:
+            self.unpark(delivery)
+        elif delivery.due is not None:
+            self.timers.add(delivery)
+
+    def nudge(self, delivery: Delivery, position: int) -> None:
+        """Something came that the execution waits for: run it again, now or when its present run has parked."""
+        delivery.nudged = True
+        delivery.after = max(delivery.after, position)
+        if delivery.parked:
+            self.unpark(delivery)
+
+    def unpark(self, delivery: Delivery) -> None:
+        """Let a parked execution run again; replay brings it to where it was."""
+        delivery.parked = delivery.nudged = False
+        delivery.due = None
+        self.mailbox.leave(delivery)
+        self.dispatcher.offer(delivery)
+        self.dispatcher.wake()
+
+    def gone(self, frame: Frame) -> None:
+        """A run that what led to it was refused, or that is settled already: forget it and look at the store."""
+        frame.closed = True
+        self.dispatcher.release_place(frame.delivery)
+        self.spawn(self._reload(frame.delivery))
+
+    async def _reload(self, delivery: Delivery) -> None:
+        await self.settle_window()
+        self.mailbox.leave(delivery)
+        stored = await self.store.reader.execution(delivery.id)
+        if stored is None or not Status(stored.execution.status).is_open:
+            self.open.pop(delivery.id, None)
+            self.dispatcher.release_lane(delivery)
+        else:
+            delivery.data, delivery.resumed, delivery.after, delivery.due = None, True, 0, None
+            self.dispatcher.offer(delivery)
+        self.dispatcher.wake()
+
+    async def settle_window(self) -> None:
+        """Wait until everything appended so far is durable or refused."""
+        self.store.flush()
+        try:
+            await self.store.durable(self.store.appended)
+        except Refused:
+            return
+
+    def spawn(self, work: Any) -> None:
+        """Run a coroutine beside the handlers; its failure is logged, and it ends with the node."""
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._spawned_ended)
+
+    def _spawned_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None and not self._closed:
+            log.error("background work failed; recovery will look again", exc_info=task.exception())
+
+    # What the store reports.
+
+    def _on_batch(self, outcome: BatchOutcome) -> None:
+        self.mailbox.durable(outcome.position)
+        for refusal in outcome.refused:
+            self._fell(refusal.commit, refusal.because)
+        for closed in outcome.closed:
+            self.admission.closed(closed.process)
+        self.watch.batch(outcome)
+        self.admission.durable(outcome.position)
+        self.dispatcher.wake()
+
+    def _fell(self, commit: Commit, because: str) -> None:
+        """Drop from memory what a refused commit brought: its execution's run, and everything it would have caused."""
+        executions = [obligation.execution for obligation in commit.opened]
+        if commit.execution and because != RefusedBecause.USER:
+            executions.append(commit.execution)
+            log.warning("a commit of execution %s was refused: %s; it is loaded anew", commit.execution, because)
+        for execution in executions:
+            self._drop(execution)
+        if commit.execution and because != RefusedBecause.USER and commit.execution not in self.open:
+            self.spawn(self.recovery.take_up(commit.execution))
+
+    def _drop(self, execution: int) -> None:
+        delivery = self.open.get(execution)
+        if delivery is None:
+            return
+        frame = self.dispatcher.running.get(execution)
+        if frame is not None:
+            frame.parked = Park()
+        elif delivery.parked:
+            delivery.parked = False
+            self.spawn(self._reload(delivery))
+        else:
+            self.dispatcher.dropped.add(execution)
+            del self.open[execution]
+
+    # For handlers and steps.
+
+    def type_named(self, name: str, version: int) -> Any:
+        """The event type with this name and version, or None if this application has none."""
+        known = self.types.get(name)
+        return known if known is not None and known.version == version else None
+
+    def envelope(self, stored: EventView) -> Envelope:
+        """A stored event as a CloudEvents envelope."""
+        return to_envelope(stored, self.numbers.identity, self.source_of(stored))
+
+    def source_of(self, stored: EventView) -> str:
+        """Which service an event came from, as a CloudEvents source."""
+        reaction = self.reactions.get(stored.cause & 0xFFFF) if stored.cause else None
+        if reaction is None:
+            return "//onstage/door"
+        return next(service.source for service in self.services if service.name == reaction.service)
+
+    async def run_in_thread(self, function: Callable[[], T]) -> T:
+        """Run a synchronous function of the user's in its context, off the loop."""
+        from contextvars import copy_context
+
+        context = copy_context()
+        return await self.workers.run(lambda: context.run(function))
+
+    def refuse_in_trouble(self) -> None:
+        """Refuse new work while the store cannot write. Raises StoreUnavailable with what, why and what to do."""
+        trouble = self.store.trouble
+        if trouble is not None:
+            raise StoreUnavailable(trouble)
+
+    # Closing.
+
+    async def close(self, *, grace_s: float = DRAIN_S) -> None:
+        """Start nothing more, let running steps finish for `grace_s`, make everything durable, free the store."""
+        if self._closed:
+            return
+        self._closed = True
+        self.timers.close()
+        self.recovery.close()
+        await self.dispatcher.close(grace_s)
+        for task in set(self._tasks):
+            task.cancel()
+        await self.store.close()
+        self.watch.close()
+        await self.workers.close()
+        await self.resources.close()

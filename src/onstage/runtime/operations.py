@@ -1,0 +1,88 @@
+"""What an operator does to an execution that was set aside: retry it at the failed step, or drop it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from onstage.core import lifecycle
+from onstage.core.commit import Commit, handler_of
+from onstage.core.lifecycle import Input
+from onstage.errors import UsageError
+from onstage.events.receipt import Receipt, Status, token
+
+if TYPE_CHECKING:
+    from onstage.ports.store import ExecutionView
+    from onstage.runtime.node import Node
+
+__all__ = ["operate"]
+
+_INPUTS: Final = {"retry": Input.RESUME, "drop": Input.DROP}
+
+
+async def operate(node: Node, action: str, execution: int) -> str:
+    """Retry or drop one dead letter; durable when this returns.
+
+    A retry resumes at the failed step with a new budget and the same idempotency key. A drop writes the obligation
+    off: it is settled as dropped, and its lane opens. Raises UsageError if the execution is not set aside.
+    """
+    if action not in _INPUTS:
+        raise UsageError(f"there is no action {action}\n  why: it is none of retry, drop\n  to do: choose one")
+    await node.settle_window()
+    stored = await node.store.reader.execution(execution)
+    if stored is None:
+        raise UsageError(f"there is no execution {execution}\n  why: the number is wrong\n  to do: `onstage dead ls`")
+    view = stored.execution
+    if Status(view.status) not in (Status.PARKED, Status.DIVERGED):
+        raise UsageError(
+            f"execution {execution} is {Status(view.status).label}\n  why: only what was set aside can be {action}ed\n"
+            "  to do: `onstage dead ls` lists what is set aside"
+        )
+    status = lifecycle.advance(Status(view.status), _INPUTS[action])
+    position = node.append(_commit(node, view, status), None)
+    node.dispatcher.flush_soon()
+    await node.store.durable(position)
+    await _follow(node, view, status)
+    return f"{view.handler} {'is tried again' if action == 'retry' else 'was dropped'}"
+
+
+def _commit(node: Node, view: ExecutionView, status: Status) -> Commit:
+    now = node.clock.now_ms()
+    identity = node.numbers.identity
+    event, number = view.id >> 16, handler_of(view.id)
+    delta = 0
+    if not status.is_open and view.gating:
+        delta = token(identity.wire(view.process), identity.wire(event), view.handler, view.segment)
+    receipt = Receipt(
+        view.process, event, number, view.segment, status, node.numbers.hlc, delta.to_bytes(16, "big"), (), now, now
+    )
+    return Commit(
+        execution=view.id,
+        process=view.process,
+        gating=view.gating,
+        epoch=node.epoch,
+        expected=view.length,
+        status=status,
+        segment=view.segment,
+        started=view.started,
+        ended=now,
+        code=view.code,
+        error=None if status is Status.READY else view.error,
+        attempts=0,
+        receipts=(receipt,),
+    )
+
+
+async def _follow(node: Node, view: ExecutionView, status: Status) -> None:
+    """Bring the memory of a running node in line with the row."""
+    delivery = node.open.get(view.id)
+    if delivery is None:
+        if node.dispatches:
+            await node.recovery.take_up(view.id)
+        return
+    if status is Status.READY:
+        delivery.after = 0
+        node.unpark(delivery)
+        return
+    del node.open[view.id]
+    node.dispatcher.release_lane(delivery)
+    node.dispatcher.wake()

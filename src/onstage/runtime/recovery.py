@@ -1,0 +1,152 @@
+"""Takes up what is open in the store: at the start, and again and again.
+
+The liveness invariant: every open execution has at least one of a place in memory, a due time, a wait with a reason,
+or a parked error. The sweep looks for open rows that nobody on this node knows, and takes them up. It takes up nothing
+that this very process has just begun or ended: what seems unknown is looked at once more after everything appended
+until then is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, final
+
+from onstage.core.commit import event_of, handler_of
+from onstage.events.receipt import Status
+from onstage.runtime.delivery import Delivery
+
+if TYPE_CHECKING:
+    from onstage.ports.store import EventView, ExecutionView
+    from onstage.runtime.node import Node
+
+__all__ = ["SWEEP_S", "Recovery"]
+
+SWEEP_S: Final = 30.0
+PAGE: Final = 1000
+log = logging.getLogger("onstage.recovery")
+
+
+@final
+class Recovery:
+    """The continuous loop over open executions of one node."""
+
+    def __init__(self, node: Node) -> None:
+        """For this node."""
+        self._node = node
+        self._task: asyncio.Task[None] | None = None
+        self.repaired = 0
+
+    async def start(self) -> None:
+        """Take up everything that is open, in the order of the log, then keep looking."""
+        reader, after = self._node.store.reader, 0
+        while True:
+            page = await reader.executions(after=after, limit=PAGE)
+            for view in page:
+                await self._take_up(view)
+            if len(page) < PAGE:
+                break
+            after = page[-1].id
+        await self._unread()
+        self._task = asyncio.get_running_loop().create_task(self._sweep_forever())
+
+    async def _unread(self) -> None:
+        after = 0
+        while page := await self._node.store.reader.unread(after=after, limit=PAGE):
+            for execution in page:
+                delivery = self._node.open.get(execution)
+                if delivery is not None and delivery.parked:
+                    self._node.unpark(delivery)
+            after = page[-1]
+
+    async def take_up(self, execution: int) -> None:
+        """Look at one execution after everything appended is durable; take it up if it is open and unknown."""
+        await self._node.settle_window()
+        stored = await self._node.store.reader.execution(execution)
+        if stored is None or execution in self._node.open or not Status(stored.execution.status).is_open:
+            return
+        await self._take_up(stored.execution)
+        self._node.dispatcher.wake()
+
+    async def _take_up(self, view: ExecutionView) -> None:
+        node = self._node
+        reaction = node.reactions.get(handler_of(view.id))
+        if reaction is None or view.id in node.open:
+            return
+        event = await node.store.reader.event(event_of(view.id))
+        assert event is not None, "an obligation is written with its event"
+        delivery = Delivery(view.id, reaction, view.process, type=None, lane=None)
+        delivery.type = None if reaction.handler.pattern else node.type_named(event.type, event.version)
+        delivery.lane = self._lane(delivery, view, event)
+        delivery.resumed = True
+        node.open[view.id] = delivery
+        match Status(view.status):
+            case Status.READY | Status.RUNNING:
+                node.dispatcher.offer(delivery)
+            case Status.WAITING | Status.RETRYING:
+                self._park(delivery, view)
+            case _:
+                delivery.parked = True
+                node.dispatcher.hold_lane(delivery)
+
+    def _lane(self, delivery: Delivery, view: ExecutionView, event: EventView) -> str | None:
+        reaction, status = delivery.reaction, Status(view.status)
+        if status is Status.PARKED and reaction.parks:
+            return None
+        if reaction.releases_lane and status is Status.WAITING:
+            return None
+        if reaction.key is None or delivery.type is None:
+            return event.key
+        try:
+            value = getattr(delivery.type.decode(event.data), reaction.key)
+        except (ValueError, RecursionError):
+            return event.key
+        return None if value is None else str(value)
+
+    def _park(self, delivery: Delivery, view: ExecutionView) -> None:
+        node = self._node
+        node.dispatcher.hold_lane(delivery)
+        delivery.parked = True
+        delivery.due = view.due
+        if view.waits:
+            node.mailbox.listen(delivery, view.waits)
+        if view.due is not None:
+            node.timers.add(delivery)
+
+    # Again and again.
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                await self.sweep()
+            except Exception:
+                log.exception("the look for stranded executions failed; it is repeated in %s s", SWEEP_S)
+
+    async def sweep(self) -> int:
+        """Look once for open executions that nobody knows; answers how many were taken up."""
+        reader, after, stranded = self._node.store.reader, 0, list[int]()
+        while True:
+            page = await reader.executions(after=after, limit=PAGE)
+            stranded.extend(
+                view.id
+                for view in page
+                if view.id not in self._node.open and handler_of(view.id) in self._node.reactions
+            )
+            if len(page) < PAGE:
+                break
+            after = page[-1].id
+            await asyncio.sleep(0)
+        before = len(self._node.open)
+        for execution in stranded:
+            await self.take_up(execution)
+        taken = len(self._node.open) - before if stranded else 0
+        if taken > 0:
+            self.repaired += taken
+            log.warning("%s stranded executions were taken up again", taken)
+        return taken
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()

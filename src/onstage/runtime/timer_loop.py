@@ -1,0 +1,67 @@
+"""Durable time: wakes parked executions when they are due. The heap is derived from rows; the rows are the truth."""
+
+from __future__ import annotations
+
+import asyncio
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Final, final
+
+if TYPE_CHECKING:
+    from onstage.runtime.delivery import Delivery
+    from onstage.runtime.node import Node
+
+__all__ = ["FIRED_MAX", "TimerLoop"]
+
+FIRED_MAX: Final = 500
+"""How many are woken in one turn of the loop; ten thousand due at once come as a paced stream."""
+
+LOOK_AGAIN_S_MAX: Final = 60.0
+"""A wall clock can jump: the heap is looked at this often even if nothing seems due."""
+
+
+@final
+class TimerLoop:
+    """One heap of (due, execution). A delivery that is no longer parked until exactly then is passed over."""
+
+    def __init__(self, node: Node) -> None:
+        """No timer yet."""
+        self._node = node
+        self._heap: list[tuple[int, int]] = []
+        self._handle: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def add(self, delivery: Delivery) -> None:
+        """Wake this delivery at its `due`."""
+        assert delivery.due is not None, "a timer has a time"
+        heappush(self._heap, (delivery.due, delivery.id))
+        if self._heap[0][1] == delivery.id:
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if not self._heap or self._closed:
+            return
+        ahead_s = (self._heap[0][0] - self._node.clock.now_ms()) / 1000
+        pause_s = min(max(ahead_s, 0.0), LOOK_AGAIN_S_MAX)
+        self._handle = asyncio.get_running_loop().call_later(pause_s, self._fire)
+
+    def _fire(self) -> None:
+        self._handle = None
+        now, fired = self._node.clock.now_ms(), 0
+        while self._heap and self._heap[0][0] <= now and fired < FIRED_MAX:
+            due, execution = heappop(self._heap)
+            delivery = self._node.open.get(execution)
+            if delivery is None or not delivery.parked or delivery.due != due:
+                continue
+            fired += 1
+            self._node.unpark(delivery)
+        self._node.dispatcher.wake()
+        self._arm()
+
+    def close(self) -> None:
+        """Fire nothing more."""
+        self._closed = True
+        if self._handle is not None:
+            self._handle.cancel()

@@ -1,0 +1,133 @@
+"""Watching processes: verdicts on request, and who waits for a final one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, final
+
+from onstage.core.commit import event_of
+from onstage.errors import StoreUnavailable
+from onstage.events.receipt import Status
+from onstage.observe.verdict import LastEvent, OpenObligation, Verdict, judge
+
+if TYPE_CHECKING:
+    from onstage.ports.store import BatchOutcome, Reader, Store
+
+__all__ = ["Watch", "verdict_of"]
+
+OBLIGATIONS_SHOWN_MAX: Final = 100
+EVENTS_LOOKED_AT_MAX: Final = 1000
+log = logging.getLogger("onstage.ledger")
+
+
+async def verdict_of(reader: Reader, process: int, *, live: frozenset[str] | None = None) -> Verdict | None:
+    """The verdict on a process as it is on disk; None for a process that does not exist.
+
+    `live` names the handlers that have a node, None if that is not known.
+    """
+    row = await reader.process(process)
+    if row is None:
+        return None
+    if row.open == 0:
+        if row.outcome is not None:
+            return judge((), row.outcome)
+        return judge((), None, await _last_events(reader, process))
+    open_views = await reader.executions(process=process, statuses=range(Status.DONE), limit=OBLIGATIONS_SHOWN_MAX)
+    obligations = [
+        OpenObligation(
+            view.handler,
+            Status(view.status),
+            view.waits,
+            view.due,
+            view.error,
+            live is None or view.handler in live,
+        )
+        for view in open_views
+        if view.gating
+    ]
+    return judge(obligations, row.outcome)
+
+
+async def _last_events(reader: Reader, process: int) -> list[LastEvent]:
+    """The events from which nothing followed."""
+    events = await reader.events(process=process, limit=EVENTS_LOOKED_AT_MAX)
+    executions = await reader.executions(process=process, limit=EVENTS_LOOKED_AT_MAX)
+    causes = {event.cause for event in events}
+    handled: dict[int, list[str]] = {}
+    fruitful: set[int] = set()
+    for view in executions:
+        if not view.gating:
+            continue
+        handled.setdefault(event_of(view.id), []).append(view.handler)
+        if view.id in causes:
+            fruitful.add(event_of(view.id))
+    return [LastEvent(e.type, tuple(handled.get(e.n, ()))) for e in events if e.n not in fruitful]
+
+
+@final
+class Watch:
+    """Who waits for a process to end. Told by the store's batches, so a verdict is never said before it is durable."""
+
+    def __init__(self, store: Store) -> None:
+        """Watch the processes of this store."""
+        self._store = store
+        self._waiters: dict[int, list[asyncio.Future[None]]] = {}
+        self._closed = False
+        self.unbalanced = 0
+
+    def batch(self, outcome: BatchOutcome) -> None:
+        """Some processes may have ended with this batch."""
+        for closed in outcome.closed:
+            if not closed.balanced:
+                self.unbalanced += 1
+                log.error("accounting violation: process %s has nothing open and a digest", closed.process)
+            for waiter in self._waiters.pop(closed.process, ()):
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    async def verdict(self, process: int, timeout_s: float | None, live: frozenset[str] | None) -> Verdict:
+        """Wait for a final verdict, for at most `timeout_s`; then the present one, whatever it is."""
+        loop = asyncio.get_running_loop()
+        give_up = None if timeout_s is None else loop.time() + timeout_s
+        while True:
+            if self._closed:
+                raise StoreUnavailable(
+                    "the node was stopped\n  why: it waits for no process any more\n  to do: ask again"
+                )
+            waiter: asyncio.Future[None] = loop.create_future()
+            self._waiters.setdefault(process, []).append(waiter)
+            verdict = await verdict_of(self._store.reader, process, live=live)
+            if verdict is None:
+                self._forget(process, waiter)
+                raise LookupError(f"there is no process {process}")
+            if verdict.is_final or (give_up is not None and loop.time() >= give_up):
+                self._forget(process, waiter)
+                return verdict
+            await self._woken(process, waiter, give_up)
+
+    async def _woken(self, process: int, waiter: asyncio.Future[None], give_up: float | None) -> None:
+        try:
+            async with asyncio.timeout_at(give_up):
+                await waiter
+        except TimeoutError:
+            return
+        finally:
+            self._forget(process, waiter)
+
+    def _forget(self, process: int, waiter: asyncio.Future[None]) -> None:
+        waiters = self._waiters.get(process)
+        if waiters is None or waiter not in waiters:
+            return
+        waiters.remove(waiter)
+        if not waiters:
+            del self._waiters[process]
+
+    def close(self) -> None:
+        """Nobody will be told any more."""
+        self._closed = True
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+        self._waiters.clear()

@@ -1,0 +1,49 @@
+"""Every store under the one contract."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+pytest.register_assert_rewrite("onstage.testing.store_writing", "onstage.testing.store_reading")
+pytest.register_assert_rewrite("onstage.testing.store_transactions", "onstage.testing.store_trial")
+
+from onstage.ports.clock import SystemClock  # noqa: E402
+from onstage.runtime.workers import ThreadWorkers  # noqa: E402
+from onstage.stores.memory import MemoryStore  # noqa: E402
+from onstage.stores.sqlite.store import SqliteStore  # noqa: E402
+from onstage.testing.inline_workers import InlineWorkers  # noqa: E402
+from onstage.testing.store_contract import StoreContract  # noqa: E402
+from onstage.testing.store_trial import CrashableStore  # noqa: E402
+
+
+class TestMemoryStore(StoreContract):
+    def make_store(self) -> MemoryStore:
+        return MemoryStore(clock=SystemClock(), workers=InlineWorkers())
+
+    def reopen(self, store: CrashableStore) -> CrashableStore:
+        return store
+
+
+class TestSqliteStoreOnThreads(StoreContract):
+    workers: type[ThreadWorkers | InlineWorkers] = ThreadWorkers
+
+    def make_store(self) -> SqliteStore:
+        self.folder = TemporaryDirectory()
+        self.running = self.workers()
+        return self._open(Path(self.folder.name) / "store.db")
+
+    def reopen(self, store: CrashableStore) -> SqliteStore:
+        assert isinstance(store, SqliteStore)
+        return self._open(store.path)
+
+    def _open(self, path: Path) -> SqliteStore:
+        return SqliteStore(path, clock=SystemClock(), workers=self.running, lock_wait_s=0)
+
+    async def tidy_up(self) -> None:
+        await self.running.close()
+        self.folder.cleanup()
+
+
+class TestSqliteStoreInline(TestSqliteStoreOnThreads):
+    workers = InlineWorkers
