@@ -16,7 +16,16 @@ SOURCES = {path: tree for path, tree in EVERYTHING.items() if path.is_relative_t
 
 # A module whose test is not `tests/unit/<same path>/test_<module>.py` names it here, both from their roots:
 # "stores/sqlite/store.py": "tests/contract/test_stores.py".
-COVERED_BY: dict[str, str] = {}
+COVERED_BY: dict[str, str] = {
+    "ports/store.py": "tests/contract/test_stores.py",
+    "ports/workers.py": "tests/contract/test_stores.py",
+    "testing/commit_script.py": "tests/contract/test_stores.py",
+    "testing/store_contract.py": "tests/contract/test_stores.py",
+    "testing/store_reading.py": "tests/contract/test_stores.py",
+    "testing/store_transactions.py": "tests/contract/test_stores.py",
+    "testing/store_trial.py": "tests/contract/test_stores.py",
+    "testing/store_writing.py": "tests/contract/test_stores.py",
+}
 
 VAGUE = {"utils", "common", "helpers", "base", "misc", "types", "compat", "manager"}
 PORT_NAMES = {"store", "broker", "clock", "workers"}  # an adapter may repeat its port's name

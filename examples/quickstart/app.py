@@ -22,7 +22,7 @@ class OrderPaid:
 payment, mail = Service("payment"), Service("mail")
 
 
-@step(retries=5)  # tried again if it fails; never run again once its result is recorded, whatever crashes
+@step(retries=5)  # tried again if it fails, never run again once its result is recorded
 async def charge(order_id: str) -> str:
     return f"receipt for {order_id}"
 
@@ -47,7 +47,7 @@ app = App(payment, mail, Process("order", starts=OrderPlaced, done=OrderPaid))
 
 async def main() -> None:
     async with app.run("sqlite:///quickstart.db") as stage:
-        process = await stage.emit(OrderPlaced("o1"), id="checkout-1")  # the same id twice is the same event
+        process = await stage.emit(OrderPlaced("o1"), id="checkout-1")
         print(await process.verdict(timeout="10s"))
 
 

@@ -13,16 +13,17 @@ from typing import Final
 
 import msgspec
 from app import APPROVAL_FROM_CENTS
-from events import Order, OrderApproved, OrderPlaced
+from events import Order, OrderPlaced
 from feed import Line
 from world import QUIET_CITIES
 
+PAID = "shop.order-paid"
 SHIPPED, CANCELLED = "shop.order-shipped", "shop.order-cancelled"
 NO_STOCK, DECLINED = "shop.out-of-stock", "shop.payment-declined"
 OUTCOMES: Final = (SHIPPED, CANCELLED, NO_STOCK, DECLINED)
 IN_STOCK: Final = {"Yorick's skull": 40, "trapdoor": 0}
 IN_STOCK_OF_OTHERS: Final = 9_000
-LOG = "select t.name, e.key, e.n from onstage_event e join onstage_type t on t.id = e.type order by e.n"
+LOG: Final = "select t.name, e.key, e.hlc >> 16 from onstage_event e join onstage_type t on t.id = e.type order by e.n"
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -36,15 +37,21 @@ class Effect(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was found after the run; `noted_before_kill` counts the world's lines of before the crash."""
+    """What was found after the run.
+
+    `logged_ms` is when each event was logged. `noted_before_kill` counts the world's lines of before the crash, and
+    `logged_at_noon` are the events that were on disk then.
+    """
 
     orders: dict[str, Order]
     approved: set[str]
     events: Sequence[tuple[str, str]]
+    logged_ms: Sequence[int]
     audited: Counter[tuple[str, str]]
     left: dict[str, int]
     effects: Sequence[Effect]
     noted_before_kill: int
+    logged_at_noon: set[tuple[str, str]]
 
     @property
     def outcomes(self) -> dict[str, list[str]]:
@@ -64,21 +71,29 @@ class Evidence:
         return dict(keys)
 
 
-def collect(db: Path, world: Path, in_time: Sequence[Line], noted_before_kill: int) -> Evidence:
-    """Read everything that can be known."""
-    with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as connection:
-        events = [(name, key) for name, key, _ in connection.execute(LOG)]
+def event_log(db: Path) -> list[tuple[str, str, int]]:
+    """Read the log: name, key and time (ms) of each event."""
+    with closing(sqlite3.connect(db)) as connection:
+        return connection.execute(LOG).fetchall()
+
+
+def collect(db: Path, world: Path, in_time: Sequence[Line], noon: tuple[int, Path]) -> Evidence:
+    """Read everything that can be known; `noon` is how many effects there were at the crash, and a copy of the log."""
+    with closing(sqlite3.connect(db)) as connection:
         audited = Counter(connection.execute("select type, order_id from audit_log").fetchall())
         left = dict(connection.execute("select sku, pieces from stock_level").fetchall())
-    given = [line.event for line in in_time]
+    log, (noted_before_kill, db_at_noon) = event_log(db), noon
+    placed = [line for line in in_time if line.type == "shop.order-placed"]
     return Evidence(
-        orders={e.order_id: e.order for e in given if isinstance(e, OrderPlaced)},
-        approved={e.order_id for e in given if isinstance(e, OrderApproved)},
-        events=events,
+        orders={line.subject: msgspec.json.decode(line.data, type=OrderPlaced).order for line in placed},
+        approved={line.subject for line in in_time if line.type == "shop.order-approved"},
+        events=[(name, key) for name, key, _ in log],
+        logged_ms=[ms for _, _, ms in log],
         audited=audited,
         left=left,
         effects=[msgspec.json.decode(line, type=Effect) for line in world.read_bytes().splitlines()],
         noted_before_kill=noted_before_kill,
+        logged_at_noon={(name, key) for name, key, _ in event_log(db_at_noon)},
     )
 
 
@@ -119,6 +134,13 @@ def no_effect_happened_twice(found: Evidence) -> Iterator[str]:
     for key, times in Counter(each.key for each in found.effects).items():
         if times > 2 or (times == 2 and key not in before):
             yield f"{key} happened {times} times, and the crash does not explain it"
+
+
+def what_was_recorded_is_not_repeated(found: Evidence) -> Iterator[str]:
+    recorded_by = {"charge": PAID, "collect": SHIPPED, "label": SHIPPED}
+    for each in found.effects[found.noted_before_kill :]:
+        if (recorded_by.get(each.effect), each.order) in found.logged_at_noon:
+            yield f"{each.effect} of {each.order} was on record at noon, and happened again"
 
 
 def repeated_by_the_crash(found: Evidence) -> int:
@@ -166,6 +188,7 @@ CHECKS: Final = {
     "every order ended exactly once, as its data says": each_order_ended_once,
     "shipped orders, and no others, were charged, collected, labelled": shipped_means_charged_collected_labelled,
     "no effect happened twice, save what the crash cut off, under the same key": no_effect_happened_twice,
+    "no effect whose result was on disk at the crash happened again": what_was_recorded_is_not_repeated,
     "refused serenades: the pianist dismissed, then the tenor": refused_serenades_are_undone,
     "the stock adds up to the piece, declined orders put back": the_stock_adds_up,
     "the audit heard every event exactly once": the_audit_heard_everything,

@@ -8,7 +8,7 @@ request that is made again after a crash.
 import json
 import os
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -83,15 +83,15 @@ class MailServer:
 
 
 @asynccontextmanager
-async def bank() -> AsyncIterator[Bank]:
+async def bank() -> AsyncGenerator[Bank, None]:
     yield Bank()
 
 
 @asynccontextmanager
-async def courier() -> AsyncIterator[Courier]:
+async def courier() -> AsyncGenerator[Courier, None]:
     yield Courier()
 
 
 @asynccontextmanager
-async def mail_and_agency() -> AsyncIterator[tuple[MailServer, Agency]]:
+async def mail_and_agency() -> AsyncGenerator[tuple[MailServer, Agency], None]:
     yield MailServer(), Agency()

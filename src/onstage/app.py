@@ -12,6 +12,7 @@ from onstage.contracts.validation import validate
 from onstage.errors import UsageError, refusal
 from onstage.ports.clock import SystemClock
 from onstage.runtime.node import Node
+from onstage.runtime.undo_registry import durables_of
 from onstage.runtime.workers import ThreadWorkers
 from onstage.stage import Stage
 from onstage.stores.memory import MemoryStore
@@ -48,6 +49,8 @@ class App:
         self.services = tuple(part for part in parts if isinstance(part, Service))
         self.processes = tuple(part for part in parts if isinstance(part, Process))
         self.manifest = validate(self.services, self.processes)
+        for durable in durables_of(handler.fn for service in self.services for handler in service.handlers):
+            durable.check()
 
     def run(self, url: str = "memory:", *, synchronous: str = "FULL") -> Stage:
         """A stage on the store at `url`, not yet entered: "sqlite:///shop.db", or "memory:" for a try.

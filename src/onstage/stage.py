@@ -1,4 +1,4 @@
-"""A stage: an application on a store. Entered, it is a node that runs all services, or a client of the one that does."""
+"""A stage: an application on a store. Entered, it is a node that runs all services, or a client of the one that is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, final
 
-from onstage.errors import InvalidEvent, NodeRunning
+from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
 from onstage.events.duration import seconds
 from onstage.events.envelope import Envelope, from_json
 from onstage.events.event import event_type
@@ -17,7 +17,7 @@ from onstage.runtime.node import DRAIN_S, Node
 from onstage.runtime.wire import from_outside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from onstage.observe.verdict import Verdict
@@ -29,11 +29,8 @@ Duration = str | timedelta | float
 log = logging.getLogger("onstage.node")
 
 
-class _Ways(Protocol):
-    async def emit(
-        self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
-    ) -> str: ...
-    async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
+class _Watching(Protocol):
+    async def verdict_on(self, process: str, timeout_s: float | None) -> Verdict: ...
 
 
 @final
@@ -42,7 +39,7 @@ class ProcessHandle:
 
     __slots__ = ("_ways", "id")
 
-    def __init__(self, id: str, ways: _Ways) -> None:
+    def __init__(self, id: str, ways: _Watching) -> None:
         """Made by `emit` and `process` only."""
         self.id = id
         self._ways = ways
@@ -52,7 +49,7 @@ class ProcessHandle:
 
         What it says is durable. Raises LookupError if there is no such process.
         """
-        return await self._ways.verdict(self.id, None if timeout is None else seconds(timeout))
+        return await self._ways.verdict_on(self.id, None if timeout is None else seconds(timeout))
 
     def __repr__(self) -> str:
         """The public id."""
@@ -63,9 +60,20 @@ class ProcessHandle:
 class LocalWays:
     """The ways into a node that runs in this very process."""
 
-    def __init__(self, node: Node) -> None:
-        """Into this node."""
+    def __init__(self, node: Node, step_back: Callable[[], None] | None = None) -> None:
+        """Into this node. A client that holds the store while no node runs gives `step_back`, to let one in."""
         self._node = node
+        self._step_back = step_back
+
+    @property
+    def runs(self) -> bool:
+        """Whether this is a node that runs handlers, not a client that only holds the store."""
+        return self._node.dispatches
+
+    def make_way(self) -> None:
+        """A node wants the store: a client that holds it lets go."""
+        if self._step_back is not None:
+            self._step_back()
 
     async def emit(
         self,
@@ -80,9 +88,15 @@ class LocalWays:
         """Check, admit and make durable; answers the public id of the process."""
         node = self._node
         route, stored, key = node.admission.check(type, data)
-        joined = None if process is None else self.number(process)
+        joined = None if process is None else await self._present(process)
         number = await node.admission.emit(route, stored, key, id=id, source=source, process=joined, extra=extra)
         return node.numbers.identity.wire(number)
+
+    async def _present(self, process: str) -> int:
+        number = self.number(process)
+        if await self._node.store.reader.process(number) is None:
+            raise LookupError(f"there is no process {process} in this store")
+        return number
 
     def number(self, process: str) -> int:
         """The number behind a public process id. Raises LookupError for an id of another store."""
@@ -128,6 +142,7 @@ class Stage:
         self._ways: LocalWays | RemoteDoor | None = None
         self._node: Node | None = None
         self._door: LocalDoor | None = None
+        self._letting_go: asyncio.Task[None] | None = None
         self.drain_s: float = DRAIN_S
 
     # Entering and leaving.
@@ -135,7 +150,10 @@ class Stage:
     async def __aenter__(self) -> Self:
         """Begin. Raises StoreUnavailable, SchemaTooNew, or NodeRunning if the store is taken by what is no node."""
         if self._path is not None and (remote := await call_when_running(self._path)) is not None:
-            return self._become_client(remote)
+            if remote.runs or self._client_only:
+                return self._become_client(remote)
+            await remote.make_way()
+            await remote.close()
         node = self._make_node(not self._client_only)
         try:
             await node.start()
@@ -148,12 +166,31 @@ class Stage:
         except BaseException:
             await node.close(grace_s=0)
             raise
+        try:
+            self._ways = LocalWays(node, None if node.dispatches else self._step_back)
+            if self._path is not None:
+                self._door = LocalDoor(self._path, self._ways)
+                await self._door.open()
+        except BaseException:
+            self._ways = self._door = None
+            await node.close(grace_s=0)
+            raise
         self._node = node
-        self._ways = LocalWays(node)
-        if self._path is not None:
-            self._door = LocalDoor(self._path, self._ways)
-            await self._door.open()
         return self
+
+    def _step_back(self) -> None:
+        """Give the store to the node that asks for it, and go on as its client."""
+        node, door, path = self._node, self._door, self._path
+        if node is None or door is None or path is None:
+            return
+        self._node = self._door = None
+        self._ways = RemoteDoor(path)
+
+        async def let_go() -> None:
+            await door.close()
+            await node.close(grace_s=0)
+
+        self._letting_go = asyncio.get_running_loop().create_task(let_go())
 
     def _become_client(self, remote: RemoteDoor) -> Self:
         if not self._client_only:
@@ -169,6 +206,8 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Drain and stop: running steps finish within `drain_s`, everything accepted is durable."""
+        if self._letting_go is not None:
+            await self._letting_go
         if self._door is not None:
             await self._door.close()
         if self._node is not None:
@@ -188,6 +227,11 @@ class Stage:
         """Whether this stage runs the services itself."""
         return self._node is not None and self._node.dispatches
 
+    @property
+    def has_node(self) -> bool:
+        """Whether somebody runs the services: this stage, or the node that it is a client of."""
+        return self.is_node or (isinstance(self._ways, RemoteDoor) and self._ways.runs)
+
     async def emit(
         self, event: object, *, id: str | None = None, process: ProcessHandle | str | None = None
     ) -> ProcessHandle:
@@ -199,7 +243,14 @@ class Stage:
         Raises InvalidEvent, DuplicateId, AmbiguousProcess, StoreUnavailable; then nothing is stored.
         """
         known = event_type(type(event))
-        return await self._emit(known.name, known.encode(event), id=id, source=None, process=process)
+        try:
+            data = known.encode(event)
+        except Exception as error:
+            raise InvalidEvent(
+                f"{known.name}: this {known.cls.__qualname__} cannot be encoded\n  why: {error}\n"
+                f"  to do: correct it as the class at {known.where} says"
+            ) from error
+        return await self._emit(known.name, data, id=id, source=None, process=process)
 
     async def emit_envelope(self, envelope: Envelope | bytes) -> ProcessHandle:
         """Emit a CloudEvent from elsewhere, recognised by its source and id. Bytes are its JSON form."""
@@ -225,24 +276,40 @@ class Stage:
         ways = self._entered()
         joined = process.id if isinstance(process, ProcessHandle) else process
         wire = await ways.emit(type, data, id=id, source=source, process=joined, extra=extra)
-        return ProcessHandle(wire, ways)
+        return ProcessHandle(wire, self)
+
+    async def verdict_on(self, process: str, timeout_s: float | None) -> Verdict:
+        """The verdict on the process with this public id; see `ProcessHandle.verdict`."""
+        ways = self._entered()
+        try:
+            return await ways.verdict(process, timeout_s)
+        except StoreUnavailable:
+            if self._ways is ways or self._ways is None:
+                raise
+        return await self._entered().verdict(process, timeout_s)  # the store was given to a node meanwhile
 
     async def process(self, key: str) -> ProcessHandle:
         """The newest process with this business key, or the one with this public id. Raises LookupError."""
-        ways = self._entered()
+        self._entered()
         async with self.reading() as reader:
             rows = await reader.processes(key=key, limit=1)
             if rows:
-                return ProcessHandle(rows[0].wire_id, ways)
+                return ProcessHandle(rows[0].wire_id, self)
             tail = key.rpartition("-")[2]
             row = await reader.process(int(tail)) if tail.isdigit() else None
         if row is None or row.wire_id != key:
             raise LookupError(f"there is no process with key or id {key}")
-        return ProcessHandle(row.wire_id, ways)
+        return ProcessHandle(row.wire_id, self)
 
     def reading(self) -> _Reading:
         """Read the store: `async with stage.reading() as reader`. What it shows is durable."""
         return _Reading(self._node, self._open_reader)
+
+    def statistics(self) -> Mapping[str, int]:
+        """Counters of the node's store since its start: batches (one fsync each), commits, refused."""
+        if self._node is None:
+            raise RuntimeError("this stage is not a running node\n  why: only a node counts\n  to do: ask the node")
+        return self._node.store.statistics()
 
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter by its execution number; answers what was done."""

@@ -282,6 +282,12 @@ class Execution:
             if isinstance(self._recorded.get(failure.position), Attempted):
                 self._record(Attempted(failure.position, failure.arguments, 0, 0, failure.error, 0))
 
+    def untouched(self) -> Execution:
+        """A journal of the same length that has nothing to say: for setting aside what has diverged."""
+        same = Execution()
+        same.length = self.length
+        return same
+
     @property
     def is_full(self) -> bool:
         """Whether the journal has reached its limit, `JOURNAL_ENTRIES_MAX`."""

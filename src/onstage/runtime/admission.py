@@ -46,7 +46,7 @@ class Admission:
         before: int | None = None
         while page := await self._node.store.reader.processes(open_only=True, before=before, limit=_PAGE):
             for row in reversed(page):
-                self._began(row.id, row.declared, row.key)
+                self.began(row.id, row.declared, row.key)
             before = page[-1].id
 
     # Admitting.
@@ -100,8 +100,6 @@ class Admission:
         if door is not None:
             self._recent[door.identity] = door
             self._order.append((position, door.identity))
-        for root in emission.roots:
-            self._began(root.process, root.declared, root.key)
         node.dispatcher.wake()
         node.dispatcher.flush_soon()
         try:
@@ -145,7 +143,8 @@ class Admission:
             )
         return self._open[candidates[0], key][-1] if candidates else 0
 
-    def _began(self, process: int, declared: str | None, key: str | None) -> None:
+    def began(self, process: int, declared: str | None, key: str | None) -> None:
+        """A process has its root: events with its key, of types it knows, join it from now on."""
         if declared is None or key is None:
             return
         self._open.setdefault((declared, key), []).append(process)

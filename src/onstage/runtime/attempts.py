@@ -27,7 +27,7 @@ from onstage.events.codec import NoCodec, encode_any
 from onstage.events.receipt import Status
 from onstage.ports.store import Refused
 from onstage.runtime.call import active
-from onstage.runtime.driver import error_text
+from onstage.runtime.error_text import error_text
 from onstage.runtime.frame import INSIDE_STEP, Frame, Park
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ async def ask(frame: Frame, position: str, request: Request) -> Recorded | Perfo
             raise AssertionError("a parked call does not go on")
         case DivergedAnswer():
             frame.diverge(answer.diff)
-        case Recorded() | Perform() | Look():
+        case Recorded():
+            return answer
+        case Perform() | Look():
+            frame.driver.refuse_full(frame)
             return answer
         case _:
             assert_never(answer)
@@ -65,6 +68,7 @@ async def perform_step(step: Step[..., Any], frame: Frame, position: str, argume
         if undo is not None and not answer.begun:
             driver.node.steps[undo] = step
             frame.execution.tell(Begun(position, hashed, undo, step.call_codec.encode(arguments)))
+        await frame.decided()
         driver.save(frame)
         await frame.barrier()
         first = answer.first or driver.node.clock.now_ms()
@@ -84,13 +88,13 @@ async def run_function(step: Step[..., Any], frame: Frame, position: str, argume
     node = frame.driver.node
     mark = INSIDE_STEP.set((frame, position))
     try:
-        if not step.is_async:
-            context = copy_context()
-            return await node.workers.run(lambda: context.run(step.fn, *arguments))
-        if step.timeout_s is None:
-            return await step.fn(*arguments)
+        if step.timeout_s is None and step.is_async:
+            return await step.run(*arguments)
         async with asyncio.timeout(step.timeout_s):
-            return await step.fn(*arguments)
+            if step.is_async:
+                return await step.run(*arguments)
+            context = copy_context()
+            return await node.workers.run(lambda: context.run(step.run, *arguments))
     finally:
         INSIDE_STEP.reset(mark)
 
@@ -153,8 +157,15 @@ def _rebuilt(durable: Durable[Any], failed: Failed) -> Exception:
     if failed.kind is not None and failed.rebuilt_from is not None:
         for kind in durable.give_up_on:
             if _kind(kind) == failed.kind:
-                return kind(*msgspec.json.decode(failed.rebuilt_from))
+                return _made(kind, msgspec.json.decode(failed.rebuilt_from))
     return StepFailed(durable.name, failed.error, failed.attempts)
+
+
+def _made(kind: type[Exception], arguments: list[Any]) -> Exception:
+    try:
+        return kind(*arguments)
+    except Exception:  # noqa: BLE001  its constructor takes something else than what stands in `args`
+        return kind.__new__(kind, *arguments)
 
 
 def _kind(error: type[BaseException]) -> str:
@@ -185,15 +196,21 @@ async def perform_transaction(
             return _recorded(step, answer.entry)
         driver, execution = frame.driver, frame.execution
 
+        mark = INSIDE_STEP.set((frame, position))
+        context = copy_context()  # the writer's thread knows nothing of this execution
+        INSIDE_STEP.reset(mark)
+
         def run(connection: Any) -> Entry:
-            result = step.fn(connection, *arguments)
+            result = context.run(step.run, connection, *arguments)
             return Transacted(position, hashed, _encode_result(step, result), step.schema)
 
+        await frame.decided()
         driver.save(frame)
         before = frame.after
         at = driver.commit(frame, Status.RUNNING, transaction=Transaction(run))
         execution.reserve()
         driver.node.dispatcher.flush_soon()
+        frame.undecided = decided = asyncio.get_running_loop().create_future()
         try:
             entry = await driver.node.store.durable(at)
         except Refused as refused:
@@ -203,6 +220,10 @@ async def perform_transaction(
             if isinstance(error, Reject | UsageError):
                 raise error from None
             raise _give_up(step, frame, position, hashed, error, 1) from error
+        finally:
+            frame.undecided = None
+            decided.set_result(None)
+            asyncio.get_running_loop().call_soon(driver.save, frame)  # what was told meanwhile
         assert isinstance(entry, Transacted), "the writer answers with the entry it wrote"
         execution.committed(entry)
         return step.result_codec.decode(entry.result)

@@ -19,10 +19,13 @@ R = TypeVar("R")
 class Call(Generic[R]):
     """A durable call: await it once. `asyncio.gather` over several runs them side by side."""
 
-    __slots__ = ("_name", "_start", "_used")
+    __slots__ = ("_frame", "_name", "_start", "_used")
 
-    def __init__(self, name: str, start: Callable[[], Coroutine[Any, Any, R]]) -> None:
-        """`start` begins it when it is awaited."""
+    def __init__(self, name: str, start: Callable[[], Coroutine[Any, Any, R]], frame: Frame | None = None) -> None:
+        """`start` begins it when it is awaited; `frame` is the execution it was made in."""
+        if frame is not None:
+            frame.made += 1
+        self._frame = frame
         self._name = name
         self._start = start
         self._used = False
@@ -35,11 +38,14 @@ class Call(Generic[R]):
                 "  to do: call it again for a second one, or keep the result"
             )
         self._used = True
+        if self._frame is not None:
+            self._frame.made -= 1
         return self._start().__await__()
 
     def __del__(self) -> None:
-        """Say so if it was never awaited: then nothing has happened."""
-        if not self._used:
+        """Say so if it was never awaited: nothing has happened. A handler that parks or fails may not come to it."""
+        frame = self._frame
+        if not self._used and (frame is None or not (frame.closed or frame.parked)):
             warnings.warn(f"{self._name} was called and never awaited", RuntimeWarning, stacklevel=2)
 
 
@@ -57,10 +63,7 @@ def calling_frame(name: str) -> Frame | None:
     if frame.parked is not None:
         raise frame.parked
     if frame.closed:
-        raise NotInExecution(
-            f"{name} was called after {frame.reaction.name} had ended\n"
-            "  why: a task that outlives its handler has no journal\n  to do: await the task in the handler"
-        )
+        raise _ended(name, frame)
     if frame.task is not None and asyncio.current_task() is not frame.task:
         raise NotInExecution(
             f"{name} was called in a task that is not the handler's own ({frame.reaction.name})\n"
@@ -68,6 +71,13 @@ def calling_frame(name: str) -> Frame | None:
             "  to do: make the calls in the handler and give them to onstage.gather or asyncio.gather"
         )
     return frame
+
+
+def _ended(name: str, frame: Frame) -> NotInExecution:
+    return NotInExecution(
+        f"{name} was called after {frame.reaction.name} had ended\n"
+        "  why: a task that outlives its handler has no journal\n  to do: await the task in the handler"
+    )
 
 
 @final
@@ -84,10 +94,13 @@ class active:  # noqa: N801  a context manager, read as a word
         """It begins; while the execution parks, it unwinds like all others."""
         if self._frame.parked is not None:
             raise self._frame.parked
+        if self._frame.closed:
+            raise _ended("a durable call", self._frame)
         self._frame.active += 1
+        self._frame.note_branch()
 
     def __exit__(self, *_: object) -> None:
         """It ended: if all others are blocked, the execution can park."""
         self._frame.active -= 1
-        if self._frame.blocked:
+        if self._frame.blocked or self._frame.ended:
             self._frame.settle_blocked()

@@ -23,7 +23,6 @@ from onstage.core.execution import (
     WaitRequest,
 )
 from onstage.core.journal import Emitted, Valued, WaitEnded, fingerprint
-
 from onstage.errors import NotInExecution, UndeclaredEvent
 from onstage.events.duration import seconds
 from onstage.events.event import event_type
@@ -122,13 +121,14 @@ def wait(*types: type[Any], timeout: Duration | None = None, after: Literal["tri
         raise UndeclaredEvent(
             f"{frame.reaction.name} waits for {event_type(missing[0]).name}, which it does not declare\n"
             "  why: events are kept for handlers that are known to wait for their type\n"
-            f"  to do: write waits=[{missing[0].__name__}] where the handler is declared ({frame.reaction.handler.where})"
+            f"  to do: write waits=[{missing[0].__name__}] where the handler is declared "
+            f"({frame.reaction.handler.where})"
         )
     names = tuple(sorted(event_type(cls).name for cls in types))
     timeout_ms = None if timeout is None else round(seconds(timeout) * 1000)
     position = frame.execution.make("wait")
     since = frame.delivery.n if after == "trigger" else 0
-    return Call("wait", partial(_wait, frame, position, WaitRequest(names, timeout_ms), since))
+    return Call("wait", partial(_wait, frame, position, WaitRequest(names, timeout_ms), since), frame)
 
 
 wait.__onstage_wait__ = True  # type: ignore[attr-defined]  # how a handler's source is recognised to wait
@@ -153,7 +153,7 @@ async def _wait(frame: Frame, position: str, request: WaitRequest, since: int) -
             ended = WaitEnded(position, 0, "", b"")
             frame.driver.tell(frame, ended)
             return _arrived(frame, ended)
-        await frame.park(Park(answer.due, request.types))
+        await frame.park(Park(answer.due, waits=request.types))
 
 
 def _arrived(frame: Frame, entry: WaitEnded) -> Any:
@@ -165,7 +165,8 @@ def _arrived(frame: Frame, entry: WaitEnded) -> Any:
 def sleep(duration: Duration) -> Call[None]:
     """Sleep durably: "90s", "24h", "3d", a timedelta or seconds. It is over on time even if the node was down."""
     frame = _frame_for("sleep")
-    return Call("sleep", partial(_sleep, frame, frame.execution.make("sleep"), round(seconds(duration) * 1000)))
+    duration_ms = round(seconds(duration) * 1000)
+    return Call("sleep", partial(_sleep, frame, frame.execution.make("sleep"), duration_ms), frame)
 
 
 async def _sleep(frame: Frame, position: str, duration_ms: int) -> None:
@@ -181,7 +182,7 @@ def emit(event: object) -> Call[None]:
     """
     frame = _frame_for("emit")
     name = event_type(type(event)).name
-    return Call("emit", partial(_emit, frame, frame.execution.make(f"emit {name}"), event))
+    return Call("emit", partial(_emit, frame, frame.execution.make(f"emit {name}"), event), frame)
 
 
 async def _emit(frame: Frame, position: str, event: object) -> None:
@@ -191,6 +192,7 @@ async def _emit(frame: Frame, position: str, event: object) -> None:
         answer = await ask(frame, position, EmitRequest(hashed))
         if isinstance(answer, Recorded):
             return
+        await frame.decided()
         emission = Emission(frame.driver.node.numbers)
         n = frame.driver.put(frame, emission, event)
         frame.execution.tell(Emitted(position, hashed, n))

@@ -14,6 +14,8 @@ from collections import deque
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final, final
 
+from onstage.runtime.foreign_await import foreign_await
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
@@ -47,7 +49,7 @@ class _Suspended:
         step: Callable[[Any], Any]
         while True:
             if frame.active == 0:
-                frame.driver.foreign_await(frame)
+                foreign_await(frame)
             argument: Any
             try:
                 answer = yield waiting_for
@@ -206,8 +208,12 @@ class Dispatcher:
                 result = await suspended
             except BaseException as error:  # noqa: BLE001  the driver decides what it means
                 self._leave_if_closing(error)
+                if frame.active:
+                    await frame.rest()
                 following = self._after_error(frame, error)
             else:
+                if frame.active:
+                    await frame.rest()
                 following = None
                 self._driver.returned(frame, result)
         self.running.pop(frame.delivery.id, None)
@@ -218,7 +224,8 @@ class Dispatcher:
         return True
 
     def _leave_if_closing(self, error: BaseException) -> None:
-        if self._closing and isinstance(error, asyncio.CancelledError):
+        # A generator's exit: the loop is gone, and what was never finished is being thrown away.
+        if isinstance(error, GeneratorExit) or (self._closing and isinstance(error, asyncio.CancelledError)):
             raise error
 
     def _run(self, delivery: Delivery) -> tuple[Frame, _Suspended] | None:
@@ -268,3 +275,16 @@ class Dispatcher:
         for task in workers:
             task.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+        await self._end_branches()
+
+    async def _end_branches(self) -> None:
+        """No effect outlives the node: end what still runs beside the handlers, and keep what it came to."""
+        frames = list(self.running.values())
+        branches = [task for frame in frames for task in frame.branches]
+        for task in branches:
+            task.cancel()
+        if branches:
+            await asyncio.wait(branches)
+        for frame in frames:
+            self._driver.save(frame)
+            frame.closed = True

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -18,11 +17,12 @@ from onstage.core.execution import Execution
 from onstage.core.journal import JOURNAL_ENTRIES_MAX, Rejected
 from onstage.core.lifecycle import Input
 from onstage.core.retry import delay
-from onstage.errors import Diverged, InsideStep, NotInExecution, Reject, UndeclaredEvent, UsageError
+from onstage.errors import Diverged, InsideStep, NotInExecution, OperationError, Reject, UndeclaredEvent, UsageError
 from onstage.events.envelope import EVENT_BYTES_MAX
 from onstage.events.event import event_type, is_event
 from onstage.events.receipt import Receipt, Status, token
 from onstage.runtime.emission import Emission
+from onstage.runtime.error_text import ERROR_BYTES_MAX, error_text, leaves
 from onstage.runtime.frame import CURRENT, Frame, Park
 from onstage.runtime.undo import undo_steps
 
@@ -34,9 +34,8 @@ if TYPE_CHECKING:
     from onstage.runtime.delivery import Delivery
     from onstage.runtime.node import Node
 
-__all__ = ["ERROR_BYTES_MAX", "Driver"]
+__all__ = ["Driver"]
 
-ERROR_BYTES_MAX: Final = 8_192
 _PROGRAMMER: Final = (UndeclaredEvent, InsideStep, NotInExecution, UsageError)
 log = logging.getLogger("onstage.handler")
 
@@ -60,7 +59,7 @@ class Driver:
         try:
             assert delivery.type is not None, "what carries its data has a type"
             event = delivery.type.decode(delivery.data)
-        except (ValueError, RecursionError) as error:
+        except Exception as error:  # noqa: BLE001  the class's own code may raise anything
             self._set_aside(frame, f"poison: the event cannot be decoded: {error}", Input.FAIL)
             return frame, None
         if reaction.timeout_s is not None:
@@ -101,7 +100,7 @@ class Driver:
             return await _then_rejected(frame)
         try:
             event = self._event(delivery, stored.event)
-        except (ValueError, RecursionError) as error:
+        except Exception as error:
             raise _Poison(str(error)) from error
         if delivery.reaction.timeout_s is not None:
             return await self._limited(frame, event)
@@ -115,16 +114,16 @@ class Driver:
             self._parked(frame, frame.parked)  # the handler swallowed the parking; its return means nothing
             log.warning("%s swallowed the parking of its execution; let BaseException pass", frame.reaction.name)
             return
+        if result is _REJECTED:  # resumed, only the undo steps ran: the handler had no occasion to ask again
+            self._settle(frame, Input.REJECT, None, error=self._rejection(frame))
+            return
         missing = frame.execution.ended()
         if missing is not None:
             self._diverged(frame, missing)
             return
-        if result is _REJECTED:
-            self._settle(frame, Input.REJECT, None, error=self._rejection(frame))
-            return
         try:
             emission = None if result is None else self._emission(frame, result)
-        except (TypeError, ValueError, UsageError) as error:
+        except Exception as error:  # noqa: BLE001  encoding runs the class's own code
             self._failed(frame, error)
             return
         self._settle(frame, Input.END, emission)
@@ -134,22 +133,27 @@ class Driver:
         match error:
             case Park():
                 self._parked(frame, frame.parked or error)
-            case BaseExceptionGroup() if error.split(Park)[1] is None and frame.parked is not None:
+            case BaseExceptionGroup() if frame.parked is not None and (parted := error.split(Park))[0] is not None:
+                if parted[1] is not None:
+                    return self.raised(frame, parted[1])  # what failed counts; what has parked is asked again
                 self._parked(frame, frame.parked)
+            case BaseExceptionGroup() if (rejected := error.subgroup(Reject)) is not None:
+                return self._rejected(frame, leaves(rejected)[0])
             case Diverged():
                 self._diverged(frame, error.args[0])
             case Reject():
                 return self._rejected(frame, error)
             case _Poison():
                 self._set_aside(frame, f"poison: the event cannot be decoded: {error}", Input.FAIL)
-            case Exception() | asyncio.CancelledError():
-                self._failed(frame, error)
-            case _:
+            case KeyboardInterrupt() | SystemExit():
                 frame.closed = True
                 raise error
+            case _:
+                self._failed(frame, error)
         return None
 
-    def _rejected(self, frame: Frame, error: Reject) -> Coroutine[Any, Any, Any] | None:
+    def _rejected(self, frame: Frame, error: BaseException) -> Coroutine[Any, Any, Any] | None:
+        frame.parked = None  # a branch that has parked does not hold up the undoing
         frame.execution.failed()
         frame.execution.tell(Rejected("reject", str(error)))
         return _then_rejected(frame)
@@ -162,7 +166,7 @@ class Driver:
         frame.execution.failed()
         frame.attempts += 1
         text = error_text(error)
-        if isinstance(error, _PROGRAMMER):
+        if isinstance(error, _PROGRAMMER) or type(error) is OperationError:
             self._set_aside(frame, text, Input.FAIL)
             return
         pause = delay(frame.reaction.retry, frame.attempts, error, self.node.clock.chance())
@@ -173,7 +177,7 @@ class Driver:
         self._settle(frame, Input.RETRY, None, error=text, due=due)
 
     def _diverged(self, frame: Frame, diff: str) -> None:
-        frame.execution = Execution(())
+        frame.execution = frame.execution.untouched()
         where = frame.reaction.handler.where
         self._set_aside(frame, f"{diff}\n  handler: {frame.reaction.name} ({where})", Input.DIVERGE)
 
@@ -188,7 +192,7 @@ class Driver:
         if park.due is None and not park.waits:
             self.node.gone(frame)
             return
-        if frame.reaction.releases_lane:
+        if frame.reaction.releases_lane and not park.retrying:
             self.node.dispatcher.release_lane(frame.delivery)
             frame.delivery.lane = None
         happened = Input.RETRY if park.retrying else Input.PARK
@@ -299,7 +303,9 @@ class Driver:
             emission,
         )
         frame.after = delivery.after = position
-        delivery.due, delivery.waits = due, waits
+        delivery.due = due
+        if waits:  # until then it goes on listening to what its calls have asked for
+            delivery.waits = waits
         return position
 
     def _delta(self, frame: Frame, status: Status, emission: Emission | None) -> bytes:
@@ -326,38 +332,25 @@ class Driver:
 
     def save(self, frame: Frame) -> None:
         """Append what was recorded since the last commit, so that it survives even if the handler now waits."""
-        if frame.closed or not frame.execution.has_pending:
+        if frame.closed or frame.undecided is not None or not frame.execution.has_pending:
             return
         self.commit(frame, Status.RUNNING)
         self.node.dispatcher.flush_soon()
 
-    def tell(self, frame: Frame, entry: Entry) -> None:
-        """Record an entry, and save it in this turn of the loop unless the handler goes on and takes it along."""
+    @staticmethod
+    def refuse_full(frame: Frame) -> None:
+        """Refuse another durable call at the journal's limit. Raises UsageError."""
         if frame.execution.is_full:
             raise UsageError(
                 f"{frame.reaction.name} has made {JOURNAL_ENTRIES_MAX} durable calls in one execution\n"
                 "  why: its journal is at the limit\n  to do: split the work over several events"
             )
+
+    def tell(self, frame: Frame, entry: Entry) -> None:
+        """Record an entry, and save it in this turn of the loop unless the handler goes on and takes it along."""
+        self.refuse_full(frame)
         frame.execution.tell(entry)
         asyncio.get_running_loop().call_soon(self.save, frame)
-
-    def foreign_await(self, frame: Frame) -> None:
-        """Warn once per handler that it awaits something outside a step: promise 4 does not cover that."""
-        reaction = frame.reaction
-        if reaction.warned or frame.parked is not None or frame.active:
-            return
-        reaction.warned = True
-        inner: Any = frame.coroutine
-        line = inner.cr_frame.f_lineno if inner is not None and inner.cr_frame else 0
-        file = inner.cr_code.co_filename if inner is not None else "?"
-        log.warning(
-            "%s awaits something that is not a durable call, at %s:%s\n"
-            "  why: on replay it happens again, and it may leave the node before its cause is durable\n"
-            "  to do: put it into a @step",
-            reaction.name,
-            file,
-            line,
-        )
 
     def forget(self, delivery: Delivery) -> None:
         """A delivery whose commit was refused will not run."""
@@ -384,14 +377,6 @@ _REJECTED: Final = object()
 async def _then_rejected(frame: Frame) -> Any:
     await undo_steps(frame)
     return _REJECTED
-
-
-def error_text(error: BaseException) -> str:
-    """The error as it is stored: its type, its text and the innermost lines of its traceback, within the limit."""
-    lines = traceback.format_exception_only(error)
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    places = [f"  at {f.filename}:{f.lineno} in {f.name}\n" for f in reversed(frames)]
-    return "".join([*lines, *places]).strip()[:ERROR_BYTES_MAX]
 
 
 def _undeclared(frame: Frame, output: Any) -> UndeclaredEvent:

@@ -21,7 +21,7 @@ __all__ = ["CURRENT", "INSIDE_STEP", "Frame", "Park"]
 class Park(BaseException):
     """Unwinds a handler that has nothing to do now. No `except Exception` catches it; do not catch it yourself."""
 
-    def __init__(self, due: int | None = None, waits: tuple[str, ...] = (), *, retrying: bool = False) -> None:
+    def __init__(self, due: int | None = None, *, waits: tuple[str, ...] = (), retrying: bool = False) -> None:
         """`due` is when to look again (ms), `waits` the event types that wake the execution earlier."""
         super().__init__("this execution is parked")
         self.due = due
@@ -35,7 +35,8 @@ class Frame:
     """One run of one execution: from its start, or from its waking up, to its end or its next park.
 
     `after` is the position of the newest commit this run follows from. `blocked` holds the calls that cannot go on
-    before the execution is parked; once every active call is blocked, it is.
+    before the execution is parked; once every active call is blocked, it is. `made` counts the calls that are made
+    and have not begun.
     """
 
     __slots__ = (
@@ -43,16 +44,21 @@ class Frame:
         "after",
         "attempts",
         "blocked",
+        "branches",
         "closed",
         "coroutine",
         "delivery",
         "driver",
+        "ended",
         "execution",
+        "made",
         "parked",
         "reaction",
+        "resting",
         "segment",
         "started",
         "task",
+        "undecided",
     )
 
     def __init__(self, delivery: Delivery, driver: Driver, started: int) -> None:
@@ -66,7 +72,12 @@ class Frame:
         self.segment = 0
         self.attempts = 0
         self.active = 0
+        self.made = 0
         self.closed = False
+        self.ended = False
+        self.branches: tuple[asyncio.Task[Any], ...] = ()
+        self.resting: asyncio.Future[None] | None = None
+        self.undecided: asyncio.Future[None] | None = None
         self.parked: Park | None = None
         self.blocked: list[tuple[asyncio.Future[None], Park]] | None = None
         self.coroutine: Coroutine[Any, Any, Any] | None = None
@@ -104,19 +115,49 @@ class Frame:
         loop.call_soon(loop.call_soon, self.settle_blocked)
         await future
 
+    def note_branch(self) -> None:
+        """Remember the task of a call that is not the handler's own, so that the node can end it."""
+        if self.task is not None and (task := asyncio.current_task()) is not self.task and task is not None:
+            self.branches += (task,)
+
+    async def rest(self) -> None:
+        """The handler has ended: wait for the calls that are still under way, and let go of those that are blocked.
+
+        So attempts of a step never overlap, and what is finished beside a failure or a rejection is recorded.
+        """
+        self.ended = True
+        try:
+            while self.active:
+                self.resting = asyncio.get_running_loop().create_future()
+                self.settle_blocked()
+                await self.resting
+        finally:
+            self.ended, self.resting = False, None
+
+    async def decided(self) -> None:
+        """Wait until no transaction of this execution is on its way: what followed a refused one would fall with it."""
+        while self.undecided is not None:
+            await asyncio.wait([self.undecided])
+
     def settle_blocked(self) -> None:
         """Park the execution if every active call is blocked; called whenever a call ends or blocks."""
+        if self.resting is not None and not self.resting.done() and not self.active:
+            self.resting.set_result(None)
         blocked = self.blocked
         if not blocked or self.active > len(blocked):
             return
         self.blocked = None
+        if self.ended:
+            for future, _ in blocked:
+                future.cancel()
+            return
         dues = [park.due for _, park in blocked if park.due is not None]
         whole = Park(
             min(dues) if dues else None,
-            tuple(sorted({name for _, park in blocked for name in park.waits})),
+            waits=tuple(sorted({name for _, park in blocked for name in park.waits})),
             retrying=all(park.retrying for _, park in blocked),
         )
-        whole.diff = next((park.diff for _, park in blocked if park.diff), None)
+        whole.diff = self.parked.diff if self.parked is not None else None
         self.parked = whole
         for future, _ in blocked:
             if not future.done():

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, final
 import msgspec
 
 from onstage import errors
+from onstage.events.envelope import EVENT_BYTES_MAX
 from onstage.observe.verdict import Verdict
 from onstage.ports.clock import SystemClock
 
@@ -42,6 +43,9 @@ class _Ways(Protocol):
     ) -> str: ...
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
     async def operate(self, action: str, execution: int) -> str: ...
+    @property
+    def runs(self) -> bool: ...
+    def make_way(self) -> None: ...
 
 
 def socket_path(store: Path) -> Path:
@@ -103,7 +107,9 @@ class LocalDoor:
     async def _do(self, request: dict[str, Any]) -> Any:
         match request:
             case {"do": "ping"}:
-                return os.getpid()
+                return os.getpid(), self._ways.runs
+            case {"do": "make way"}:
+                return self._ways.make_way()
             case {"do": "emit", "with": options}:
                 return await self._ways.emit(**options)
             case {"do": "verdict", "process": process, "timeout_s": timeout_s}:
@@ -133,6 +139,7 @@ class RemoteDoor:
         self._path = socket_path(store)
         self._token: Callable[[int], bytes] = SystemClock().token
         self.pid = pid
+        self.runs = True
         self._writer: asyncio.StreamWriter | None = None
         self._listening: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -150,8 +157,13 @@ class RemoteDoor:
         extra: bytes | None = None,
     ) -> str:
         """Emit through the node. The id is drawn before the first attempt, so a repetition is recognised."""
-        id = id or self._token(16).hex()
-        request = {"type": type, "data": data, "id": id, "source": source, "process": process, "extra": extra}
+        if len(data) > EVENT_BYTES_MAX:
+            raise errors.InvalidEvent(
+                f"{type}: the payload has {len(data)} bytes\n  why: the limit is {EVENT_BYTES_MAX}\n"
+                "  to do: store the large part elsewhere and send its address"
+            )
+        drawn = id or self._token(16).hex()
+        request = {"type": type, "data": data, "id": drawn, "source": source, "process": process, "extra": extra}
         answer: str = await self._request({"do": "emit", "with": request})
         return answer
 
@@ -188,7 +200,8 @@ class RemoteDoor:
         self._waiting[self._next] = future
         writer = self._writer
         writer.write(_frame({**request, "at": self._next}))
-        await writer.drain()
+        with contextlib.suppress(ConnectionError):  # whoever listens is told too, and tells everybody that waits
+            await writer.drain()
         return await future
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
@@ -215,10 +228,14 @@ class RemoteDoor:
             if not future.done():
                 future.set_exception(ConnectionResetError("the node went away"))
 
-    async def ping(self) -> int:
-        """The node's process id."""
-        answer: int = await self._once({"do": "ping"})
-        return answer
+    async def ping(self) -> None:
+        """Ask who is there: learn its process id, and whether it runs handlers or only holds the store."""
+        self.pid, self.runs = await self._once({"do": "ping"})
+
+    async def make_way(self) -> None:
+        """Ask a client that holds the store to let a node in."""
+        with contextlib.suppress(ConnectionError):
+            await self._once({"do": "make way"})
 
     async def close(self) -> None:
         """Leave."""
@@ -233,7 +250,7 @@ async def call_when_running(store: Path) -> RemoteDoor | None:
     remote = RemoteDoor(store)
     try:
         async with asyncio.timeout(2):
-            remote.pid = await remote.ping()
+            await remote.ping()
     except (OSError, TimeoutError):
         await remote.close()
         return None

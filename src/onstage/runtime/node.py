@@ -85,6 +85,7 @@ class Node:
         self.resources = Resources()
         self.epoch = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._opened = False
         self._closed = False
 
     # Opening.
@@ -102,6 +103,7 @@ class Node:
         self.admission = Admission(self)
         self.recovery = Recovery(self)
         self.store.on_batch = self._on_batch
+        self._opened = True
         self._route(opened)
         self.steps.update(undo_steps_of(handler.fn for service in self.services for handler in service.handlers))
         await self.admission.load()
@@ -149,6 +151,8 @@ class Node:
         position = self.store.append(commit)
         if emission is None:
             return position
+        for root in emission.roots:
+            self.admission.began(root.process, root.declared, root.key)
         if self.dispatches:
             for delivery in emission.deliveries:
                 delivery.after = position
@@ -170,6 +174,8 @@ class Node:
             return
         delivery.parked = delivery.resumed = True
         delivery.data = None
+        if delivery.waits and (frame.parked is None or not frame.parked.waits):
+            self.mailbox.leave(delivery)  # it listened earlier in this run, and no longer does
         if status in (Status.PARKED, Status.DIVERGED):
             self.mailbox.leave(delivery)
             if delivery.reaction.parks and status is Status.PARKED:
@@ -251,6 +257,8 @@ class Node:
         if commit.execution and because != RefusedBecause.USER:
             executions.append(commit.execution)
             log.warning("a commit of execution %s was refused: %s; it is loaded anew", commit.execution, because)
+        for root in commit.roots:
+            self.admission.closed(root.process)
         for execution in executions:
             self._drop(execution)
         if commit.execution and because != RefusedBecause.USER and commit.execution not in self.open:
@@ -308,12 +316,13 @@ class Node:
         if self._closed:
             return
         self._closed = True
-        self.timers.close()
-        self.recovery.close()
-        await self.dispatcher.close(grace_s)
-        for task in set(self._tasks):
-            task.cancel()
-        await self.store.close()
-        self.watch.close()
+        if self._opened:
+            self.timers.close()
+            self.recovery.close()
+            await self.dispatcher.close(grace_s)
+            for task in set(self._tasks):
+                task.cancel()
+            await self.store.close()
+            self.watch.close()
         await self.workers.close()
         await self.resources.close()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["operate"]
 
+_DONE: Final = {"retry": "retried", "drop": "dropped"}
 _INPUTS: Final = {"retry": Input.RESUME, "drop": Input.DROP}
 
 
@@ -34,7 +35,8 @@ async def operate(node: Node, action: str, execution: int) -> str:
     view = stored.execution
     if Status(view.status) not in (Status.PARKED, Status.DIVERGED):
         raise UsageError(
-            f"execution {execution} is {Status(view.status).label}\n  why: only what was set aside can be {action}ed\n"
+            f"execution {execution} is {Status(view.status).label}\n"
+            f"  why: only what was set aside can be {_DONE[action]}\n"
             "  to do: `onstage dead ls` lists what is set aside"
         )
     status = lifecycle.advance(Status(view.status), _INPUTS[action])
@@ -80,9 +82,10 @@ async def _follow(node: Node, view: ExecutionView, status: Status) -> None:
             await node.recovery.take_up(view.id)
         return
     if status is Status.READY:
-        delivery.after = 0
-        node.unpark(delivery)
+        if delivery.parked:
+            delivery.after = 0
+            node.unpark(delivery)
         return
-    del node.open[view.id]
+    node.open.pop(view.id, None)
     node.dispatcher.release_lane(delivery)
     node.dispatcher.wake()

@@ -79,6 +79,8 @@ class Recovery:
         delivery.type = None if reaction.handler.pattern else node.type_named(event.type, event.version)
         delivery.lane = self._lane(delivery, view, event)
         delivery.resumed = True
+        if Status(view.status) not in (Status.READY, Status.RUNNING) and delivery.lane in reaction.lanes:
+            delivery.lane = None  # its lane has a holder: the order was given up under an earlier declaration
         node.open[view.id] = delivery
         match Status(view.status):
             case Status.READY | Status.RUNNING:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import (
     Any,
-    cast,
     Concatenate,
     Final,
     Generic,
@@ -21,15 +21,16 @@ from typing import (
     TypedDict,
     TypeVar,
     Unpack,
+    cast,
     final,
     overload,
 )
 
+from onstage.contracts.inference import declared_duration, refuse_unknown_options
 from onstage.core.journal import fingerprint
 from onstage.core.retry import Retry
-from onstage.errors import NotInExecution, refusal
+from onstage.errors import NotInExecution, UsageError, refusal
 from onstage.events.codec import Codec, NoCodec, canonical, codec_for
-from onstage.events.duration import seconds
 from onstage.events.event import place_of
 from onstage.ports.store import Connection
 from onstage.runtime.call import Call, calling_frame
@@ -72,9 +73,12 @@ class Durable(Generic[R]):
         self.fn = fn
         self.where: Final = place_of(fn)
         self.name: Final[str] = options.get("name") or str(getattr(fn, "__name__", "step"))
+        refuse_unknown_options(f"{self.kind} {self.name}", options, StepOptions, self.where)
         self._refuse_methods()
         self._signature = inspect.signature(fn)
         self._count = len(self._signature.parameters) - self._bound_first
+        self._keywords = _keyword_only(self)
+        self.run = fn if not self._keywords else self._with_keywords
         self._codec: Codec[Any] | None = None
         self._schema: int | None = None
         self.policy: Final = _policy(options)
@@ -97,13 +101,13 @@ class Durable(Generic[R]):
         if self._codec is not None:
             return self._codec
         try:
-            hints = inspect.get_annotations(self.fn, eval_str=True)
+            hints = _return_annotation(self.fn)
         except NameError:
             if at_definition:
                 return codec_for(type(None))  # a forward reference: asked again at the first call
             raise
         if "return" not in hints:
-            mend = f"write def {self.fn.__name__}(...) -> TheResult (or -> None)"
+            mend = f"write def {self.name}(...) -> TheResult (or -> None)"
             what = f"{self.kind} {self.name} has no return annotation"
             raise refusal(what, "its result is stored, and the annotation says how", mend, self.where)
         try:
@@ -113,6 +117,15 @@ class Durable(Generic[R]):
             what = f"the result of {self.kind} {self.name} cannot be stored"
             raise refusal(what, str(error), mend, self.where) from error
         return self._codec
+
+    def check(self) -> None:
+        """Resolve what was not known yet at the definition. Raises DefinitionError."""
+        try:
+            self._resolve_result()
+        except NameError as error:
+            mend = f"import or define {error.name or 'it'} in the module of the {self.kind}"
+            what = f"an annotation of {self.kind} {self.name} is unknown"
+            raise refusal(what, str(error), mend, self.where) from error
 
     @property
     def result_codec(self) -> Codec[Any]:
@@ -138,11 +151,25 @@ class Durable(Generic[R]):
         if frame is None:
             return Call(self.name, partial(self.plain, arguments))
         position = frame.execution.make(self.name)
-        return Call(self.name, partial(self.perform, frame, position, arguments))
+        return Call(self.name, partial(self.perform, frame, position, arguments), frame)
+
+    def _with_keywords(self, *arguments: Any) -> Any:
+        return self.fn(*arguments[: -len(self._keywords)], **self.keywords_of(arguments))
+
+    def keywords_of(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
+        """Those of the arguments, all in order, that only go by their names."""
+        names = self._keywords
+        return dict(zip(names, arguments[len(arguments) - len(names) :], strict=True))
 
     def hash_of(self, arguments: tuple[Any, ...]) -> int:
-        """The hash of the canonically encoded arguments. Raises TypeError for one that cannot be encoded."""
-        return fingerprint(canonical(arguments))
+        """The hash of the canonically encoded arguments. Raises UsageError for one that cannot be encoded."""
+        try:
+            return fingerprint(canonical(arguments))
+        except NoCodec as error:
+            raise UsageError(
+                f"an argument of {self.kind} {self.name} cannot be stored ({self.where})\n  why: {error}\n"
+                "  to do: pass plain data; bind clients and connections through resource(Type)"
+            ) from error
 
     async def plain(self, arguments: tuple[Any, ...]) -> R:
         """Run outside an execution."""
@@ -161,10 +188,13 @@ class Step(Durable[R], Generic[P, R]):
         """Check the function and its undo."""
         super().__init__(fn, options)
         self.is_async: Final = inspect.iscoroutinefunction(fn)
-        self.timeout_s: Final = _seconds(options, "timeout")
-        self.total_timeout_s: Final = _seconds(options, "total_timeout")
+        self.timeout_s: Final = _seconds(self, options, "timeout")
+        self.total_timeout_s: Final = _seconds(self, options, "total_timeout")
         self.undo: Final = options.get("undo")
         self._call_codec: Codec[Any] | None = None
+        if self.undo is not None:
+            with suppress(NameError):  # a forward reference: asked again at App(...)
+                _ = self.call_codec
 
     @property
     def call_codec(self) -> Codec[Any]:
@@ -172,7 +202,12 @@ class Step(Durable[R], Generic[P, R]):
         if self._call_codec is None:
             hints = inspect.get_annotations(self.fn, eval_str=True)
             types = tuple(hints.get(name, Any) for name in self._signature.parameters)
-            self._call_codec = codec_for(tuple[types] if types else tuple[()])  # type: ignore[valid-type]
+            try:
+                self._call_codec = codec_for(tuple[types] if types else tuple[()])  # type: ignore[valid-type]
+            except NoCodec as error:
+                mend = "give its parameters types that JSON can carry; bind state through resource(Type)"
+                what = f"the arguments of step {self.name} cannot be kept for its undo"
+                raise refusal(what, str(error), mend, self.where) from error
         return self._call_codec
 
     @property
@@ -186,7 +221,7 @@ class Step(Durable[R], Generic[P, R]):
 
     async def plain(self, arguments: tuple[Any, ...]) -> R:
         """Run the function as it is."""
-        result = self.fn(*arguments)
+        result = self.run(*arguments)
         answer: R = await result if inspect.isawaitable(result) else result
         return answer
 
@@ -225,9 +260,30 @@ class TransactionStep(Durable[R], Generic[P, R]):
         return answer
 
 
-def _seconds(options: StepOptions, name: Literal["timeout", "total_timeout"]) -> float | None:
+def _return_annotation(fn: Callable[..., Any]) -> dict[str, Any]:
+    """The return annotation alone: a parameter's may be of a name that only type checkers know."""
+    written = getattr(fn, "__annotations__", {})
+    if not isinstance(written.get("return"), str):
+        return {name: written[name] for name in ("return",) if name in written}
+
+    def bearer() -> None: ...
+
+    bearer.__annotations__ = {"return": written["return"]}
+    return inspect.get_annotations(bearer, globals=getattr(fn, "__globals__", {}), eval_str=True)
+
+
+def _keyword_only(durable: Durable[Any]) -> tuple[str, ...]:
+    parameters = inspect.signature(durable.fn).parameters.values()
+    loose = [part.name for part in parameters if part.kind is inspect.Parameter.VAR_KEYWORD]
+    if loose:
+        what, why = f"{durable.kind} {durable.name} takes **{loose[0]}", "each argument has a place in the journal"
+        raise refusal(what, why, "name the parameters, or take a dict", durable.where)
+    return tuple(part.name for part in parameters if part.kind is inspect.Parameter.KEYWORD_ONLY)
+
+
+def _seconds(step: Step[..., Any], options: StepOptions, name: Literal["timeout", "total_timeout"]) -> float | None:
     value = options.get(name)
-    return None if value is None else seconds(value)
+    return None if value is None else declared_duration(f"step {step.name}", name, value, step.where)
 
 
 def _policy(options: StepOptions) -> Retry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
@@ -14,6 +14,9 @@ __all__ = ["FIRED_MAX", "TimerLoop"]
 
 FIRED_MAX: Final = 500
 """How many are woken in one turn of the loop; ten thousand due at once come as a paced stream."""
+
+TIDY_AT_MIN: Final = 1_000
+"""From this many times on the heap is cleared of stale ones whenever it has doubled."""
 
 LOOK_AGAIN_S_MAX: Final = 60.0
 """A wall clock can jump: the heap is looked at this often even if nothing seems due."""
@@ -28,14 +31,27 @@ class TimerLoop:
         self._node = node
         self._heap: list[tuple[int, int]] = []
         self._handle: asyncio.TimerHandle | None = None
+        self._tidy_at = TIDY_AT_MIN
         self._closed = False
 
     def add(self, delivery: Delivery) -> None:
         """Wake this delivery at its `due`."""
         assert delivery.due is not None, "a timer has a time"
+        if len(self._heap) >= self._tidy_at:
+            self._tidy()
         heappush(self._heap, (delivery.due, delivery.id))
         if self._heap[0][1] == delivery.id:
             self._arm()
+
+    def _tidy(self) -> None:
+        """Forget the times of executions that were woken earlier: a wait of a day is often over in a minute."""
+        self._heap = [(due, execution) for due, execution in self._heap if self._sleeper(due, execution) is not None]
+        heapify(self._heap)
+        self._tidy_at = max(TIDY_AT_MIN, 2 * len(self._heap))
+
+    def _sleeper(self, due: int, execution: int) -> Delivery | None:
+        delivery = self._node.open.get(execution)
+        return delivery if delivery is not None and delivery.parked and delivery.due == due else None
 
     def _arm(self) -> None:
         if self._handle is not None:
@@ -52,8 +68,8 @@ class TimerLoop:
         now, fired = self._node.clock.now_ms(), 0
         while self._heap and self._heap[0][0] <= now and fired < FIRED_MAX:
             due, execution = heappop(self._heap)
-            delivery = self._node.open.get(execution)
-            if delivery is None or not delivery.parked or delivery.due != due:
+            delivery = self._sleeper(due, execution)
+            if delivery is None:
                 continue
             fired += 1
             self._node.unpark(delivery)

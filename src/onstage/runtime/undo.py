@@ -69,10 +69,11 @@ async def _run(step: Step[..., Any], frame: Frame, entry: Stepped, position: str
     arguments = step.call_codec.decode(entry.call or b"[]")
     mark = INSIDE_STEP.set((frame, position))
     try:
-        if inspect.iscoroutinefunction(step.undo):
-            await step.undo(result, *arguments)
+        undo, named = step.undo, step.keywords_of(arguments)
+        plain = arguments[: len(arguments) - len(named)]
+        if inspect.iscoroutinefunction(undo):
+            await undo(result, *plain, **named)
             return
-        undo = step.undo
-        await frame.driver.node.run_in_thread(lambda: undo(result, *arguments))
+        await frame.driver.node.run_in_thread(lambda: undo(result, *plain, **named))
     finally:
         INSIDE_STEP.reset(mark)

@@ -12,11 +12,12 @@ from onstage.events.receipt import Status
 from onstage.observe.verdict import LastEvent, OpenObligation, Verdict, judge
 
 if TYPE_CHECKING:
-    from onstage.ports.store import BatchOutcome, Reader, Store
+    from onstage.ports.store import BatchOutcome, ExecutionView, Reader, Store
 
 __all__ = ["Watch", "verdict_of"]
 
 OBLIGATIONS_SHOWN_MAX: Final = 100
+PAGE: Final = 100
 EVENTS_LOOKED_AT_MAX: Final = 1000
 log = logging.getLogger("onstage.ledger")
 
@@ -26,15 +27,30 @@ async def verdict_of(reader: Reader, process: int, *, live: frozenset[str] | Non
 
     `live` names the handlers that have a node, None if that is not known.
     """
-    row = await reader.process(process)
-    if row is None:
-        return None
-    if row.open == 0:
-        if row.outcome is not None:
+    while True:
+        row = await reader.process(process)
+        if row is None:
+            return None
+        if row.open == 0 and row.outcome is not None:
             return judge((), row.outcome)
-        return judge((), None, await _last_events(reader, process))
-    open_views = await reader.executions(process=process, statuses=range(Status.DONE), limit=OBLIGATIONS_SHOWN_MAX)
-    obligations = [
+        if row.open == 0:
+            return judge((), None, await _last_events(reader, process))
+        obligations = await _open_obligations(reader, process, live)
+        if obligations:
+            return judge(obligations, row.outcome)
+        # The process ended between the two readings: the row says by now how.
+
+
+async def _open_obligations(reader: Reader, process: int, live: frozenset[str] | None) -> list[OpenObligation]:
+    views: list[ExecutionView] = []
+    after = 0
+    while len(views) < OBLIGATIONS_SHOWN_MAX:
+        page = await reader.executions(process=process, statuses=range(Status.DONE), after=after, limit=PAGE)
+        views += [view for view in page if view.gating]
+        if len(page) < PAGE:
+            break
+        after = page[-1].id
+    return [
         OpenObligation(
             view.handler,
             Status(view.status),
@@ -43,10 +59,8 @@ async def verdict_of(reader: Reader, process: int, *, live: frozenset[str] | Non
             view.error,
             live is None or view.handler in live,
         )
-        for view in open_views
-        if view.gating
+        for view in views[:OBLIGATIONS_SHOWN_MAX]
     ]
-    return judge(obligations, row.outcome)
 
 
 async def _last_events(reader: Reader, process: int) -> list[LastEvent]:

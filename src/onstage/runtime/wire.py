@@ -34,7 +34,7 @@ def from_outside(envelope: Envelope) -> bytes:
 def to_envelope(stored: EventView, identity: Identity, source: str) -> Envelope:
     """The envelope of a stored event. One from outside keeps the id and source it came with."""
     extra: dict[str, Any] = msgspec.json.decode(stored.extra) if stored.extra else {}
-    time = extra.pop("time", None)
+    time, expiry = extra.pop("time", None), extra.pop("expirytime", None)
     return Envelope(
         id=extra.pop("id", None) or identity.wire(stored.n),
         source=extra.pop("source", None) or source,
@@ -44,6 +44,7 @@ def to_envelope(stored: EventView, identity: Identity, source: str) -> Envelope:
         correlationid=identity.wire(stored.process),
         causationid=identity.wire(event_of(stored.cause)) if stored.cause else None,
         partitionkey=stored.key,
+        expirytime=datetime.fromisoformat(expiry) if expiry else None,
         topology=stored.topology,
         hlc=stored.hlc,
         data=stored.data,

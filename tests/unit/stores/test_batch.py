@@ -1,5 +1,6 @@
 """One batch, worked out on rows in dictionaries."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -95,7 +96,7 @@ def test_how_commits_fall_into_batches_changes_nothing(commits: list[Commit], da
     whole, parts = Rows(), Rows()
     whole.write(commits)
     cuts = sorted(data.draw(st.sets(st.integers(0, len(commits)))) | {0, len(commits)})
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         parts.write(commits[start:end])
     assert vars(parts) == vars(whole)
 
@@ -114,7 +115,7 @@ def test_the_digest_is_zero_exactly_when_nothing_is_open(commits: list[Commit]) 
 
 def test_a_batch_of_refused_commits_is_empty() -> None:
     script = CommitScript(OPENED)
-    stale = script.root(BILL, epoch=1)
+    stale = script.root(BILL)
     stale.epoch = 0
     batch = Rows().write(numbered(stale, script.go_on(99 << 16 | 1, 99)))
     assert batch.is_empty

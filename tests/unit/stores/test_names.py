@@ -28,7 +28,7 @@ def test_a_name_that_is_known_is_not_renamed() -> None:
 
 
 def test_two_names_that_claim_each_other_come_to_an_end() -> None:
-    assert applied({"a": 1}, (("a", ("b",)), ("b", ("a",)))) == {"a": 1}
+    assert applied({"a": 1}, (("a", ("b",)), ("b", ("a",)))) == {"b": 1}
 
 
 def test_one_earlier_name_is_taken_over_once() -> None:

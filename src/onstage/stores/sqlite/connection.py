@@ -140,7 +140,7 @@ def migrate(connection: apsw.Connection, path: Path) -> None:
     for number, script in scripts:
         if number <= present:
             continue
-        connection.execute(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT")
+        connection.execute(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT -- engine")
 
 
 @final

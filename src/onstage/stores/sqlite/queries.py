@@ -6,20 +6,24 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-__all__ = ["migrations", "query"]
+__all__ = ["migrations", "named_statements", "query"]
 
 _MARK: Final = "-- name: "
 
 
-@cache
-def _all() -> dict[str, str]:
-    text = (files(__package__) / "queries.sql").read_text(encoding="utf-8")
+def named_statements(text: str) -> dict[str, str]:
+    """The statements of a file of named queries, by name and without their comments."""
     found: dict[str, str] = {}
     for block in text.split(_MARK)[1:]:
         name, _, body = block.partition("\n")
         lines = [line for line in body.splitlines() if not line.startswith("--")]
         found[name.strip()] = "\n".join(lines).strip()
     return found
+
+
+@cache
+def _all() -> dict[str, str]:
+    return named_statements((files(__package__) / "queries.sql").read_text(encoding="utf-8"))
 
 
 def query(name: str) -> str:

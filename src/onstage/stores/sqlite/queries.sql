@@ -137,7 +137,7 @@ SELECT x.id, x.process, h.name, x.status, x.gating, x.segment, x.length, x.epoch
 FROM onstage_event e CROSS JOIN onstage_execution x ON x.id BETWEEN e.n << 16 AND (e.n << 16) + 65535
 JOIN onstage_handler h ON h.id = x.id & 65535
 WHERE e.process = :process AND e.n >= :after >> 16 AND x.id > :after AND (:statuses IS NULL OR x.status IN (SELECT value FROM json_each(:statuses)))
-    AND (:handler IS NULL OR h.name = :handler) ORDER BY x.id LIMIT :limit
+    AND (:handler IS NULL OR h.name = :handler) ORDER BY e.n, x.id LIMIT :limit
 
 -- name: open_executions
 -- Open executions of all processes, in the order of their numbers.

@@ -1,0 +1,1 @@
+"""Benchmarks: every figure is beside a floor measured in the same run."""

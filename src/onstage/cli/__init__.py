@@ -1,0 +1,1 @@
+"""The command line, `onstage`: one file per command. Nothing else imports it."""

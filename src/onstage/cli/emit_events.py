@@ -1,0 +1,284 @@
+"""`onstage emit`: one event from the arguments, or a file of events, many at a time.
+
+Lines are checked here, in the order of the file, before they are sent; so at the first bad one everything before it
+is emitted and nothing of it or after it. Events of one key are sent one after the other, in the order of the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Final, final
+
+import click
+
+from onstage.cli.event_lines import SOURCE, BadLine, Line, check_event, opened, read_lines
+from onstage.cli.failures import Exit, text_of
+from onstage.cli.options import Surroundings, app_option, surroundings
+from onstage.cli.printing import clean, note, plural, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onstage.app import App
+    from onstage.events.event import EventType
+    from onstage.observe.verdict import Verdict
+    from onstage.ports.store import ProcessView
+    from onstage.stage import ProcessHandle, Stage
+
+__all__ = ["AT_ONCE", "Sender", "command"]
+
+AT_ONCE: Final = 64
+BAD_LINES_SHOWN_MAX: Final = 20
+
+
+@click.command("emit", short_help="Emit one event, or a file of events.")
+@click.argument("type", required=False)
+@click.argument("data", required=False, metavar="JSON")
+@click.option("-f", "--file", metavar="FILE", help="Emit the CloudEvents of a JSON Lines file; - is stdin.")
+@click.option("--id", help="The event's id; the same id twice is the same event.")
+@click.option("--wait", is_flag=False, flag_value="60s", metavar="[TIMEOUT]", help="Wait for the verdict. [60s]")
+@click.option("--continue", "go_on", is_flag=True, help="With --file: go on after a bad line, report all at the end.")
+@click.option("--from-line", type=click.IntRange(1), default=1, metavar="N", help="With --file: begin at line N.")
+@app_option
+@surroundings
+def command(at: Surroundings, *, type: str | None, data: str | None, file: str | None, **options: Any) -> int:
+    """Emit one event, TYPE with a JSON payload, or a whole file (`-` for stdin). Emitted means durable.
+
+    A file holds one CloudEvent in JSON per line; {"type": ..., "data": ...} will do. Lines without an id get one made
+    of the file's hash and the line's number, so that the same file twice emits nothing twice.
+    """
+    if type == "-" and data is None and file is None:
+        return _run_file(at, "-", options)
+    if (file is None) == (type is None) or (type is not None and data is None):
+        raise click.UsageError("give TYPE and JSON, or --file FILE (- for stdin)")
+    if file is not None:
+        return _run_file(at, file, options)
+    timeout_s = _timeout(options["wait"])
+    return asyncio.run(_emit_one(at.app(), at, str(type), str(data), id=options["id"], timeout_s=timeout_s))
+
+
+def _run_file(at: Surroundings, file: str, options: dict[str, Any]) -> int:
+    if options["id"]:
+        raise click.UsageError("--id names one event; the lines of a file carry their own")
+    timeout_s = _timeout(options["wait"])
+    sender = Sender(at.app(), go_on=options["go_on"], first=options["from_line"])
+    with opened(file) as lines:
+        return asyncio.run(_emit_file(sender, at, lines, timeout_s))
+
+
+def _timeout(text: str | None) -> float | None:
+    from onstage.events.duration import seconds
+
+    if text is None:
+        return None
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise click.UsageError(f"--wait: {error}") from error
+
+
+def types_of(app: App) -> dict[str, EventType]:
+    """The event types that the app knows, by name."""
+    from onstage.contracts.validation import event_types
+
+    return {known.name: known for known in event_types(app.services, app.processes)}
+
+
+async def _emit_one(
+    app: App, at: Surroundings, type: str, data: str, *, id: str | None, timeout_s: float | None
+) -> int:
+    from onstage.app import connect
+    from onstage.events.envelope import Envelope
+    from onstage.ports.clock import SystemClock
+
+    check_event(types_of(app), type, data.encode())
+    named = id or SystemClock().token(16).hex()
+    async with connect(at.store, app) as client:
+        alone = not client.has_node
+        process = await client.emit_envelope(Envelope(id=named, source=SOURCE, type=type, data=data.encode()))
+        ended = [] if timeout_s is None else await _verdicts(client, [process], timeout_s)
+        view = await _view(client, process)
+    key = process.id if view is None or view.key is None else view.key
+    verdict = ended[0].verdict if ended else None
+    if at.is_json:
+        print_json({"id": named, "process": process.id, "key": view and view.key, "verdict": verdict})
+    else:
+        click.echo(clean(f"emitted {type} with id {named} in process {key}"))
+        _print_counts(ended)
+    return _say_and_judge(alone, ended, timeout_s)
+
+
+async def _emit_file(sender: Sender, at: Surroundings, file: IO[bytes], timeout_s: float | None) -> int:
+    from onstage.app import connect
+
+    async with connect(at.store, sender.app) as client:
+        with _progress(file) as sender.on_sent:
+            await sender.send(client, file)
+        alone = bool(sender.accepted) and not client.has_node
+        processes = list(sender.processes.values())
+        ended = [] if timeout_s is None else await _verdicts(client, processes, timeout_s)
+    refused = [{"line": bad.number, "reason": text_of(bad.error)} for bad in sender.bad]
+    counts = Counter(str(end) for end in ended)
+    if at.is_json:
+        answer = {"accepted": sender.accepted, "processes": len(processes), "refused": refused}
+        print_json(answer | ({} if timeout_s is None else {"verdicts": dict(counts)}))
+    else:
+        click.echo(f"{plural(sender.accepted, 'event')} accepted, of {plural(len(processes), 'process')}")
+        _print_counts(ended)
+    _tell_refused(sender)
+    if sender.broken is not None:
+        raise sender.broken
+    code = _say_and_judge(alone, ended, timeout_s)
+    return Exit.FOUND if refused else code
+
+
+@final
+class Sender:
+    """Sends the lines of a file, many at a time, those of one key one after the other.
+
+    Afterwards `accepted` counts what is durable, `processes` maps ids to handles, `bad` has what was refused, and
+    `broken` is what made it impossible to go on, if anything did.
+    """
+
+    def __init__(self, app: App, *, go_on: bool = False, first: int = 1) -> None:
+        """For the event types of `app`; with `go_on` a bad line does not stop it."""
+        self.app = app
+        self.accepted = 0
+        self.processes: dict[str, ProcessHandle] = {}
+        self.bad: list[BadLine] = []
+        self.broken: Exception | None = None
+        self.on_sent: Callable[[int], None] = lambda _: None
+        self._types = types_of(app)
+        self.go_on, self._first = go_on, first
+        self._newest: dict[str, asyncio.Task[None]] = {}
+
+    async def send(self, client: Stage, file: IO[bytes]) -> None:
+        """Return when every line is accepted or refused, or when it stopped and nothing is under way any more."""
+        room, under_way = asyncio.Semaphore(AT_ONCE), set[asyncio.Task[None]]()
+        for line in read_lines(file, self._types, first=self._first):
+            await room.acquire()
+            if self._must_stop():
+                break
+            if isinstance(line, BadLine):
+                self.bad.append(line)
+                room.release()
+                continue
+            before = None if line.key is None else self._newest.get(line.key)
+            task = asyncio.create_task(self._send(client, line, before))
+            if line.key is not None:
+                self._newest[line.key] = task
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+            task.add_done_callback(lambda _: room.release())
+        await asyncio.gather(*under_way)
+
+    def _must_stop(self) -> bool:
+        return self.broken is not None or (bool(self.bad) and not self.go_on)
+
+    async def _send(self, client: Stage, line: Line, before: asyncio.Task[None] | None) -> None:
+        from onstage.errors import UsageError
+
+        if before is not None:
+            await before
+        # A refusal of the file itself lies behind this line; one by the node may lie before it.
+        if self.broken is not None or (not self.go_on and any(bad.number < line.number for bad in self.bad)):
+            return
+        try:
+            process = await client.emit_envelope(line.envelope)
+        except UsageError as error:
+            self.bad.append(BadLine(line.number, error))
+        except Exception as error:  # noqa: BLE001  raised again when everything under way has ended
+            self.broken = error
+        else:
+            self.accepted += 1
+            self.processes[process.id] = process
+            self.on_sent(self.accepted)
+        finally:
+            if line.key is not None and self._newest.get(line.key) is asyncio.current_task():
+                del self._newest[line.key]
+
+
+@contextmanager
+def _progress(file: IO[bytes]) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    place = file.tell()
+    size = file.seek(0, 2)
+    file.seek(place)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("emitting", total=size)
+        yield lambda count: bar.update(task, completed=file.tell(), description=f"{count:,} events")
+
+
+def _tell_refused(sender: Sender) -> None:
+    bad = sorted(sender.bad, key=lambda line: line.number)
+    for line in bad[:BAD_LINES_SHOWN_MAX]:
+        what, *rest = text_of(line.error).splitlines()
+        note("\n".join([clean(f"line {line.number}: {what}"), *map(clean, rest)]))
+    if len(bad) > BAD_LINES_SHOWN_MAX:
+        note(f"... and {plural(len(bad) - BAD_LINES_SHOWN_MAX, 'line')} more, refused as well")
+    if bad and sender.go_on:
+        note(f"{plural(len(bad), 'line')} refused, nothing of them is stored")
+    elif bad:
+        note(f"stopped at line {bad[0].number}; correct it and go on with --from-line {bad[0].number}")
+
+
+# Verdicts.
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a process stands at the end of the waiting, and whether it is declared."""
+
+    verdict: Verdict
+    is_declared: bool
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it ended as it should: an undeclared process has no declared outcome to end with."""
+        return self.verdict.is_final and (self.verdict.status == "completed" or not self.is_declared)
+
+    def __str__(self) -> str:
+        """The verdict without its reasons, for counting."""
+        outcome = self.verdict.outcome
+        return f"{self.verdict.status} ({outcome})" if outcome else self.verdict.status
+
+
+async def _verdicts(client: Stage, processes: list[ProcessHandle], timeout_s: float) -> list[End]:
+    patience_s = timeout_s if client.has_node else 0.0
+    verdicts = await asyncio.gather(*(process.verdict(timeout=patience_s) for process in processes))
+    views = [await _view(client, process) for process in processes]
+    pairs = zip(verdicts, views, strict=True)
+    return [End(verdict, view is not None and view.declared is not None) for verdict, view in pairs]
+
+
+async def _view(client: Stage, process: ProcessHandle) -> ProcessView | None:
+    async with client.reading() as reader:
+        return await reader.process(int(process.id.rpartition("-")[2]))
+
+
+def _print_counts(ended: list[End]) -> None:
+    if len(ended) == 1:
+        click.echo(clean(ended[0].verdict))
+        return
+    for text, count in Counter(map(str, ended)).most_common():
+        click.echo(clean(f"  {count:>7,}  {text}"))
+
+
+def _say_and_judge(alone: bool, ended: list[End], timeout_s: float | None) -> int:
+    if alone:
+        note("no node runs on this store: what was emitted is stored and waits for `onstage run`")
+    if alone and timeout_s is not None:
+        return Exit.UNREACHABLE
+    return Exit.OK if all(end.is_well for end in ended) else Exit.FOUND

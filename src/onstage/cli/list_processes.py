@@ -1,0 +1,164 @@
+"""`onstage ps`: processes, the newest first, with their verdict and where each of them is now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final, final
+
+import click
+import msgspec
+
+from onstage.cli.options import Surroundings, limit_option, surroundings
+from onstage.cli.printing import age, instant, note, plural, print_json, print_table
+
+if TYPE_CHECKING:
+    from onstage.cli.store_file import StoreFile
+    from onstage.observe.verdict import Verdict
+    from onstage.ports.store import ProcessView
+
+__all__ = ["Row", "command", "find_processes"]
+
+PAGE: Final = 500
+LOOKED_AT_MAX: Final = 200_000
+
+
+@final
+class Row(msgspec.Struct, frozen=True):
+    """One process as it is listed: `type` is its declared name, or the type of its first event."""
+
+    process: str
+    key: str | None
+    type: str
+    declared: str | None
+    verdict: str
+    outcome: str | None
+    now: str
+    until: Any
+    open: int
+    started: Any
+    ended: Any
+    age_s: float
+
+
+@click.command("ps", short_help="List processes: verdict, where each is now, age.")
+@click.option("--key", help="Only with this business key.")
+@click.option("--type", help="Only of this declared process, or begun by this event type.")
+@click.option("--open", "open_only", is_flag=True, help="Only those that are not finished.")
+@click.option("--stuck", is_flag=True, help="Only those with a dead letter or a diverged execution.")
+@click.option("--since", metavar="DURATION", help='Only those begun within, such as "1h" or "3d".')
+@limit_option(20)
+@surroundings
+def command(at: Surroundings, **options: Any) -> None:
+    """List processes, the newest first: verdict, where each is now, and how long ago it began."""
+    asyncio.run(_list(at, **options))
+
+
+async def _list(at: Surroundings, *, limit: int, since: str | None, **filters: Any) -> None:
+    from onstage.cli.store_file import lock_holder, looking_at
+    from onstage.ports.clock import SystemClock
+
+    now = SystemClock().now_ms()
+    begun_after = 0 if since is None else now - _milliseconds(since)
+    with looking_at(at.path()) as store, store.snapshot():
+        views = find_processes(store, begun_after=begun_after, **filters)
+        rows = [await _row(store, view, now) async for view in _first(views, limit)]
+        counts = store.counts()
+    if at.is_json:
+        print_json(rows)
+        return
+    if rows:
+        lines = [[r.key or r.process, r.type, r.verdict, age(r.age_s * 1000), r.now] for r in rows]
+        print_table(["KEY", "PROCESS", "VERDICT", "AGE", "NOW"], lines)
+    aside = f", {plural(counts.set_aside, 'dead letter')} (`onstage dead ls`)" if counts.set_aside else ""
+    note(f"{len(rows):,} of {plural(counts.processes, 'process')} shown; {counts.open:,} open{aside}")
+    if counts.open and lock_holder(at.path()) is None:
+        note("no node runs on this store: nothing moves until `onstage run`")
+
+
+def _milliseconds(since: str) -> float:
+    from onstage.events.duration import seconds
+
+    try:
+        return seconds(since) * 1000
+    except ValueError as error:
+        raise click.UsageError(f"--since: {error}") from error
+
+
+async def _first(views: AsyncIterator[ProcessView], limit: int) -> AsyncIterator[ProcessView]:
+    async for view in views:
+        yield view
+        limit -= 1
+        if limit == 0:
+            return
+
+
+async def find_processes(
+    store: StoreFile,
+    *,
+    key: str | None = None,
+    type: str | None = None,
+    open_only: bool = False,
+    stuck: bool = False,
+    begun_after: float = 0,
+) -> AsyncIterator[ProcessView]:
+    """The processes that fit, the newest first, read page by page as they are asked for."""
+    candidates = _stuck(store) if stuck else _pages(store, key=key, open_only=open_only)
+    async for view in candidates:
+        if view.started < begun_after and not stuck:
+            return
+        if view.started < begun_after or (key is not None and view.key != key) or (open_only and not view.open):
+            continue
+        if type is None or type in (view.declared, await _root_type(store, view)):
+            yield view
+
+
+async def _stuck(store: StoreFile) -> AsyncIterator[ProcessView]:
+    for (process,) in store.rows("stuck"):
+        view = await store.reader.process(process)
+        if view is not None:
+            yield view
+
+
+async def _pages(store: StoreFile, *, key: str | None, open_only: bool) -> AsyncIterator[ProcessView]:
+    before: int | None = None
+    looked_at = 0
+    while page := await store.reader.processes(key=key, open_only=open_only, before=before, limit=PAGE):
+        for view in page:
+            yield view
+        looked_at += len(page)
+        if len(page) < PAGE or looked_at >= LOOKED_AT_MAX:
+            return
+        before = page[-1].id
+
+
+async def _root_type(store: StoreFile, view: ProcessView) -> str:
+    event = await store.reader.event(view.id)
+    return "" if event is None else event.type
+
+
+async def _row(store: StoreFile, view: ProcessView, now_ms: int) -> Row:
+    from onstage.runtime.watch import verdict_of
+
+    verdict = await verdict_of(store.reader, view.id)
+    assert verdict is not None, "the process was just read, in the same snapshot"
+    return Row(
+        process=view.wire_id,
+        key=view.key,
+        type=view.declared or await _root_type(store, view),
+        declared=view.declared,
+        verdict=verdict.status,
+        outcome=verdict.outcome,
+        now=_now(verdict),
+        until=verdict.until,
+        open=view.open,
+        started=instant(view.started),
+        ended=instant(view.ended),
+        age_s=max(now_ms - view.started, 0) / 1000,
+    )
+
+
+def _now(verdict: Verdict) -> str:
+    if verdict.status == "completed":
+        return verdict.outcome or ""
+    return "; ".join(verdict.reasons)

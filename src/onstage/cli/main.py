@@ -1,0 +1,84 @@
+"""The entry of the command line: which commands there are. A command's module is imported when it is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, Final, NoReturn, final
+
+import click
+
+from onstage.cli.failures import report
+
+__all__ = ["COMMANDS", "cli", "main"]
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "new": ("new_project", "Begin a project: a folder with a small app that runs."),
+    "dev": ("dev_server", "Run the app and run it anew whenever a file changes."),
+    "run": ("run_node", "Run the app as a node until it is told to stop."),
+    "emit": ("emit_events", "Emit one event, or a file of events."),
+    "ps": ("list_processes", "List processes: verdict, where each is now, age."),
+    "show": ("show_process", "Show one process: everything that happened, as a tree."),
+    "dead": ("dead_letters", "Dead letters: list, show, retry or drop them."),
+    "waits": ("list_waits", "List what waits for an event, and until when."),
+    "timers": ("list_timers", "List what is due next."),
+    "events": ("read_events", "Read the event log."),
+    "db": ("database", "The store's file: status, migrate, backup, path."),
+    "sql": ("query_sql", "Ask the store with SQL; it can only read."),
+    "doctor": ("doctor", "Look for what is wrong, and say how to mend it."),
+    "bench": ("bench", "Measure this machine."),
+}
+"""The commands, in the order in which they are listed: module (its `command`) and what it is for."""
+
+
+@final
+class LazyGroup(click.Group):
+    """Imports a command when it is called, and turns every error into three lines and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; None for a name that is not in the table."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"onstage.cli.{COMMANDS[cmd_name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands for `--help` without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, purpose) for name, (_, purpose) in COMMANDS.items()])
+
+    def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
+        """Run a command and exit: 0 ok, 1 found problems, 2 usage, 3 unreachable, 130 interrupted."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        extra |= {"prog_name": "onstage", "standalone_mode": False}
+        try:
+            code = super().main(arguments, **extra)
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the outermost place
+            code = report(error, debug="--debug" in arguments)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="onstage")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def cli() -> None:
+    """Durable choreography for Python microservices.
+
+    APP is module:attribute, such as `app:app`. It and the store are remembered in pyproject.toml:
+    [tool.onstage] app = "app:app", store = "sqlite:///shop.db".
+    Exit codes: 0 ok, 1 found problems, 2 usage, 3 unreachable.
+    """
+
+
+def main() -> None:
+    """The entry point of the `onstage` script."""
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""The store's file as the command line looks at it: read-only, with or without a running node."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+import apsw
+
+from onstage.cli.failures import Exit, Failure
+from onstage.core.identity import Identity
+from onstage.errors import SchemaTooNew
+from onstage.ports.store import EventView, ExecutionView
+from onstage.runtime.local_door import call_when_running
+from onstage.runtime.watch import verdict_of
+from onstage.stores.sqlite.connection import open_reader, read_meta
+from onstage.stores.sqlite.queries import migrations, named_statements, query
+from onstage.stores.sqlite.reader import SqliteReader
+
+if TYPE_CHECKING:
+    from onstage.observe.verdict import Verdict
+
+__all__ = ["Counts", "StoreFile", "lock_holder", "looking_at", "newest_layout", "verdict_from"]
+
+
+class Counts(NamedTuple):
+    """How many processes, how many of them open, and how many executions are set aside."""
+
+    processes: int
+    open: int
+    set_aside: int
+
+
+@final
+class StoreFile:
+    """A store's file, opened for reading only. `reader` reads as the node's own reader does."""
+
+    def __init__(self, path: Path, connection: apsw.Connection) -> None:
+        """Made by `looking_at`."""
+        self.path = path
+        self.connection = connection
+        self.reader = SqliteReader(connection)
+
+    def rows(self, name: str, **bindings: Any) -> list[tuple[Any, ...]]:
+        """The rows of a statement of `store_file.sql`."""
+        return self.connection.execute(_statements()[name], bindings).fetchall()
+
+    def counts(self) -> Counts:
+        """The totals."""
+        return Counts(*self.rows("counts")[0])
+
+    def newest_events(self, *, type: str | None, limit: int) -> list[EventView]:
+        """The newest events, in the order of the log."""
+        return [EventView(*row) for row in reversed(self.rows("newest_events", type=type, limit=limit))]
+
+    async def set_aside(self, *, handler: str | None, limit: int) -> list[ExecutionView]:
+        """Dead letters and diverged executions, the oldest first."""
+        return await self._executions(row[0] for row in self.rows("set_aside", handler=handler, limit=limit))
+
+    async def timers(self, *, limit: int) -> list[ExecutionView]:
+        """What is due, the next first."""
+        return await self._executions(row[0] for row in self.rows("timers", limit=limit))
+
+    async def _executions(self, numbers: Iterator[int]) -> list[ExecutionView]:
+        stored = [await self.reader.execution(number) for number in numbers]
+        return [each.execution for each in stored if each is not None]
+
+    def identity(self) -> Identity:
+        """Translates between event numbers and public ids."""
+        incarnations = tuple((first, name) for _, name, first in self.connection.execute(query("incarnations")))
+        return Identity(str(read_meta(self.connection, "store")), incarnations)
+
+    def layout(self) -> int:
+        """The number of the newest migration that was applied."""
+        return int(self.connection.pragma("user_version"))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read inside is of one moment."""
+        self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.connection.execute("ROLLBACK")
+
+
+@contextmanager
+def looking_at(path: Path) -> Iterator[StoreFile]:
+    """Open a store's file for reading. Raises Failure (unreachable) if there is none or it is something else."""
+    if not path.exists():
+        raise Failure(
+            f"there is no store at {path}",
+            "no node has run on it yet, or it lies elsewhere",
+            "start one with `onstage run`, or name the store with --store sqlite:///PATH",
+            code=Exit.UNREACHABLE,
+        )
+    connection = open_reader(path)
+    try:
+        _check_layout(path, connection)
+        yield StoreFile(path, connection)
+    finally:
+        connection.close(True)
+
+
+def newest_layout() -> int:
+    """The layout that this installation writes."""
+    return migrations()[-1][0]
+
+
+def _check_layout(path: Path, connection: apsw.Connection) -> None:
+    try:
+        present = int(connection.pragma("user_version"))
+        is_store = connection.table_exists("main", "onstage_meta")
+    except apsw.Error as error:
+        mend = "check the path and its permissions; a reader needs the -wal and -shm files beside it too"
+        raise Failure(f"cannot read {path}", str(error), mend, code=Exit.UNREACHABLE) from error
+    if present > newest_layout():
+        raise SchemaTooNew(
+            f"{path} has layout {present}, this version knows {newest_layout()}\n"
+            "  why: a newer Onstage wrote it\n  to do: upgrade onstage on this machine"
+        )
+    if not is_store:
+        why = "it is a database, but it has no tables of Onstage"
+        raise Failure(f"{path} is no store", why, "name another with --store", code=Exit.UNREACHABLE)
+    if present < newest_layout():
+        why = f"it has layout {present}, this version reads {newest_layout()}"
+        raise Failure(f"{path} is of an older version", why, "run `onstage db migrate`", code=Exit.UNREACHABLE)
+
+
+@cache
+def _statements() -> dict[str, str]:
+    return named_statements((files("onstage.cli") / "store_file.sql").read_text(encoding="utf-8"))
+
+
+def lock_holder(path: Path) -> int | None:
+    """The OS process that has the writer's place on a store; None if nobody has, 0 if it cannot be told."""
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        return int(holder) if holder.isdecimal() else 0
+    finally:
+        os.close(descriptor)
+    return None
+
+
+async def verdict_from(store: StoreFile, process: int) -> Verdict | None:
+    """The verdict on a process: the running node's, which knows what handlers are alive; else what the file says."""
+    row = await store.reader.process(process)
+    remote = await call_when_running(store.path) if row is not None and row.open else None
+    if row is None or remote is None:
+        return await verdict_of(store.reader, process)
+    try:
+        return await remote.verdict(row.wire_id, 0)
+    except LookupError:
+        return await verdict_of(store.reader, process)
+    finally:
+        await remote.close()

@@ -1,0 +1,42 @@
+-- name: counts
+-- How many processes there are, how many are open, and how many executions are set aside.
+SELECT (SELECT count(*) FROM onstage_process), (SELECT count(*) FROM onstage_process WHERE open > 0),
+    (SELECT count(*) FROM onstage_execution WHERE status IN (4, 5))
+
+-- name: stuck
+-- Processes with a dead letter or a diverged execution, the newest first.
+SELECT DISTINCT process FROM onstage_execution WHERE status IN (4, 5) ORDER BY process DESC
+
+-- name: set_aside
+-- Dead letters and diverged executions, the oldest first.
+SELECT x.id FROM onstage_execution x JOIN onstage_handler h ON h.id = x.id & 65535
+WHERE x.status IN (4, 5) AND (:handler IS NULL OR h.name = :handler) ORDER BY x.id LIMIT :limit
+
+-- name: timers
+-- What is due next: the rows from which a node derives its timers.
+SELECT x.id, x.due FROM onstage_execution x WHERE x.status IN (2, 3) AND x.due IS NOT NULL
+ORDER BY x.due, x.id LIMIT :limit
+
+-- name: newest_events
+-- The newest events of the log.
+SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology, e.data, e.extra
+FROM onstage_event e JOIN onstage_type t ON t.id = e.type
+WHERE (:type IS NULL OR t.name = :type) ORDER BY e.n DESC LIMIT :limit
+
+-- name: open_handlers
+-- Which handlers have open executions, and how many.
+SELECT h.name, count(*) FROM onstage_execution x INDEXED BY onstage_execution_open
+JOIN onstage_handler h ON h.id = x.id & 65535 WHERE x.status < 6 GROUP BY h.name ORDER BY h.name
+
+-- name: sizes
+-- How many rows the tables hold that grow.
+SELECT (SELECT count(*) FROM onstage_event), (SELECT count(*) FROM onstage_execution),
+    (SELECT count(*) FROM onstage_entry), (SELECT count(*) FROM onstage_receipt)
+
+-- name: check
+-- Whether the file is sound: `ok`, or the first thing that is not.
+PRAGMA quick_check(1)
+
+-- name: handler_names
+-- The names of the handlers by number.
+SELECT id, name FROM onstage_handler

@@ -1,0 +1,200 @@
+"""`Sim`: an application in a simulated world, for tests. Days pass in milliseconds, and crashes come when asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
+
+from onstage.events.duration import seconds
+from onstage.runtime.operations import operate
+from onstage.testing.sim_history import SimHistory
+from onstage.testing.sim_world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from datetime import timedelta
+    from types import TracebackType
+
+    from onstage.app import App
+    from onstage.contracts.service import Service
+    from onstage.observe.verdict import Verdict
+    from onstage.ports.store import Reader
+    from onstage.runtime.step import Step
+    from onstage.testing.virtual_clock import VirtualClock
+
+__all__ = ["Sim"]
+
+E = TypeVar("E")
+R = TypeVar("R")
+T = TypeVar("T")
+PHASES: Final = ("before", "after")
+
+
+@final
+class Sim:
+    """The real engine and a real SQLite store on virtual time, with seeded chance. Use it as an async context manager.
+
+        async with Sim(app, seed=7) as sim:
+            sim.fail(charge, ConnectionError())
+            await sim.emit(OrderPlaced("o1", "sku", 5))
+            await sim.settle()
+            assert sim.outcome("o1") == "OrderShipped"
+
+    The same application, seed and test give the same run, `trace_hash` proves it. The world runs in a thread of its
+    own and stands still between the calls; real I/O in a step is refused by name.
+    """
+
+    def __init__(self, app: App, *, seed: int = 0) -> None:
+        """Take an application; nothing runs before the world is entered."""
+        self.app = app
+        self.seed = seed
+        self._folder: TemporaryDirectory[str]
+        self._thread: ThreadPoolExecutor
+        self._world: World
+
+    async def __aenter__(self) -> Self:
+        """Make the world and start the node."""
+        self._folder = TemporaryDirectory(prefix="onstage-sim-")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="onstage-sim")
+        self._world = World(self.app, self.seed, Path(self._folder.name) / "sim.db")
+        await self._do(self._world.start)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the node and forget the world."""
+        try:
+            await self._do(self._world.close)
+        finally:
+            self._thread.shutdown()
+            self._folder.cleanup()
+
+    # What happens.
+
+    async def emit(self, event: object, *, id: str | None = None) -> str:
+        """Emit an event from outside, as a client would; answers the public id of its process.
+
+        If the node dies meanwhile, the client sends the same event with the same id to the next one.
+        """
+        return await self._do(lambda: self._world.emit(event, id))
+
+    async def settle(self) -> None:
+        """Run until nothing is ready or running.
+
+        Time passes for running steps and for retries that are due within an hour, not for waits and sleeps. Raises
+        AssertionError if a handler still runs after an hour of virtual time.
+        """
+        await self._do(self._world.settle)
+
+    async def advance(self, duration: str | timedelta | float) -> None:
+        """Let time pass ("25h", a timedelta or seconds) with everything that falls due, then settle."""
+        await self._do(lambda: self._world.advance(seconds(duration)))
+
+    async def restart(self) -> None:
+        """Kill the node between two things, and start another one on the same file."""
+        await self._do(self._world.restart)
+
+    async def operate(self, action: str, key: str) -> int:
+        """Retry or drop ("retry", "drop") what is set aside in the process with this key; answers how many."""
+        aside = [view.id for view in self._ask(lambda history: history.set_aside(key))]
+        for execution in aside:
+            await self._do(lambda: self._world.call(lambda: operate(self._world.node, action, execution)))  # noqa: B023
+        return len(aside)
+
+    # Faults, from now on.
+
+    def fail(self, step: Step[..., Any], error: BaseException, *, times: int = 1) -> None:
+        """Let the next attempts of this step fail with `error`, before its effect."""
+        self._world.faults.failures[step].extend([error] * times)
+
+    def stub(self, step: Step[..., R], value: R | Callable[..., R | Awaitable[R]]) -> None:
+        """Replace the step's function: by one with the same parameters, or by a value."""
+        self._world.faults.stubs[step] = value
+
+    def delay(self, step: Step[..., Any], duration: str | timedelta | float) -> None:
+        """Let every attempt of this step take so much longer; its `timeout` counts it."""
+        self._world.faults.delays_s[step] = seconds(duration)
+
+    def crash(self, service: Service, *, after: Step[..., Any]) -> None:
+        """Let the node die right after the next effect of this step in a handler of `service`, before its commit."""
+        self._world.faults.crashes[service.name, after] += 1
+
+    # What became of it.
+
+    def calls(self, step: Step[..., Any]) -> int:
+        """How many attempts of this step there were, failed ones included."""
+        return self._world.faults.calls[step]
+
+    def emitted(self, cls: type[E]) -> list[E]:
+        """Every stored event of this class, in order, those from outside included."""
+        return self._ask(lambda history: history.emitted(cls))
+
+    def outcome(self, key: str) -> str | None:
+        """The class name of the event that ended the newest process with this key; None if none did yet."""
+        return self._ask(lambda history: history.outcome(key))
+
+    def verdict(self, key: str) -> Verdict:
+        """Where the newest process with this key stands. Raises LookupError if there is none."""
+        return self._ask(lambda history: history.verdict(key))
+
+    def history(self, key: str) -> str:
+        """The process as text: its events, who dealt with them, and what they did, call by call."""
+        return self._ask(lambda history: history.history(key))
+
+    def read(self, question: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:
+        """Ask the store's reader: `sim.read(lambda reader: reader.processes())`."""
+        world = self._world
+        return self._thread.submit(lambda: world.call(lambda: question(world.store.reader))).result()
+
+    @property
+    def trace_hash(self) -> str:
+        """The hash of every emission, step call, commit, batch and kill so far, in order."""
+        return self._world.trace_hash
+
+    @property
+    def clock(self) -> VirtualClock:
+        """The world's clock."""
+        return self._world.clock
+
+    @property
+    def world(self) -> World:
+        """The world itself, for those who test the engine. Touch it between calls only."""
+        return self._world
+
+    # Every crash.
+
+    async def every_crash(self, scenario: Callable[[Sim], Awaitable[None]]) -> int:
+        """Play `scenario` in fresh worlds: once undisturbed, then once for every point where the node can die.
+
+        The points are before and after each batch of commits becomes durable; the node starts again at once. Answers
+        how many there were. Raises AssertionError that names the point, from what the scenario raised there.
+        """
+        async with Sim(self.app, seed=self.seed) as undisturbed:
+            await scenario(undisturbed)
+            batches = undisturbed.world.batches
+            points = [point for point in undisturbed.world.boundaries if point[1] in PHASES]
+        for batch, phase in points:
+            await self._crash_at(batch, phase, batches, scenario)
+        return len(points)
+
+    async def _crash_at(self, batch: int, phase: str, batches: int, scenario: Callable[[Sim], Awaitable[None]]) -> None:
+        async with Sim(self.app, seed=self.seed) as sim:
+            sim.world.kills_at = {(batch, phase)}
+            try:
+                await scenario(sim)
+                assert sim.world.kills, "this point was not reached: the run is not repeatable"
+            except Exception as error:
+                raise AssertionError(f"with a crash {phase} batch {batch} of {batches}: {error}") from error
+
+    # The bridge.
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _ask(self, question: Callable[[SimHistory], Coroutine[Any, Any, T]]) -> T:
+        return self.read(lambda reader: question(SimHistory(reader, self._world.node.types)))

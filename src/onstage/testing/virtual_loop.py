@@ -1,0 +1,140 @@
+"""An event loop on virtual time: when nothing is ready, the clock jumps to the next timer; nobody ever waits.
+
+Theory of operation. The loop is asyncio's own; only its selector is replaced by one that never sleeps. Where a real
+loop would sleep, `_idle` decides: jump to the next timer if that lies before the present horizon, else stop. Times are
+whole milliseconds, as the engine's clock has them. Sockets, processes and threads are refused by name: what reaches
+out of the simulated world would make it depend on chance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import ceil, inf
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVarTuple, final
+
+from onstage.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+
+__all__ = ["Killed", "VirtualLoop"]
+
+Ts = TypeVarTuple("Ts")
+TURNS_MAX: Final = 100_000
+"""How many turns of the loop may happen at one moment before the world is taken to run in circles."""
+
+_REFUSED: Final = (
+    "add_reader", "add_writer", "connect_read_pipe", "connect_write_pipe", "create_connection",
+    "create_datagram_endpoint", "create_server", "create_unix_connection", "create_unix_server", "getaddrinfo",
+    "getnameinfo", "run_in_executor", "sendfile", "sock_accept", "sock_connect", "sock_recv", "sock_sendall",
+    "start_tls", "subprocess_exec", "subprocess_shell",
+)  # fmt: skip
+
+
+class Killed(SystemExit):
+    """Leaves the loop at once, as a killed process would: asyncio lets nothing else through."""
+
+
+@final
+class _NoSelector:
+    """Where a real loop would sleep."""
+
+    def __init__(self, idle: Callable[[float | None], None]) -> None:
+        self._idle = idle
+
+    def select(self, timeout_s: float | None) -> tuple[()]:
+        self._idle(timeout_s)
+        return ()
+
+
+@final
+class VirtualLoop(asyncio.BaseEventLoop):
+    """A private loop; give it work and call `run_to`. It can be killed, and then nothing on it ever runs again."""
+
+    def __init__(self, start_s: float = 0.0) -> None:
+        """Begin at this time, in seconds."""
+        super().__init__()
+        self._now_s = start_s
+        self._horizon_s = inf
+        self._turns = 0
+        self._selector = _NoSelector(self._idle)
+        self.is_dead = False
+        self.broken: list[dict[str, Any]] = []
+
+    def time(self) -> float:
+        """Virtual seconds, in whole milliseconds."""
+        return self._now_s
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call back at `when`, rounded up to the millisecond: never early."""
+        return super().call_at(ceil(round(when * 1000, 3)) / 1000, callback, *args, context=context)
+
+    @property
+    def next_timer_s(self) -> float | None:
+        """When the next timer is due, None if there is none."""
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # asyncio's own heap
+        return min((timer.when() for timer in timers if not timer.cancelled()), default=None)
+
+    def run_to(self, horizon_s: float) -> None:
+        """Run everything that is due until then. Afterwards it is that time, and nothing is ready."""
+        self._horizon_s = horizon_s
+        try:
+            self.run_forever()
+        finally:
+            self._horizon_s = inf
+
+    def kill_soon(self) -> None:
+        """Leave the loop with `Killed` after the present callback, before any other."""
+        handle = asyncio.Handle(self._kill, (), self)
+        self._ready.appendleft(handle)  # type: ignore[attr-defined]  # ahead of everybody
+
+    @staticmethod
+    def _kill() -> NoReturn:
+        raise Killed
+
+    def _idle(self, timeout_s: float | None) -> None:
+        self._turns += 1
+        if self._turns > TURNS_MAX:
+            self._turns = 0
+            raise AssertionError(f"the world runs in circles: {TURNS_MAX} turns of the loop in one millisecond")
+        if timeout_s == 0:
+            return
+        next_s = inf if timeout_s is None else round(self._now_s + timeout_s, 3)
+        if next_s <= self._horizon_s and next_s != inf:
+            self._turns = 0
+            self._now_s = next_s
+            return
+        if self._horizon_s != inf:
+            self._now_s = max(self._now_s, self._horizon_s)
+        self._turns = 0
+        self.stop()
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Keep what broke for the world to raise; a dead loop has nothing to say."""
+        if not self.is_dead:
+            self.broken.append(context)
+
+    # What asyncio asks of a loop.
+
+    def _process_events(self, event_list: object) -> None:
+        """There are no events but timers and callbacks."""
+
+    def _write_to_self(self) -> None:
+        """Nobody has to be woken: the loop never sleeps."""
+
+
+def _refusing(name: str) -> Callable[..., NoReturn]:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise UsageError(
+            f"{name} was called in a simulated world\n  why: real I/O and threads make a run unrepeatable\n"
+            "  to do: replace the step with sim.stub(step, ...), or its client with a simulated one"
+        )
+
+    return refuse
+
+
+for _name in _REFUSED:
+    setattr(VirtualLoop, _name, _refusing(_name))

@@ -1,0 +1,47 @@
+"""`onstage db`."""
+
+from pathlib import Path
+from typing import Any
+
+from onstage.cli.database import size_of
+from onstage.stores.sqlite import connection as files
+
+
+def test_the_status_counts_what_is_there(tiny: Any) -> None:
+    tiny.play(("o1", 5), ("o2", -1))
+    found = tiny.json("db", "status")
+    assert (found["processes"], found["open"], found["dead_letters"], found["events"]) == (2, 1, 1, 3)
+    assert found["writer"] is None
+    assert "processes  2" in tiny.run("db", "status").stdout
+
+
+def test_the_path_is_absolute(tiny: Any) -> None:
+    assert tiny.run("db", "path").stdout.strip() == str(tiny.store)
+
+
+def test_a_backup_is_a_whole_store_and_overwrites_nothing(tiny: Any) -> None:
+    tiny.play(("o1", 5))
+    copy = tiny.folder / "copy.db"
+    assert tiny.run("db", "backup", str(copy)).exit_code == 0
+    assert [row["key"] for row in tiny.json("ps", "--store", f"sqlite:///{copy}")] == ["o1"]
+    assert tiny.run("db", "backup", str(copy)).exit_code == 2
+    assert not list(tiny.folder.glob("*.partial*"))
+
+
+def test_migrating_the_newest_layout_does_nothing(tiny: Any) -> None:
+    tiny.play(("o1", 5))
+    assert "nothing to do" in tiny.run("db", "migrate").stdout
+    assert tiny.run("db", "migrate", "--store", "sqlite:///nowhere.db").exit_code == 3
+
+
+def test_an_older_file_is_brought_to_the_newest_layout(tiny: Any) -> None:
+    path = tiny.folder / "old.db"
+    files.open_writer(path, "FULL").close()
+    url = f"sqlite:///{path}"
+    assert tiny.run("db", "migrate", "--dry-run", "--store", url).stdout == "layout 0 -> 1 would be done\n"
+    assert tiny.run("db", "migrate", "--store", url).stdout == "layout 0 -> 1, done\n"
+    assert tiny.json("ps", "--store", url) == []
+
+
+def test_a_file_that_is_missing_has_no_size(tmp_path: Path) -> None:
+    assert size_of(tmp_path / "nothing") == 0

@@ -1,0 +1,55 @@
+"""`onstage doctor`."""
+
+from typing import Any
+
+import pytest
+
+from onstage.cli.doctor import has_wal_bug
+
+
+def problems(tiny: Any) -> Any:
+    return {finding["what"]: finding for finding in tiny.json("doctor", code=1) if not finding["is_well"]}
+
+
+def test_a_healthy_store_has_no_problem(tiny: Any) -> None:
+    tiny.play(("o1", 5))
+    result = tiny.run("doctor")
+    assert result.exit_code == 0, result.output
+    assert "all is well" in result.stdout
+
+
+def test_a_store_that_is_not_there_yet_is_no_problem(tiny: Any) -> None:
+    assert tiny.run("doctor").exit_code == 0
+
+
+def test_dead_letters_are_a_problem_with_a_mend(tiny: Any) -> None:
+    tiny.play(("o1", -1))
+    assert "onstage dead" in problems(tiny)["dead letters"]["mend"]
+
+
+def test_open_executions_whose_handler_is_gone_are_found(tiny: Any) -> None:
+    tiny.play(("o2", 2000))
+    (tiny.folder / "other_app.py").write_text("from onstage import App, Service\napp = App(Service('x'))\n")
+    found = tiny.run("doctor", "--app", "other_app")
+    assert found.exit_code == 1
+    assert "open executions of handlers that the app lacks: payment.take_payment (1)" in found.stdout
+
+
+def test_an_app_that_cannot_be_imported_is_a_problem(tiny: Any) -> None:
+    (tiny.folder / "broken_app.py").write_text("1 / 0\n")
+    found = tiny.run("doctor", "--app", "broken_app:app")
+    assert found.exit_code == 1
+    assert "ZeroDivisionError" in found.stdout
+
+
+def test_a_file_that_is_no_database_is_a_problem(tiny: Any) -> None:
+    tiny.store.write_bytes(b"no database at all" * 100)
+    assert "contents" in problems(tiny)
+
+
+@pytest.mark.parametrize(
+    ("version", "bad"),
+    [((3, 6, 23), False), ((3, 7, 0), True), ((3, 40, 1), True), ((3, 51, 2), True), ((3, 51, 3), False)],
+)
+def test_the_wal_reset_bug_is_known_by_version(version: Any, bad: Any) -> None:
+    assert has_wal_bug(version) == bad

@@ -1,0 +1,102 @@
+"""`onstage emit`, without a node: what is accepted is in the file afterwards."""
+
+from typing import Any
+
+import pytest
+
+GOOD = '{"type": "order-placed", "data": {"order_id": "%s", "amount": 1}}'
+BAD = '{"type": "order-placed", "data": {"order_id": "bad"}}'
+
+
+def keys(tiny: Any) -> Any:
+    return [row["key"] for row in reversed(tiny.json("ps"))] if tiny.store.exists() else []
+
+
+def test_one_event_is_durable_when_the_command_ends(tiny: Any) -> None:
+    answer = tiny.json("emit", "order-placed", '{"order_id": "o1", "amount": 1}', "--id", "c1")
+    assert (answer["id"], answer["key"]) == ("c1", "o1")
+    assert keys(tiny) == ["o1"]
+
+
+def test_the_same_id_twice_is_the_same_event(tiny: Any) -> None:
+    first, second = (tiny.json("emit", "order-placed", '{"order_id": "o1", "amount": 1}', "--id", "c1") for _ in "12")
+    assert first["process"] == second["process"]
+    assert keys(tiny) == ["o1"]
+    other = tiny.run("emit", "order-placed", '{"order_id": "o1", "amount": 2}', "--id", "c1")
+    assert other.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("type", "data", "reason"),
+    [
+        ("nonsense", "{}", "unknown event type 'nonsense'"),
+        ("order-placed", '{"order_id": 5}', "does not fit OrderPlaced"),
+        ("order-placed", "{", "does not fit OrderPlaced"),
+        ("order-placed", '"' + "x" * (1 << 20) + '"', "the payload is too large"),
+    ],
+)
+def test_a_bad_event_is_refused_and_nothing_is_written(tiny: Any, type: Any, data: Any, reason: Any) -> None:
+    result = tiny.run("emit", type, data)
+    assert result.exit_code == 1
+    assert reason in result.stderr
+    assert len(result.stderr.splitlines()) == 3
+    assert keys(tiny) == []
+
+
+def test_a_file_is_emitted_in_its_order(tiny: Any, lines: Any) -> None:
+    path = lines(GOOD % "o1", "", GOOD % "o2")
+    assert tiny.json("emit", "--file", str(path)) == {"accepted": 2, "processes": 2, "refused": []}
+    assert keys(tiny) == ["o1", "o2"]
+
+
+def test_the_same_file_twice_emits_nothing_twice(tiny: Any, lines: Any) -> None:
+    path = lines(GOOD % "o1", GOOD % "o1")
+    for _ in range(2):
+        assert tiny.run("emit", "-f", str(path)).exit_code == 0
+    assert keys(tiny) == ["o1", "o1"]
+
+
+def test_it_stops_at_the_first_bad_line_and_keeps_what_was_before(tiny: Any, lines: Any) -> None:
+    path = lines(GOOD % "o1", BAD, GOOD % "o3")
+    result = tiny.run("emit", "-f", str(path))
+    assert result.exit_code == 1
+    assert "line 2: order-placed: the payload does not fit" in result.stderr
+    assert "--from-line 2" in result.stderr
+    assert keys(tiny) == ["o1"]
+
+
+def test_with_continue_every_bad_line_is_reported_at_the_end(tiny: Any, lines: Any) -> None:
+    path = lines("{", GOOD % "o2", BAD, GOOD % "o4")
+    answer = tiny.json("emit", "-f", str(path), "--continue", code=1)
+    assert (answer["accepted"], [bad["line"] for bad in answer["refused"]]) == (2, [1, 3])
+    assert keys(tiny) == ["o2", "o4"]
+
+
+def test_it_can_begin_at_a_line(tiny: Any, lines: Any) -> None:
+    path = lines(BAD, GOOD % "o2")
+    assert tiny.run("emit", "-f", str(path), "--from-line", "2").exit_code == 0
+    assert keys(tiny) == ["o2"]
+
+
+def test_a_dash_reads_stdin(tiny: Any) -> None:
+    result = tiny.run("emit", "-", input=GOOD % "o1")
+    assert result.exit_code == 0, result.output
+    assert keys(tiny) == ["o1"]
+
+
+def test_without_a_node_it_says_that_the_event_waits(tiny: Any) -> None:
+    result = tiny.run("emit", "order-placed", '{"order_id": "o1", "amount": 1}', "--wait")
+    assert result.exit_code == 3
+    assert "waits for `onstage run`" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("order-placed",), ("order-placed", "{}", "-f", "x"), ("-f", "x", "--id", "1"), ("-f", "nowhere.jsonl")],
+)
+def test_wrong_arguments_are_a_usage_error(tiny: Any, arguments: Any) -> None:
+    assert tiny.run("emit", *arguments).exit_code == 2
+
+
+def test_a_wrong_wait_is_a_usage_error(tiny: Any) -> None:
+    assert tiny.run("emit", "order-placed", "{}", "--wait", "soon").exit_code == 2

@@ -1,0 +1,55 @@
+"""`onstage ps`, on a real file, without a node."""
+
+from typing import Any
+
+
+def test_every_process_is_listed_with_its_verdict(tiny: Any) -> None:
+    tiny.play(("o1", 5), ("o2", 2000), ("o3", -1))
+    rows = {row["key"]: row for row in tiny.json("ps")}
+    assert {key: row["verdict"] for key, row in rows.items()} == {"o1": "completed", "o2": "waiting", "o3": "stuck"}
+    assert rows["o1"]["now"] == "order-paid"
+    assert "waits for order-approved until" in rows["o2"]["now"]
+    assert "negative amount" in rows["o3"]["now"]
+
+
+def test_the_newest_comes_first_and_the_limit_holds(tiny: Any) -> None:
+    tiny.play(("o1", 5), ("o2", 5), ("o3", 5))
+    assert [row["key"] for row in tiny.json("ps", "--limit", "2")] == ["o3", "o2"]
+
+
+def test_filters_can_be_combined(tiny: Any) -> None:
+    tiny.play(("o1", 5), ("o2", 2000), ("o3", -1))
+    assert [row["key"] for row in tiny.json("ps", "--open")] == ["o3", "o2"]
+    assert [row["key"] for row in tiny.json("ps", "--stuck")] == ["o3"]
+    assert [row["key"] for row in tiny.json("ps", "--open", "--key", "o2")] == ["o2"]
+    assert [row["key"] for row in tiny.json("ps", "--key", "o1", "--stuck")] == []
+    assert len(tiny.json("ps", "--type", "order")) == 3
+    assert len(tiny.json("ps", "--type", "order-placed")) == 3
+    assert tiny.json("ps", "--type", "other") == []
+    assert len(tiny.json("ps", "--since", "1h")) == 3
+    assert tiny.json("ps", "--since", "0s") == []
+
+
+def test_a_wrong_duration_is_a_usage_error(tiny: Any) -> None:
+    tiny.play(("o1", 5))
+    assert tiny.run("ps", "--since", "yesterday").exit_code == 2
+
+
+def test_people_see_a_table_and_the_counts(tiny: Any) -> None:
+    tiny.play(("o1", 5), ("o3", -1))
+    result = tiny.run("ps")
+    assert result.stdout.splitlines()[0].split() == ["KEY", "PROCESS", "VERDICT", "AGE", "NOW"]
+    assert "2 of 2 processes shown; 1 open, 1 dead letter" in result.stderr
+    assert "no node runs on this store" in result.stderr
+
+
+def test_what_a_stranger_wrote_does_nothing_to_the_terminal(tiny: Any) -> None:
+    tiny.play(("o\x1b[2J", 5), ("o3", -1))
+    assert "\x1b" not in tiny.run("ps").output
+
+
+def test_a_store_that_is_not_there_is_unreachable_and_is_not_made(tiny: Any) -> None:
+    result = tiny.run("ps")
+    assert result.exit_code == 3
+    assert len(result.stderr.splitlines()) == 3
+    assert not tiny.store.exists()

@@ -1,0 +1,49 @@
+"""`onstage show`: one process as a tree."""
+
+from typing import Any
+
+
+def test_a_process_is_found_by_key_and_by_id(tiny: Any) -> None:
+    tiny.play(("o1", 5))
+    shown = tiny.json("show", "o1")
+    assert shown["verdict"]["status"] == "completed"
+    assert tiny.json("show", shown["process"]) == shown
+
+
+def test_the_tree_has_what_led_to_what(tiny: Any) -> None:
+    tiny.play(("o1", 5))
+    (root,) = tiny.json("show", "o1")["events"]
+    (payment,) = root["executions"]
+    assert (root["type"], payment["handler"], payment["journal"]) == (
+        "order-placed",
+        "payment.take_payment",
+        ["step charge"],
+    )
+    assert payment["emitted"][0]["executions"][0]["handler"] == "mail.thank"
+
+
+def test_a_stuck_process_says_what_to_do(tiny: Any) -> None:
+    tiny.play(("o3", -1))
+    result = tiny.run("show", "o3")
+    assert result.exit_code == 1
+    assert "ValueError: a negative amount" in result.stdout
+    assert "onstage dead retry" in result.stdout
+
+
+def test_a_wait_says_for_what_and_until_when(tiny: Any) -> None:
+    tiny.play(("o2", 2000))
+    text = tiny.run("show", "o2").stdout
+    assert "waiting for order-approved until" in text
+    assert "(in 23h" in text
+
+
+def test_an_unknown_key_is_a_problem(tiny: Any) -> None:
+    tiny.play(("o1", 5))
+    result = tiny.run("show", "o9")
+    assert result.exit_code == 1
+    assert "there is no process with key or id o9" in result.stderr
+
+
+def test_following_a_process_that_has_ended_shows_it_once(tiny: Any) -> None:
+    tiny.play(("o1", 5))
+    assert tiny.run("show", "o1", "--follow").stdout.count("order-placed #") == 1

@@ -1,0 +1,45 @@
+"""Journal entries: stored forms, and which end a call."""
+
+import msgspec
+import pytest
+
+from onstage.core import journal
+from onstage.core.journal import Entry, decode_entry, encode_entry, fingerprint, is_final
+
+ENTRIES: list[Entry] = [
+    journal.Begun("a#0", 1, "undo", b"c"),
+    journal.Attempted("a#0", 1, 2, 3, "no", 4),
+    journal.Stepped("a#0", 1, b"r", 5, 1, 9),
+    journal.Stepped("a#0", 1, b"r", 5, 1, 9, "undo", b"c"),
+    journal.Failed("a#0", 1, None, None, "no", 3),
+    journal.Transacted("a#0", 1, b"r", 5),
+    journal.Emitted("a#0", 1, 7),
+    journal.WaitOpened("a#0", ("x", "y"), None),
+    journal.WaitEnded("a#0", 7, "x", b"d"),
+    journal.SleepOpened("a#0", 9),
+    journal.Slept("a#0"),
+    journal.Valued("a#0", b"v"),
+    journal.Rejected("reject", "no"),
+    journal.Undone("a#0"),
+]
+FINAL = {"Stepped", "Failed", "Transacted", "Emitted", "WaitEnded", "Slept", "Valued"}
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: type(entry).__name__)
+def test_an_entry_survives_being_stored(entry: Entry) -> None:
+    assert decode_entry(encode_entry(entry)) == entry
+    assert is_final(entry) == (type(entry).__name__ in FINAL)
+
+
+def test_every_kind_of_entry_has_its_own_stored_tag() -> None:
+    tags = {type(entry): msgspec.msgpack.decode(encode_entry(entry))[0] for entry in ENTRIES}
+    assert sorted(tags.values()) == list(range(1, 14))
+
+
+def test_an_entry_of_a_later_version_is_read_without_its_additions() -> None:
+    assert decode_entry(msgspec.msgpack.encode([10, "a#0", "new"])) == journal.Slept("a#0")
+
+
+def test_the_fingerprint_of_arguments_is_stable() -> None:
+    assert fingerprint(b"[1,2]") == 0x88B50BF
+    assert fingerprint(b"[1,2]") != fingerprint(b"[2,1]")

@@ -1,0 +1,56 @@
+"""When to try again."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onstage.core.retry import GIVE_UP, NO_RETRY, Retry, delay
+from onstage.errors import Reject, RetryAfter
+
+
+@given(st.integers(1, 200), st.floats(0, 1, exclude_max=True))
+def test_a_delay_lies_below_its_growing_ceiling(attempt: int, jitter: float) -> None:
+    policy = Retry(1_000, first="100ms", factor=2, most="10s")
+    answer = delay(policy, attempt, ValueError(), jitter)
+    assert isinstance(answer, timedelta)
+    assert timedelta() <= answer <= timedelta(seconds=min(0.1 * 2 ** (attempt - 1), 10))
+
+
+def test_jitter_spreads_over_the_whole_range() -> None:
+    policy = Retry(9, first="1s", factor=3, most="1m")
+    assert delay(policy, 3, ValueError(), 0.0) == timedelta()
+    assert delay(policy, 3, ValueError(), 0.5) == timedelta(seconds=4.5)
+
+
+@pytest.mark.parametrize(("policy", "attempt"), [(Retry(3), 3), (Retry(3), 4), (NO_RETRY, 1)])
+def test_spent_attempts_are_the_end(policy: Retry, attempt: int) -> None:
+    assert delay(policy, attempt, ValueError(), 0.5) is GIVE_UP
+
+
+def test_only_the_named_errors_are_retried() -> None:
+    policy = Retry(on=[OSError], give_up_on=[FileNotFoundError])
+    assert delay(policy, 1, ConnectionError(), 0.5) is not GIVE_UP
+    assert delay(policy, 1, ValueError(), 0.5) is GIVE_UP
+    assert delay(policy, 1, FileNotFoundError(), 0.5) is GIVE_UP
+
+
+def test_a_rejection_is_never_retried() -> None:
+    assert delay(Retry(), 1, Reject("no"), 0.5) is GIVE_UP
+
+
+def test_retry_after_sets_the_delay_and_adds_no_attempt() -> None:
+    assert delay(Retry(3), 1, RetryAfter("30s"), 0.1) == timedelta(seconds=30)
+    assert delay(Retry(3), 3, RetryAfter("30s"), 0.1) is GIVE_UP
+
+
+def test_a_policy_has_at_least_one_attempt() -> None:
+    with pytest.raises(ValueError, match="at least one attempt"):
+        Retry(0)
+
+
+def test_a_policy_can_be_narrowed() -> None:
+    policy = Retry(7, first="1s").also(on=[OSError], give_up_on=[KeyError])
+    assert (policy.attempts, policy.first_s, policy.on, policy.give_up_on) == (7, 1.0, (OSError,), (KeyError,))
+    assert Retry(2).also(on=None, give_up_on=[]) == Retry(2)

@@ -1,0 +1,61 @@
+"""Verdicts as a pure function of open obligations, outcome and last events."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from onstage.events.receipt import Status
+from onstage.observe.verdict import LastEvent, OpenObligation, Verdict, judge
+
+DUE_MS = 1_700_000_000_000
+DUE = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("open_ones", "said"),
+    [
+        ([OpenObligation("a.b", Status.READY)], "running: a.b is ready"),
+        ([OpenObligation("a.b", Status.RUNNING), OpenObligation("a.c", Status.WAITING)], "running: a.b is running"),
+        (
+            [OpenObligation("a.b", Status.WAITING, ("x", "y"), DUE_MS)],
+            "waiting: a.b waits for x or y until 2023-11-14 22:13:20 UTC",
+        ),
+        ([OpenObligation("a.b", Status.WAITING, ("x",))], "waiting: a.b waits for x"),
+        ([OpenObligation("a.b", Status.WAITING, (), DUE_MS)], "waiting: a.b sleeps until 2023-11-14 22:13:20 UTC"),
+        (
+            [OpenObligation("a.b", Status.RETRYING, (), DUE_MS)],
+            "waiting: a.b tries again at 2023-11-14 22:13:20 UTC",
+        ),
+        (
+            [OpenObligation("a.b", Status.PARKED, error="boom\n  at x"), OpenObligation("a.c", Status.READY)],
+            "stuck: a.b is a dead letter: boom",
+        ),
+        ([OpenObligation("a.b", Status.DIVERGED, error="asks")], "stuck: a.b is diverged: asks"),
+        ([OpenObligation("a.b", Status.READY, live=False)], "stuck: a.b: no live node has this handler"),
+    ],
+)
+def test_what_is_open_makes_the_verdict(open_ones: list[OpenObligation], said: str) -> None:
+    verdict = judge(open_ones, None)
+    assert str(verdict) == said
+    assert not verdict.is_final
+
+
+def test_an_outcome_with_something_open_is_shown_and_not_final() -> None:
+    verdict = judge([OpenObligation("a.b", Status.WAITING, due=DUE_MS)], "shop.paid")
+    assert (verdict.status, verdict.outcome, verdict.until) == ("waiting", "shop.paid", DUE)
+    assert str(verdict).startswith("waiting (shop.paid): ")
+
+
+def test_the_nearest_time_is_the_one_that_is_said() -> None:
+    later, sooner = (
+        OpenObligation("a.b", Status.WAITING, due=DUE_MS + 1),
+        OpenObligation("a.c", Status.RETRYING, (), DUE_MS),
+    )
+    assert judge([later, sooner], None).until == DUE
+
+
+def test_nothing_open_is_an_end() -> None:
+    assert judge((), "shop.paid") == Verdict("completed", "shop.paid")
+    dead = judge((), None, [LastEvent("a", ()), LastEvent("b", ("s.h", "s.i"))])
+    assert str(dead) == "dead end: a: no handler; b: s.h and s.i returned nothing"
+    assert dead.is_final

@@ -1,0 +1,137 @@
+"""Taking up what is open: at the start, and again and again; never twice."""
+
+import asyncio
+
+from tests.unit.runtime.playhouse import Approved, Paid, Placed, Refused, logged, memory, playing
+
+from onstage import Process, Service, step, wait
+from onstage.events.receipt import Status
+
+
+def waiting() -> Service:
+    shop = Service("shop")
+
+    @shop.on(Placed)
+    async def take(e: Placed) -> Paid:
+        return Paid(e.id, (await wait(Approved)).by)
+
+    return shop
+
+
+def test_what_was_running_when_the_node_was_killed_is_run_again() -> None:
+    shop, runs = Service("shop"), list[str]()
+    gate = asyncio.Event()
+
+    @step
+    async def charge() -> str:
+        runs.append("charge")
+        return "c1"
+
+    @step
+    async def ship() -> str:
+        runs.append("ship")
+        await gate.wait()
+        return "s1"
+
+    @shop.on(Placed)
+    async def take(e: Placed) -> Paid:
+        return Paid(e.id, await charge() + await ship())
+
+    async def story() -> None:
+        store = memory()
+        async with playing(shop, on=store) as house:
+            house.stage.drain_s = 0
+            await house.emit(Placed("o1"))
+
+            async def ships() -> bool:
+                return "ship" in runs and house.node.store.undurable == 0
+
+            await house.until(ships)
+            store.abandon()
+        gate.set()
+        async with playing(shop, on=store) as house:
+            process = await house.stage.process("o1")
+            assert (await process.verdict(timeout=5)).is_final
+            assert (await house.events("shop.paid"))[0].data == b'{"id":"o1","by":"c1s1"}'
+
+    asyncio.run(story())
+    assert runs == ["charge", "ship", "ship"]
+
+
+def test_mail_that_came_while_no_handler_ran_is_read_at_the_start() -> None:
+    other = Service("other")
+
+    @other.on(Approved)
+    async def note(e: Approved) -> None: ...
+
+    async def story() -> None:
+        store = memory()
+        async with playing(waiting(), on=store) as house:
+            process = await house.emit(Placed("o1"))
+            await house.until_verdict(process, "waiting")
+            execution = (await house.only_execution()).id
+            # The mail is durable, and the node dies before anybody was woken.
+            house.node.open.pop(execution)
+            house.node.numbers.waiting.clear()
+            await house.emit(Approved("o1", "ada"), process=process)
+        async with playing(waiting(), on=store) as house:
+            process = await house.stage.process("o1")
+            assert (await process.verdict(timeout=5)).is_final
+
+    asyncio.run(story())
+
+
+def test_the_sweep_takes_up_what_nobody_knows_and_nothing_else() -> None:
+    async def story() -> None:
+        async with playing(waiting()) as house:
+            process = await house.emit(Placed("o1"))
+            await house.until_verdict(process, "waiting")
+            assert await house.node.recovery.sweep() == 0
+            execution = (await house.only_execution()).id
+            lost = house.node.open.pop(execution)
+            house.node.mailbox.leave(lost)
+            house.node.dispatcher.release_lane(lost)
+            assert await house.node.recovery.sweep() == 1
+            assert house.node.recovery.repaired == 1
+            await house.emit(Approved("o1"), process=process)
+            assert (await process.verdict(timeout=5)).is_final
+
+    with logged("onstage.recovery") as said:
+        asyncio.run(story())
+    assert said == ["1 stranded executions were taken up again"]
+
+
+def test_executions_of_handlers_that_are_not_here_are_left_alone_and_stuck() -> None:
+    other = Service("other")
+
+    @other.on(Refused)
+    async def note(e: Refused) -> None: ...
+
+    async def story() -> None:
+        store = memory()
+        async with playing(waiting(), on=store) as house:
+            await house.until_verdict(await house.emit(Placed("o1")), "waiting")
+        async with playing(other, Process("order", starts=Placed, done=Paid), on=store) as house:
+            process = await house.stage.process("o1")
+            verdict = await process.verdict()
+            assert str(verdict) == "stuck: shop.take: no live node has this handler"
+            assert await house.node.recovery.sweep() == 0
+            view = await house.only_execution()
+            assert Status(view.status) is Status.WAITING
+
+    asyncio.run(story())
+
+
+def test_an_execution_that_has_ended_meanwhile_is_not_taken_up() -> None:
+    async def story() -> None:
+        async with playing(waiting()) as house:
+            process = await house.emit(Placed("o1"))
+            await house.until_verdict(process, "waiting")
+            execution = (await house.only_execution()).id
+            await house.emit(Approved("o1"), process=process)
+            await process.verdict(timeout=5)
+            await house.node.recovery.take_up(execution)
+            await house.node.recovery.take_up(12345)
+            assert house.node.open == {}
+
+    asyncio.run(story())

@@ -1,0 +1,119 @@
+"""Verdicts on request: final, stuck, waiting, running, dead end; each with its reasons, none before it is durable."""
+
+import asyncio
+
+import pytest
+from tests.unit.runtime.playhouse import Approved, Paid, Placed, Refused, playing
+
+from onstage import Process, Retry, Service, sleep, wait
+from onstage.errors import StoreUnavailable
+
+
+def shop() -> Service:
+    made = Service("shop")
+
+    @made.on(Placed, retry=Retry(1))
+    async def take(e: Placed) -> Paid | Refused | None:
+        match e.id:
+            case "waits":
+                await wait(Approved)
+            case "sleeps":
+                await sleep("1h")
+            case "fails":
+                raise ConnectionError("no line")
+            case "says nothing":
+                return None
+            case "refuses":
+                return Refused(e.id)
+        return Paid(e.id)
+
+    return made
+
+
+ORDER = Process("order", starts=Placed, done=Paid, external=[Approved])
+
+
+@pytest.mark.parametrize(
+    ("id", "status", "reason"),
+    [
+        ("pays", "completed", ""),
+        ("waits", "waiting", "shop.take waits for shop.approved"),
+        ("sleeps", "waiting", "shop.take sleeps until 2"),
+        ("fails", "stuck", "shop.take is a dead letter: ConnectionError: no line"),
+        ("says nothing", "dead end", "shop.placed: shop.take returned nothing"),
+        ("refuses", "dead end", "shop.refused: no handler"),
+    ],
+)
+def test_a_verdict_says_where_a_process_stands_and_why(id: str, status: str, reason: str) -> None:
+    async def story() -> None:
+        async with playing(shop(), ORDER) as house:
+            process = await house.emit(Placed(id))
+            verdict = await house.until_verdict(process, status)
+            assert "; ".join(verdict.reasons).startswith(reason)
+            assert verdict.outcome == ("shop.paid" if id == "pays" else None)
+            assert verdict.is_final is (status in ("completed", "dead end"))
+            assert house.node.watch.unbalanced == 0
+
+    asyncio.run(story())
+
+
+def test_a_verdict_waits_no_longer_than_it_was_told() -> None:
+    async def story() -> None:
+        async with playing(shop(), ORDER) as house:
+            process = await house.emit(Placed("waits"))
+            await house.until_verdict(process, "waiting")
+            assert (await process.verdict(timeout="20ms")).status == "waiting"
+            assert (await process.verdict(timeout=0)).status == "waiting"
+            assert house.node.watch._waiters == {}  # noqa: SLF001
+
+    asyncio.run(story())
+
+
+def test_whoever_waits_is_told_when_the_node_stops() -> None:
+    async def story() -> None:
+        async with playing(shop(), ORDER) as house:
+            process = await house.emit(Placed("waits"))
+            waiter = asyncio.create_task(process.verdict(timeout=None))
+            await house.until_verdict(process, "waiting")
+        with pytest.raises(StoreUnavailable, match="the node was stopped"):
+            await waiter
+
+    asyncio.run(story())
+
+
+def test_a_process_that_does_not_exist_is_said() -> None:
+    async def story() -> None:
+        async with playing(shop(), ORDER) as house:
+            with pytest.raises(LookupError, match="there is no process 99"):
+                await house.node.watch.verdict(99, 0, None)
+            with pytest.raises(LookupError, match="there is no process with key or id nothing"):
+                await house.stage.process("nothing")
+
+    asyncio.run(story())
+
+
+def test_many_open_side_lines_do_not_hide_what_a_process_waits_for() -> None:
+    """More non-gating executions are open than are looked at in one page."""
+    main, side = Service("main"), Service("side")
+
+    @main.on(Placed)
+    async def take(e: Placed) -> list[Paid]:
+        return [Paid(e.id) for _ in range(150)]
+
+    @main.on(Refused)
+    async def hold(e: Refused) -> None:
+        await wait(Approved)
+
+    @side.on(Paid, gating=False)
+    async def look(e: Paid) -> None:
+        await sleep("1h")
+
+    async def story() -> None:
+        async with playing(main, side) as house:
+            process = await house.emit(Placed("o1"))
+
+            await house.emit(Refused("o1"), process=process)
+            verdict = await house.until_verdict(process, "waiting")
+            assert verdict.reasons == ("main.hold waits for shop.approved",)
+
+    asyncio.run(story())

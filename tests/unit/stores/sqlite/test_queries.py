@@ -1,0 +1,78 @@
+"""Every named query: described, understood by SQLite, and answered from an index."""
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import apsw
+import pytest
+
+from onstage.stores.sqlite.connection import migrate, open_writer
+from onstage.stores.sqlite.queries import migrations, query
+
+TEXT = (files("onstage.stores.sqlite") / "queries.sql").read_text(encoding="utf-8")
+NAMES = re.findall(r"^-- name: (\w+)$", TEXT, re.MULTILINE)
+# What is allowed to read a table from end to end: run once at a start, or paging over the whole log by its key.
+SCANS = {"incarnations", "types", "handlers", "high_water", "writer_epoch", "newest_topology"}
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
+    connection = open_writer(tmp_path / "store.db", "FULL")
+    migrate(connection, tmp_path / "store.db")
+    yield connection
+    connection.close()
+
+
+def plan(connection: apsw.Connection, name: str) -> list[str]:
+    sql = query(name)
+    named = dict.fromkeys(re.findall(r":(\w+)", sql), 1)
+    bindings = named or (1,) * sql.count("?")
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)]
+
+
+def test_names_are_unique_and_described() -> None:
+    assert len(NAMES) == len(set(NAMES)) > 30
+    blocks = TEXT.split("-- name: ")[1:]
+    silent = [block.split("\n")[0] for block in blocks if not re.match(r"-- [A-Z].*\.$", block.split("\n")[1])]
+    assert silent == []
+
+
+def test_an_unknown_name_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        query("nothing")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_query_is_understood(connection: apsw.Connection, name: str) -> None:
+    sql = query(name)
+    assert ";" not in sql
+    named = dict.fromkeys(re.findall(r":(\w+)", sql), 1)
+    assert connection.execute(f"EXPLAIN {sql}", named or (1,) * sql.count("?")).fetchall()
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - SCANS))
+def test_no_query_of_a_running_node_scans(connection: apsw.Connection, name: str) -> None:
+    scans = [step for step in plan(connection, name) if step.startswith("SCAN") and "VIRTUAL TABLE" not in step]
+    assert scans == []
+
+
+@pytest.mark.parametrize("name", ["open_executions", "unread"])
+def test_recovery_reads_only_what_is_open(connection: apsw.Connection, name: str) -> None:
+    assert plan(connection, name)[0] == "SEARCH x USING INDEX onstage_execution_open (id>?)"
+
+
+def test_open_processes_are_found_by_the_partial_index(connection: apsw.Connection) -> None:
+    assert plan(connection, "open_processes") == ["SEARCH onstage_process USING INDEX onstage_process_open (id<?)"]
+
+
+@pytest.mark.parametrize(
+    "name", ["events", "events_of_process", "receipts", "processes", "mail", "open_executions", "executions_of_process"]
+)
+def test_a_page_is_read_in_the_order_of_its_index(connection: apsw.Connection, name: str) -> None:
+    assert [step for step in plan(connection, name) if "TEMP B-TREE" in step] == []
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    assert [number for number, _ in migrations()] == list(range(1, len(migrations()) + 1))
