@@ -109,7 +109,8 @@ class LocalWays:
         """The verdict, after the durability barrier."""
         node = self._node
         live = frozenset(reaction.name for reaction in node.reactions.values()) if node.dispatches else None
-        return await node.watch.verdict(self.number(process), timeout_s, live)
+        number = self.number(process)
+        return await node.watch.verdict(number, timeout_s, live, known_open=node.admission.is_open(number))
 
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter; answers what was done."""

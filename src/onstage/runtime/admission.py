@@ -150,6 +150,10 @@ class Admission:
         self._open.setdefault((declared, key), []).append(process)
         self._names[process] = (declared, key)
 
+    def is_open(self, process: int) -> bool:
+        """Whether this is a declared process with a key that is known to be open: no answer about others."""
+        return process in self._names
+
     def closed(self, process: int) -> None:
         """A process is quiescent: events with its key no longer join it."""
         name = self._names.pop(process, None)
