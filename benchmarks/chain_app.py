@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ def chain(hops: int, *, extra_handlers: int = 0) -> tuple[App, type[Any]]:
     """A process of `hops` handlers, each emitting the next event; and handlers of other events beside it."""
     types = [make_event(f"hop-{place}") for place in range(hops + 1)]
     service = Service("chain")
-    for here, following in zip(types, types[1:], strict=False):
+    for here, following in itertools.pairwise(types):
         _hop(service, here, following)
     beside = Service("beside")
     for place in range(extra_handlers):
@@ -45,9 +46,7 @@ def chain(hops: int, *, extra_handlers: int = 0) -> tuple[App, type[Any]]:
 
 def _hop(service: Service, here: type[Any], following: type[Any]) -> None:
     async def hop(e: Any) -> Any:
-        return following(
-            e.order_id, e.customer, e.sku, e.quantity + 1, e.amount, e.currency, e.address, e.note
-        )
+        return following(e.order_id, e.customer, e.sku, e.quantity + 1, e.amount, e.currency, e.address, e.note)
 
     hop.__name__ = f"on_{here.__name__.lower()}"
     hop.__annotations__ = {"e": here, "return": following}
@@ -55,9 +54,9 @@ def _hop(service: Service, here: type[Any], following: type[Any]) -> None:
 
 
 @step
-async def charge(order_id: str, amount: int) -> str:
+async def charge(order_id: str, place: int) -> str:
     """An effect that takes no time."""
-    return f"ch-{order_id}"
+    return f"ch-{order_id}-{place}"
 
 
 def stepping(steps: int) -> tuple[App, type[Any]]:
@@ -66,7 +65,7 @@ def stepping(steps: int) -> tuple[App, type[Any]]:
     service = Service("pay")
 
     @service.on(placed, concurrency=10_000, emits=[paid])
-    async def pay(e: Any):  # type: ignore[no-untyped-def]  # emits= declares it
+    async def pay(e: Any):  # noqa: ANN202  emits= declares it
         for place in range(steps):
             await charge(e.order_id, place)
         return paid(e.order_id, e.customer, e.sku, e.quantity, e.amount, e.currency, e.address, e.note)
@@ -80,7 +79,7 @@ def waiting() -> tuple[App, type[Any], type[Any]]:
     service = Service("ship")
 
     @service.on(placed, concurrency=10_000, emits=[shipped], waits=[approved])
-    async def ship(e: Any):  # type: ignore[no-untyped-def]  # emits= declares it
+    async def ship(e: Any):  # noqa: ANN202  emits= declares it
         await wait(approved)
         return shipped(e.order_id, e.customer, e.sku, e.quantity, e.amount, e.currency, e.address, e.note)
 

@@ -42,7 +42,7 @@ class Status(IntEnum):
 
     @property
     def label(self) -> str:
-        """The word people see: `ready`, `running`, `waiting`, `retrying`, `dead letter`, `diverged`, `done` and so on."""
+        """The word people see: `ready`, `running`, `waiting`, `retrying`, `dead letter`, `done` and so on."""
         return "dead letter" if self is Status.PARKED else self.name.lower()
 
 

@@ -21,6 +21,7 @@ from onstage.errors import Diverged, InsideStep, NotInExecution, OperationError,
 from onstage.events.envelope import EVENT_BYTES_MAX
 from onstage.events.event import event_type, is_event
 from onstage.events.receipt import Receipt, Status, token
+from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import ERROR_BYTES_MAX, error_text, leaves
 from onstage.runtime.frame import CURRENT, Frame, Park
@@ -47,6 +48,10 @@ class Driver:
     def __init__(self, node: Node) -> None:
         """Drive handlers for this node."""
         self.node = node
+
+    # How steps and transactions run; here so that a step need not know its runner.
+    perform_step = staticmethod(perform_step)
+    perform_transaction = staticmethod(perform_transaction)
 
     # Beginning.
 

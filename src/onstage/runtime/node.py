@@ -137,9 +137,9 @@ class Node:
     def _subscribe(self, reaction: Reaction) -> None:
         handler = reaction.handler
         for route in self.routes.values():
-            if handler.pattern is not None and handler.pattern.matches(route.type.name):
-                route.triggers.append(reaction)
-            elif route.type in handler.triggers:
+            if (
+                handler.pattern is not None and handler.pattern.matches(route.type.name)
+            ) or route.type in handler.triggers:
                 route.triggers.append(reaction)
             if route.type.cls in handler.waits:
                 route.waiters.append(reaction)

@@ -227,9 +227,7 @@ class Step(Durable[R], Generic[P, R]):
 
     async def perform(self, frame: Frame, position: str, arguments: tuple[Any, ...]) -> R:
         """Ask the journal, or run the attempts."""
-        from onstage.runtime.attempts import perform_step
-
-        answer: R = await perform_step(self, frame, position, arguments)
+        answer: R = await frame.driver.perform_step(self, frame, position, arguments)
         return answer
 
 
@@ -254,9 +252,7 @@ class TransactionStep(Durable[R], Generic[P, R]):
 
     async def perform(self, frame: Frame, position: str, arguments: tuple[Any, ...]) -> R:
         """Ask the journal, or run it inside a commit."""
-        from onstage.runtime.attempts import perform_transaction
-
-        answer: R = await perform_transaction(self, frame, position, arguments)
+        answer: R = await frame.driver.perform_transaction(self, frame, position, arguments)
         return answer
 
 

@@ -12,7 +12,7 @@ from onstage.events.receipt import Status
 from onstage.observe.verdict import LastEvent, OpenObligation, Verdict, judge
 
 if TYPE_CHECKING:
-    from onstage.ports.store import BatchOutcome, ExecutionView, Reader, Store
+    from onstage.ports.store import BatchOutcome, Closed, ExecutionView, Reader, Store
 
 __all__ = ["Watch", "verdict_of"]
 
@@ -133,9 +133,7 @@ class Watch:
         self._waiters.setdefault(process, []).append(waiter)
         return waiter
 
-    async def _woken(
-        self, process: int, waiter: asyncio.Future[Closed | None], give_up: float | None
-    ) -> Closed | None:
+    async def _woken(self, process: int, waiter: asyncio.Future[Closed | None], give_up: float | None) -> Closed | None:
         try:
             async with asyncio.timeout_at(give_up):
                 return await waiter

@@ -70,6 +70,7 @@ class CommitScript:
         commit = Commit(execution=execution, process=process, events=events, opened=opened, **settings)
         if status > OPEN_MAX:
             delta ^= _token(process, event, handler)
+        if status > OPEN_MAX or events:
             commit.receipts = (self._receipt(process, event, handler, status, delta, outputs),)
         return commit
 
