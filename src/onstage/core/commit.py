@@ -15,7 +15,7 @@ import msgspec
 from onstage.events.receipt import Receipt, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from onstage.core.journal import Entry
 
@@ -133,11 +133,11 @@ class Commit(msgspec.Struct):
     waits: str | None = None
     error: str | None = None
     entries: tuple[Entry, ...] = ()
-    events: tuple[NewEvent, ...] = ()
-    opened: tuple[Obligation, ...] = ()
-    mail: tuple[Mail, ...] = ()
-    receipts: tuple[Receipt, ...] = ()
-    roots: tuple[NewProcess, ...] = ()
+    events: Sequence[NewEvent] = ()
+    opened: Sequence[Obligation] = ()
+    mail: Sequence[Mail] = ()
+    receipts: Sequence[Receipt] = ()
+    roots: Sequence[NewProcess] = ()
     door: Door | None = None
     transaction: Transaction | None = None
     position: int = 0

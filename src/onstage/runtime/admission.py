@@ -88,11 +88,11 @@ class Admission:
         position = node.append(
             Commit(
                 epoch=node.epoch,
-                events=tuple(emission.events),
-                opened=tuple(emission.opened),
-                mail=tuple(emission.mail),
-                receipts=tuple(emission.receipts),
-                roots=tuple(emission.roots),
+                events=emission.events,
+                opened=emission.opened,
+                mail=emission.mail,
+                receipts=emission.receipts,
+                roots=emission.roots,
                 door=door,
             ),
             emission,

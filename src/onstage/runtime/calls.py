@@ -194,7 +194,7 @@ async def _emit(frame: Frame, position: str, event: object) -> None:
             return
         await frame.decided()
         emission = Emission(frame.driver.node.numbers)
-        n = frame.driver.put(frame, emission, event)
+        n = frame.driver.put(frame, emission, event, frame.driver.node.clock.now_ms())
         frame.execution.tell(Emitted(position, hashed, n))
         frame.driver.commit(frame, Status.RUNNING, emission)
         frame.driver.node.dispatcher.wake()

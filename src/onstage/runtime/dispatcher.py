@@ -1,10 +1,11 @@
 """Who runs next: lanes, concurrency, the pool of worker tasks, and the bound on what is not durable yet.
 
-Theory of operation. Deliveries become ready in the order of the log. Exactly one worker task has the *turn* and runs
-ready deliveries one after the other, without a task or a loop iteration for each: a handler that never suspends runs
-through in one call. When a handler suspends, its worker stays with it and another takes the turn. After at most
-`TURN_DELIVERIES_MAX` handlers the worker hands what they appended to the writer and lets the loop breathe. While the
-store has more than `UNDURABLE_COMMITS_MAX` commits that are not on disk, nobody takes the turn.
+Theory of operation. Deliveries become ready in the order of the log. A worker task, once it runs, takes one ready
+delivery after the other, without a task or a turn of the loop for each: a handler that never suspends runs through in
+one call. When a handler suspends, its worker stays with it, and others take over: as many are woken in one turn of the
+loop as handlers have lately been seen to suspend (`_spread`, doubled and reset). After at most `TURN_DELIVERIES_MAX`
+handlers a worker hands what they appended to the writer and lets the loop breathe. While the store has more than
+`UNDURABLE_COMMITS_MAX` commits that are not on disk, nothing new is begun.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ __all__ = ["TURN_DELIVERIES_MAX", "UNDURABLE_COMMITS_MAX", "Dispatcher"]
 
 TURN_DELIVERIES_MAX: Final = 512
 UNDURABLE_COMMITS_MAX: Final = 20_000
-IDLE_WORKERS_MAX: Final = 64
+IDLE_WORKERS_MAX: Final = 256
+SPREAD_MAX: Final = 256
 
 
 @final
@@ -72,7 +74,9 @@ class Dispatcher:
         self._driver = driver
         self._store = store
         self._ready: deque[Delivery] = deque()
-        self._has_turn = False
+        self._draining = False
+        self._scheduled = 0
+        self._spread = 1
         self._idle: list[asyncio.Future[None]] = []
         self._workers: set[asyncio.Task[None]] = set()
         self._context = copy_context()
@@ -134,15 +138,19 @@ class Dispatcher:
             lanes[lane] = queue or None
             return
 
-    # Whose turn it is.
+    # Workers.
 
     def wake(self) -> None:
-        """See that somebody has the turn, if there is something to do."""
-        if self._has_turn or self._closing or not self._ready:
+        """See that workers are on their way, if there is something to do."""
+        if self._draining or self._closing or not self._ready:
             return
         if self._store.undurable >= UNDURABLE_COMMITS_MAX:
             return
-        self._has_turn = True
+        for _ in range(min(len(self._ready), self._spread) - self._scheduled):
+            self._wake_one()
+
+    def _wake_one(self) -> None:
+        self._scheduled += 1
         while self._idle:
             idle = self._idle.pop()
             if not idle.done():
@@ -163,25 +171,40 @@ class Dispatcher:
         self._store.flush()
 
     async def _work(self) -> None:
+        self._scheduled -= 1
         while not self._closing:
-            left = TURN_DELIVERIES_MAX
-            suspended: tuple[Frame, _Suspended] | None = None
+            left, suspended = self._drain()
+            if suspended is not None:
+                await self._stay(*suspended)
+                continue
+            self._store.flush()
+            if left == 0:
+                self._scheduled += 1
+                await asyncio.sleep(0)
+                self._scheduled -= 1
+                continue
+            if not await self._idle_until_woken():
+                return
+
+    def _drain(self) -> tuple[int, tuple[Frame, _Suspended] | None]:
+        """Run ready deliveries until one suspends, the turn is used up, or nothing more may begin."""
+        left = TURN_DELIVERIES_MAX
+        suspended: tuple[Frame, _Suspended] | None = None
+        self._draining = True
+        try:
             while self._ready and left and self._store.undurable < UNDURABLE_COMMITS_MAX:
                 left -= 1
                 suspended = self._run(self._ready.popleft())
                 if suspended is not None:
                     break
-            if suspended is not None:
-                if not await self._stay(*suspended):
-                    return
-                continue
-            self._store.flush()
-            if left == 0:
-                await asyncio.sleep(0)
-                continue
-            self._has_turn = False
-            if not await self._idle_until_woken():
-                return
+        finally:
+            self._draining = False
+        begun = TURN_DELIVERIES_MAX - left
+        if suspended is not None and begun == 1:
+            self._spread = min(self._spread * 2, SPREAD_MAX)
+        elif begun > 1:
+            self._spread = 1
+        return left, suspended
 
     async def _idle_until_woken(self) -> bool:
         if len(self._idle) >= IDLE_WORKERS_MAX or self._closing:
@@ -189,14 +212,11 @@ class Dispatcher:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._idle.append(future)
         await future
+        self._scheduled -= 1
         return not self._closing
 
-    async def _stay(self, frame: Frame, suspended: _Suspended) -> bool:
-        """Pass the turn on and stay with the handler to its end; then take the turn again, or wait for it.
-
-        Answers whether this worker is still needed.
-        """
-        self._has_turn = False
+    async def _stay(self, frame: Frame, suspended: _Suspended) -> None:
+        """Let others take over, and stay with the handler to its end."""
         frame.task = asyncio.current_task()
         self.running[frame.delivery.id] = frame
         self.wake()
@@ -218,10 +238,6 @@ class Dispatcher:
                 self._driver.returned(frame, result)
         self.running.pop(frame.delivery.id, None)
         self.flush_soon()
-        if self._has_turn:
-            return await self._idle_until_woken()
-        self._has_turn = True
-        return True
 
     def _leave_if_closing(self, error: BaseException) -> None:
         # A generator's exit: the loop is gone, and what was never finished is being thrown away.

@@ -206,16 +206,17 @@ class Driver:
     def _emission(self, frame: Frame, result: Any) -> Emission:
         outputs = result if isinstance(result, (tuple, list)) else (result,)
         emission = Emission(self.node.numbers)
+        now_ms = self.node.clock.now_ms()
         for output in outputs:
-            self.put(frame, emission, output)
+            self.put(frame, emission, output, now_ms)
         return emission
 
-    def put(self, frame: Frame, emission: Emission, output: Any) -> int:
+    def put(self, frame: Frame, emission: Emission, output: Any, now_ms: int) -> int:
         """Add one event to an emission. Raises UndeclaredEvent for a type the handler did not declare."""
         cls = type(output)
         if cls not in frame.reaction.emits:
             raise _undeclared(frame, output)
-        route = self.node.routes[event_type(cls).name]
+        route = self.node.routes_by_class[cls]
         data = route.type.encode(output)
         if len(data) > EVENT_BYTES_MAX:
             raise ValueError(f"an event of {len(data)} bytes is larger than {EVENT_BYTES_MAX}")
@@ -223,7 +224,7 @@ class Driver:
             route,
             data,
             route.type.key_of(output),
-            now_ms=self.node.clock.now_ms(),
+            now_ms=now_ms,
             process=frame.delivery.process if frame.reaction.gating else 0,
             cause=frame.delivery.id,
         )
@@ -298,11 +299,11 @@ class Driver:
                 waits=" ".join(waits) or None,
                 error=None if error is None else error[:ERROR_BYTES_MAX],
                 entries=entries,
-                events=tuple(emitted.events),
-                opened=tuple(emitted.opened),
-                mail=tuple(emitted.mail),
+                events=emitted.events,
+                opened=emitted.opened,
+                mail=emitted.mail,
                 receipts=(receipt, *emitted.receipts) if emitted.receipts else (receipt,),
-                roots=tuple(emitted.roots),
+                roots=emitted.roots,
                 transaction=transaction,
             ),
             emission,

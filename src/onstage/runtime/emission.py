@@ -65,11 +65,11 @@ class Emission:
         self.numbers = numbers
         self.events: list[NewEvent] = []
         self.opened: list[Obligation] = []
-        self.mail: list[Mail] = []
-        self.receipts: list[Receipt] = []
-        self.roots: list[NewProcess] = []
+        self.mail: list[Mail] | tuple[()] = ()
+        self.receipts: list[Receipt] | tuple[()] = ()
+        self.roots: list[NewProcess] | tuple[()] = ()
         self.deliveries: list[Delivery] = []
-        self.woken: list[Delivery] = []
+        self.woken: list[Delivery] | tuple[()] = ()
         self.outputs: list[tuple[int, int]] = []
         self.delta = 0
 
@@ -94,7 +94,7 @@ class Emission:
         if is_root:
             process = n
             declared = route.starts.name if route.starts else None
-            self.roots.append(NewProcess(n, declared, key, now_ms, numbers.identity.wire(n)))
+            self.roots = [*self.roots, NewProcess(n, declared, key, now_ms, numbers.identity.wire(n))]
         self.events.append(NewEvent(n, process, route.type_id, key, cause, hlc, numbers.topology, data, extra))
         if not is_root and cause:
             self.outputs.append((n, route.type_id))
@@ -105,11 +105,12 @@ class Emission:
             self.delta ^= delta
         else:
             opened = Receipt(process, n, 0, 0, _OPENED, hlc, delta.to_bytes(16, "big"), (), now_ms, now_ms)
-            self.receipts.append(opened)
+            self.receipts = [*self.receipts, opened]
         return n
 
     def _open(self, route: Route, n: int, process: int, data: bytes, key: str | None) -> int:
-        identity = self.numbers.identity
+        wire = self.numbers.identity.wire
+        process_id = event_id = ""
         delta = 0
         for reaction in route.triggers:
             x = n << 16 | reaction.number
@@ -119,7 +120,8 @@ class Emission:
             if reaction.handler.pattern is None:
                 delivery.data = data
             if gating:
-                delivery.token = token(identity.wire(process), identity.wire(n), reaction.name, 0)
+                process_id, event_id = process_id or wire(process), event_id or wire(n)
+                delivery.token = token(process_id, event_id, reaction.name, 0)
                 delta ^= delivery.token
             self.opened.append(Obligation(x, process, gating))
             self.deliveries.append(delivery)
@@ -134,12 +136,13 @@ class Emission:
             place = process << 16 | reaction.number
             name = route.type.name
             awaited = [d for d in self.numbers.waiting.get(place, ()) if name in d.waits]
-            self.mail.append(Mail(reaction.number, process, n))
-            self.woken.extend(awaited)
+            self.mail = [*self.mail, Mail(reaction.number, process, n)]
+            self.woken = [*self.woken, *awaited]
             own = token(identity.wire(process), identity.wire(n), f"{reaction.name}/wait", 0)
             delta ^= own
             status = int(Status.CONSUMED if awaited else Status.UNMATCHED)
-            self.receipts.append(Receipt(process, n, reaction.number, 0, status, hlc, own.to_bytes(16, "big")))
+            receipt = Receipt(process, n, reaction.number, 0, status, hlc, own.to_bytes(16, "big"))
+            self.receipts = [*self.receipts, receipt]
         return delta
 
 

@@ -80,6 +80,7 @@ class Node:
         self.dispatches = dispatch
         self.open: dict[int, Delivery] = {}
         self.routes: dict[str, Route] = {}
+        self.routes_by_class: dict[type[Any], Route] = {}
         self.steps: dict[str, Step[..., Any]] = {}
         self.reactions: dict[int, Reaction] = {}
         self.resources = Resources()
@@ -126,7 +127,8 @@ class Node:
         starts = {known.name: process for process in self.processes for known in process.starts}
         for known in self.types.values():
             type_id = opened.types[known.name, known.version]
-            self.routes[known.name] = Route(known, type_id, starts.get(known.name))
+            route = Route(known, type_id, starts.get(known.name))
+            self.routes[known.name] = self.routes_by_class[known.cls] = route
         for service in self.services:
             for handler in service.handlers:
                 retry = handler.retry if isinstance(handler.retry, Retry) else HANDLER_RETRY
