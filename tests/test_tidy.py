@@ -10,7 +10,8 @@ from typing import TypeGuard
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src/onstage"
 FOLDERS = ("src", "tests", "examples", "benchmarks")
-FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+YARDSTICK = ROOT / "benchmarks" / "floor.py"  # what others measured with: kept as it is, style included
+FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")) if path != YARDSTICK]
 EVERYTHING = {path: ast.parse(path.read_text()) for path in FILES}
 SOURCES = {path: tree for path, tree in EVERYTHING.items() if path.is_relative_to(PACKAGE)}
 

@@ -1,0 +1,153 @@
+"""`make bench`: each figure beside the floor of the same run, as a table and as JSON.
+
+python -m benchmarks [--runs 3] [--json results.json] [--only chain-10 ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+from benchmarks.chain_app import chain, make, stepping, waiting
+from benchmarks.floor import run as run_floor
+from benchmarks.load import run_processes
+from onstage.cli.run_node import tune_collector
+
+WAITING = 20_000
+STORED = 100_000
+
+
+def _floor(hops: int, concurrency: int, total: int) -> dict[str, float]:
+    return asyncio.run(run_floor(hops, concurrency, total))
+
+
+def _processes(app_and_first: tuple[Any, type[Any]], total: int, concurrency: int) -> dict[str, float]:
+    app, first = app_and_first
+    return asyncio.run(run_processes(app, first, make, total=total, concurrency=concurrency))
+
+
+def chain_of(hops: int, concurrency: int, total: int) -> dict[str, float]:
+    """A chain of handlers under load, and the floor's hops."""
+    ours, floor = _processes(chain(hops), total, concurrency), _floor(hops, concurrency, total)
+    rate = ours["per_s"] * hops
+    return {"hops_per_s": rate, "floor_hops_per_s": floor["hops_per_s"], "of_floor": rate / floor["hops_per_s"]}
+
+
+def lone() -> dict[str, float]:
+    """One process at a time through ten handlers: latency and fsyncs."""
+    ours, floor = _processes(chain(10), 300, 1), _floor(10, 1, 300)
+    times = ours["p50_ms"] / floor["p50_ms"]
+    return {"p50_ms": ours["p50_ms"], "floor_p50_ms": floor["p50_ms"], "times_floor": times, "fsyncs": ours["fsyncs"]}
+
+
+def steps(count: int, concurrency: int, total: int) -> dict[str, float]:
+    """Executions of one handler with `count` steps, beside the floor's hops."""
+    ours, floor = _processes(stepping(count), total, concurrency), _floor(10, concurrency, 4000)
+    share = ours["per_s"] * count / floor["hops_per_s"]
+    return {"executions_per_s": ours["per_s"], "steps_per_s": ours["per_s"] * count, "of_floor": share}
+
+
+async def _wait_and_wake() -> dict[str, float]:
+    app, ordered, approved = waiting()
+    with tempfile.TemporaryDirectory() as folder:
+        async with app.run(f"sqlite:///{folder}/bench.db") as stage:
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+            start = time.perf_counter()
+            handles = await _in_batches([stage.emit(make(ordered, n)) for n in range(WAITING)])
+            born = time.perf_counter() - start
+            memory = (tracemalloc.get_traced_memory()[0] - before) / WAITING
+            tracemalloc.stop()
+            start = time.perf_counter()
+            await _in_batches([stage.emit(make(approved, n)) for n in range(WAITING)])
+            verdicts = await _in_batches([handle.verdict(timeout="5m") for handle in handles])
+            woken = time.perf_counter() - start
+    assert all(verdict.status == "completed" for verdict in verdicts), "all are woken"
+    return {"waiting": WAITING, "bytes_each": memory, "start_per_s": WAITING / born, "wake_per_s": WAITING / woken}
+
+
+async def _in_batches(calls: list[Any], size: int = 1000) -> list[Any]:
+    done: list[Any] = []
+    for at in range(0, len(calls), size):
+        done.extend(await asyncio.gather(*calls[at : at + size]))
+    return done
+
+
+def wait_and_wake() -> dict[str, float]:
+    """Executions that wait: memory each (traced, handles of the caller included), and the time to wake them all."""
+    return asyncio.run(_wait_and_wake())
+
+
+def handlers() -> dict[str, float]:
+    """Cost per event with 10 and with 1,000 registered handlers, paired."""
+    ratios = []
+    for _ in range(5):
+        few, many = _processes(chain(10), 1000, 500), _processes(chain(10, extra_handlers=990), 1000, 500)
+        ratios.append(few["per_s"] / many["per_s"])
+    return {"cost_1000_over_10": statistics.median(ratios)}
+
+
+async def _stored() -> dict[str, float]:
+    app, first = chain(10)
+    rates = []
+    with tempfile.TemporaryDirectory() as folder:
+        async with app.run(f"sqlite:///{folder}/bench.db") as stage:
+            for _ in range(STORED // 10_000):
+                start = time.perf_counter()
+                handles = await _in_batches([stage.emit(make(first, n)) for n in range(1000)])
+                await _in_batches([handle.verdict(timeout="5m") for handle in handles])
+                rates.append(1000 / (time.perf_counter() - start))
+    return {
+        "events_stored": STORED,
+        "cost_full_over_empty": statistics.median(rates[:3]) / statistics.median(rates[-3:]),
+    }
+
+
+def stored() -> dict[str, float]:
+    """Cost per event on an empty store, and on one that has grown."""
+    return asyncio.run(_stored())
+
+
+BENCHMARKS: dict[str, tuple[Any, ...]] = {
+    "chain-10 at 1,000": (chain_of, 10, 1000, 4000),
+    "chain-100 at 100": (chain_of, 100, 100, 400),
+    "one step at 1,000": (steps, 1, 1000, 8000),
+    "ten steps at 1,000": (steps, 10, 1000, 1500),
+    "lone chain of 10": (lone,),
+    "waiting": (wait_and_wake,),
+    "10 and 1,000 handlers": (handlers,),
+    "stored events": (stored,),
+}
+
+
+def main() -> None:
+    """Run what is asked for, print the medians."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", nargs="*", default=list(BENCHMARKS))
+    chosen = parser.parse_args()
+    tune_collector()  # as `onstage run` does, for ours and for the floor alike
+    results: dict[str, dict[str, float]] = {}
+    for name in chosen.only:
+        function, *arguments = BENCHMARKS[name]
+        once = name in ("waiting", "10 and 1,000 handlers", "stored events")
+        runs = [function(*arguments) for _ in range(1 if once else chosen.runs)]
+        results[name] = {key: round(statistics.median(run[key] for run in runs), 3) for key in runs[0]}
+        shown = "  ".join(f"{key} {value:,.3f}".rstrip("0").rstrip(".") for key, value in results[name].items())
+        print(f"{name:24} {shown}", flush=True)
+    if chosen.json:
+        chosen.json.write_text(json.dumps(results, indent=2))
+    print(json.dumps(results), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
