@@ -58,6 +58,8 @@ class EventType:
         if self.key is None:
             return None
         value = getattr(obj, self.key)
+        if type(value) is str:
+            return value
         if isinstance(value, Enum):
             value = value.value
         return None if value is None else str(value)

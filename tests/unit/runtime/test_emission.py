@@ -64,7 +64,7 @@ def test_an_event_from_outside_is_the_root_of_a_process_and_opens_its_obligation
 def test_an_event_of_a_handler_stays_in_its_process_and_its_tokens_go_into_the_delta() -> None:
     def story(house: House) -> None:
         made, n = emission(house, Placed("o1"), process=7, cause=7 << 16 | 1)
-        assert made.roots == []
+        assert not made.roots
         assert made.outputs == [(n, house.node.routes["shop.placed"].type_id)]
         assert made.delta != 0
         assert all(each.process == 7 for each in made.opened)
