@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, final
 
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
 from onstage.events.duration import seconds
@@ -17,7 +18,7 @@ from onstage.runtime.node import DRAIN_S, Node
 from onstage.runtime.wire import from_outside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from types import TracebackType
 
     from onstage.observe.verdict import Verdict
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ProcessHandle", "Stage"]
 
 Duration = str | timedelta | float
+SAME_KEY_MAX: Final = 20
 log = logging.getLogger("onstage.node")
 
 
@@ -217,9 +219,11 @@ class Stage:
             await self._ways.close()
         self._ways = self._node = self._door = None
 
-    def lifespan(self, app: object = None) -> Self:
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
         """For `FastAPI(lifespan=stage.lifespan)`: the stage runs as long as the web application does."""
-        return self
+        async with self:
+            yield
 
     # Using it.
 
@@ -290,12 +294,16 @@ class Stage:
         return await self._entered().verdict(process, timeout_s)  # the store was given to a node meanwhile
 
     async def process(self, key: str) -> ProcessHandle:
-        """The newest process with this business key, or the one with this public id. Raises LookupError."""
+        """The newest process with this business key, a declared one first; or the one with this public id.
+
+        Raises LookupError.
+        """
         self._entered()
         async with self.reading() as reader:
-            rows = await reader.processes(key=key, limit=1)
+            rows = await reader.processes(key=key, limit=SAME_KEY_MAX)
             if rows:
-                return ProcessHandle(rows[0].wire_id, self)
+                declared = [row for row in rows if row.declared is not None]
+                return ProcessHandle((declared or rows)[0].wire_id, self)
             tail = key.rpartition("-")[2]
             row = await reader.process(int(tail)) if tail.isdigit() else None
         if row is None or row.wire_id != key:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from onstage import App, Envelope, Process, Service, connect, event, wait
+from onstage import App, Envelope, Process, Reject, Service, connect, event, wait
 from onstage.errors import DuplicateId, InvalidEvent, StoreUnavailable, UsageError
 from onstage.stage import Stage
 
@@ -205,5 +205,50 @@ def test_running_until_stopped(url: str) -> None:
         stop.set()
         await stage.run_until_stopped(stop)
         assert not stage.is_node
+
+    asyncio.run(story())
+
+
+def test_a_key_finds_the_declared_process_before_a_younger_stray_event(url: str) -> None:
+    async def story() -> None:
+        async with APP.run(url) as stage:
+            process = await stage.emit(Placed("o1"))
+            assert (await process.verdict(timeout=10)).is_final
+            late = await stage.emit(Approved("o1"))
+            assert late.id != process.id
+            assert (await stage.process("o1")).id == process.id
+
+    asyncio.run(story())
+
+
+def test_a_dead_end_says_who_rejected_and_why(url: str) -> None:
+    asking = Service("asking")
+
+    @asking.on(Placed)
+    async def refuse(e: Placed) -> None:
+        raise Reject(f"not {e.id}")
+
+    async def story() -> None:
+        async with App(asking).run(url) as stage:
+            verdict = await (await stage.emit(Placed("o1"))).verdict(timeout=10)
+            assert str(verdict) == "dead end: stage.placed: asking.refuse rejected it: not o1"
+
+    asyncio.run(story())
+
+
+def test_a_handler_cannot_emit_a_key_that_no_door_would_take(url: str) -> None:
+    naming = Service("naming")
+
+    @naming.on(Placed)
+    async def name_it(e: Placed) -> Paid:
+        return Paid("x" * 600)
+
+    async def story() -> None:
+        async with App(naming).run(url) as stage:
+            process = await stage.emit(Placed("o1"))
+            verdict = await process.verdict(timeout=0)
+            while verdict.status != "stuck":
+                verdict = await process.verdict(timeout=0.05)
+            assert "the key is longer than 512 bytes" in str(verdict)
 
     asyncio.run(story())

@@ -46,7 +46,7 @@ _HANDLER: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
     "on_failure": ("block", "park"),
     "lane": ("until-end", "until-wait"),
-    "start": ("new", "earliest"),
+    "start": ("new",),
     "gating": (None, True, False),
 }
 
@@ -56,7 +56,7 @@ class HandlerOptions(TypedDict, total=False):
 
     ``name`` and ``was`` keep identity across renames. ``key`` is a field of the event that replaces its own
     key. ``concurrency`` is how many executions run at once (100). ``retry`` is a ``Retry``. ``on_failure`` is
-    "block" or "park", ``lane`` "until-end" or "until-wait", ``start`` "new" or "earliest". ``timeout`` limits
+    "block" or "park", ``lane`` "until-end" or "until-wait", ``start`` "new". ``timeout`` limits
     one attempt. ``gating`` defaults to true, false for patterns. ``emits`` and ``waits`` add event classes to
     what is inferred.
     """
@@ -68,7 +68,7 @@ class HandlerOptions(TypedDict, total=False):
     retry: object | None
     on_failure: Literal["block", "park"]
     lane: Literal["until-end", "until-wait"]
-    start: Literal["new", "earliest"]
+    start: Literal["new"]
     timeout: Duration | None
     gating: bool | None
     emits: Events

@@ -41,10 +41,11 @@ class OpenObligation:
 @final
 @dataclass(frozen=True, slots=True)
 class LastEvent:
-    """An event from which nothing followed; `handled_by` are the handlers that settled it."""
+    """An event from which nothing followed: the handlers that settled it, and what those said that rejected it."""
 
     type: str
     handled_by: tuple[str, ...]
+    rejected_by: tuple[str, ...] = ()
 
 
 @final
@@ -92,9 +93,12 @@ def _ended(outcome: str | None, last_events: Sequence[LastEvent]) -> Verdict:
 
 
 def _why_ended(event: LastEvent) -> str:
-    if not event.handled_by:
+    if not event.handled_by and not event.rejected_by:
         return f"{event.type}: no handler"
-    return f"{event.type}: {' and '.join(event.handled_by)} returned nothing"
+    said = list(event.rejected_by)
+    if event.handled_by:
+        said.append(f"{' and '.join(event.handled_by)} returned nothing")
+    return f"{event.type}: {', '.join(said)}"
 
 
 def _why_stuck(obligation: OpenObligation) -> str:

@@ -18,7 +18,7 @@ from onstage.core.journal import JOURNAL_ENTRIES_MAX, Rejected
 from onstage.core.lifecycle import Input
 from onstage.core.retry import delay
 from onstage.errors import Diverged, InsideStep, NotInExecution, OperationError, Reject, UndeclaredEvent, UsageError
-from onstage.events.envelope import EVENT_BYTES_MAX
+from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX
 from onstage.events.event import event_type, is_event
 from onstage.events.receipt import Receipt, Status, token
 from onstage.runtime.attempts import perform_step, perform_transaction
@@ -220,10 +220,13 @@ class Driver:
         data = route.type.encode(output)
         if len(data) > EVENT_BYTES_MAX:
             raise ValueError(f"an event of {len(data)} bytes is larger than {EVENT_BYTES_MAX}")
+        key = route.type.key_of(output)
+        if key is not None and len(key) > KEY_BYTES_MAX // 4:  # a character has at most four bytes
+            key = self.node.admission.key_of(route, output)
         return emission.emit(
             route,
             data,
-            route.type.key_of(output),
+            key,
             now_ms=now_ms,
             process=frame.delivery.process if frame.reaction.gating else 0,
             cause=frame.delivery.id,

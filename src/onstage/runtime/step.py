@@ -46,7 +46,7 @@ Duration = str | timedelta | float
 class StepOptions(TypedDict, total=False):
     """Options of `step`.
 
-    `name` and `was` keep the identity of a step across renames. `retries` is how often to try again after the first
+    `name` keeps the identity of a step across renames. `retries` is how often to try again after the first
     attempt, `retry` a whole policy. Exceptions in `give_up_on` are never retried and reach the handler as themselves;
     with `retry_on`, only those are retried; anything else reaches it as `StepFailed`. `timeout` bounds one attempt,
     `total_timeout` all of them. `undo(result, *arguments)` compensates the finished step.

@@ -69,14 +69,22 @@ async def _last_events(reader: Reader, process: int) -> list[LastEvent]:
     executions = await reader.executions(process=process, limit=EVENTS_LOOKED_AT_MAX)
     causes = {event.cause for event in events}
     handled: dict[int, list[str]] = {}
+    rejected: dict[int, list[str]] = {}
     fruitful: set[int] = set()
     for view in executions:
         if not view.gating:
             continue
-        handled.setdefault(event_of(view.id), []).append(view.handler)
+        if view.status == Status.REJECTED:
+            rejected.setdefault(event_of(view.id), []).append(f"{view.handler} rejected it: {view.error}")
+        else:
+            handled.setdefault(event_of(view.id), []).append(view.handler)
         if view.id in causes:
             fruitful.add(event_of(view.id))
-    return [LastEvent(e.type, tuple(handled.get(e.n, ()))) for e in events if e.n not in fruitful]
+    return [
+        LastEvent(e.type, tuple(handled.get(e.n, ())), tuple(rejected.get(e.n, ())))
+        for e in events
+        if e.n not in fruitful
+    ]
 
 
 @final

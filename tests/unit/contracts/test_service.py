@@ -118,7 +118,7 @@ REFUSED: dict[str, Refused] = {
     "odd concurrency": (declare(reserve, concurrency=True), "concurrency=True", "whole", "concurrency=100"),
     "on_failure": (declare(reserve, on_failure="stop"), "on_failure='stop'", "choice", "'block', 'park'"),
     "lane": (declare(reserve, lane="x"), "lane='x'", "choice", "'until-end', 'until-wait'"),
-    "start": (declare(reserve, start="x"), "start='x'", "choice", "'new', 'earliest'"),
+    "start": (declare(reserve, start="x"), "start='x'", "choice", "'new'"),
     "gating": (declare(reserve, gating="x"), "gating='x'", "choice", "True, False"),
     "timeout": (declare(reserve, timeout="soon"), "'soon' in timeout=", "number with a unit", '"30s"'),
     "no timeout": (declare(reserve, timeout=0), "0 in timeout=", "in time", '"30s"'),
