@@ -195,10 +195,12 @@ class RemoteDoor:
             if self._writer is None:
                 reader, self._writer = await asyncio.open_unix_connection(str(self._path))
                 self._listening = asyncio.create_task(self._listen(reader))
+            writer = self._writer
+        if writer.is_closing():
+            raise ConnectionResetError("the node went away")
         self._next += 1
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[self._next] = future
-        writer = self._writer
         writer.write(_frame({**request, "at": self._next}))
         with contextlib.suppress(ConnectionError):  # whoever listens is told too, and tells everybody that waits
             await writer.drain()
