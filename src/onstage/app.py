@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
-from urllib.parse import unquote, urlsplit
 
 from onstage.contracts.process import Process
 from onstage.contracts.service import Service
@@ -86,6 +85,8 @@ def connect(url: str, app: App) -> Stage:
 
 def store_path(url: str) -> Path | None:
     """The file of a store URL; None for `memory:`. Raises UsageError for another kind."""
+    from urllib.parse import unquote, urlsplit  # lazily: importing onstage is to be quick
+
     if url in ("memory:", "memory://"):
         return None
     parts = urlsplit(url)

@@ -13,8 +13,9 @@ on past it, and is forgotten when the failure leaves the handler, so that a retr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never, final
+
+import msgspec
 
 from onstage.core.journal import (
     JOURNAL_ENTRIES_MAX,
@@ -57,32 +58,28 @@ __all__ = [
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class StepRequest:
+class StepRequest(msgspec.Struct, frozen=True):
     """A step with these arguments (hashed)."""
 
     arguments: int
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TransactionRequest:
+class TransactionRequest(msgspec.Struct, frozen=True):
     """A transaction with these arguments (hashed)."""
 
     arguments: int
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class EmitRequest:
+class EmitRequest(msgspec.Struct, frozen=True):
     """An event emitted in the middle; `arguments` is the hash of its type and data."""
 
     arguments: int
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class WaitRequest:
+class WaitRequest(msgspec.Struct, frozen=True):
     """A wait for one of `types`, for at most `timeout_ms`."""
 
     types: tuple[str, ...]
@@ -90,16 +87,14 @@ class WaitRequest:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SleepRequest:
+class SleepRequest(msgspec.Struct, frozen=True):
     """A sleep of `duration_ms`."""
 
     duration_ms: int
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ValueRequest:
+class ValueRequest(msgspec.Struct, frozen=True):
     """A reading of the clock, of randomness or of a uuid."""
 
 
@@ -107,16 +102,14 @@ Request = StepRequest | TransactionRequest | EmitRequest | WaitRequest | SleepRe
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """It has happened; this is its entry."""
 
     entry: Entry
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Perform:
+class Perform(msgspec.Struct, frozen=True):
     """Do it, as attempt number `attempt`; the first one began at `first` (ms, 0 if this is it).
 
     `begun` says that the in-doubt mark is written, so an earlier attempt may have had its effect.
@@ -128,24 +121,21 @@ class Perform:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(msgspec.Struct, frozen=True):
     """Look in the mailbox for one of the types; if there is none, park until `due` (None: for ever)."""
 
     due: int | None
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ParkAnswer:
+class ParkAnswer(msgspec.Struct, frozen=True):
     """Nothing to do before `due`."""
 
     due: int
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class DivergedAnswer:
+class DivergedAnswer(msgspec.Struct, frozen=True):
     """The code asked for something else than the journal recorded; `diff` shows both."""
 
     diff: str

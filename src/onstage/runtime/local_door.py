@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import tempfile
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
@@ -50,6 +49,8 @@ class _Ways(Protocol):
 
 def socket_path(store: Path) -> Path:
     """Where the node on this store listens: within the length limit of socket names, wherever the store is."""
+    import tempfile  # lazily: only a node or a client needs it
+
     base = os.environ.get("XDG_RUNTIME_DIR") or f"{tempfile.gettempdir()}/onstage-{os.getuid()}"
     name = blake2b(str(store.resolve()).encode(), digest_size=10).hexdigest()
     return Path(base) / f"onstage-{name}.sock"
