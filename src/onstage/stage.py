@@ -331,11 +331,6 @@ class Stage:
             )
         return self._ways
 
-    async def run_until_stopped(self, stop: asyncio.Event) -> None:
-        """Run until `stop` is set. For the command line."""
-        async with self:
-            await stop.wait()
-
 
 @final
 class _Reading:

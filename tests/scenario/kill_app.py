@@ -107,7 +107,8 @@ app = App(factory, office, job)
 async def main(store: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await app.run(f"sqlite:///{store}", synchronous="NORMAL").run_until_stopped(stop)
+    async with app.run(f"sqlite:///{store}", synchronous="NORMAL"):
+        await stop.wait()
 
 
 if __name__ == "__main__":

@@ -199,16 +199,6 @@ def test_a_stage_that_cannot_be_entered_leaves_nothing_behind(
     asyncio.run(story())
 
 
-def test_running_until_stopped(url: str) -> None:
-    async def story() -> None:
-        stop, stage = asyncio.Event(), APP.run(url)
-        stop.set()
-        await stage.run_until_stopped(stop)
-        assert not stage.is_node
-
-    asyncio.run(story())
-
-
 def test_a_key_finds_the_declared_process_before_a_younger_stray_event(url: str) -> None:
     async def story() -> None:
         async with APP.run(url) as stage:

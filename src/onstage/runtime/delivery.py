@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from onstage.core.retry import Retry
     from onstage.events.event import EventType
 
-__all__ = ["Delivery", "Reaction"]
+__all__ = ["Delivery", "Reaction", "lane_key"]
 
 
 @final
@@ -110,3 +110,9 @@ class Delivery:
     def n(self) -> int:
         """The number of the event."""
         return self.id >> 16
+
+
+def lane_key(type: EventType, field: str, data: bytes) -> str | None:
+    """The lane of an event at a handler with a key of its own (`key=`). Raises ValueError if it cannot be decoded."""
+    value = getattr(type.decode(data), field)
+    return None if value is None else str(value)

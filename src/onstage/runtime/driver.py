@@ -264,26 +264,8 @@ class Driver:
         now = node.clock.now_ms()
         expected = execution.length
         entries = execution.take_entries()
-        segment = frame.segment
-        attempts = frame.attempts if status.is_open else frame.attempts + 1
-        delta = self._delta(frame, status, emission)
         emitted = emission or _NOTHING
-        hlc = node.numbers.hlc
-        receipt = Receipt(
-            delivery.process,
-            delivery.n,
-            frame.reaction.number,
-            segment,
-            status,
-            hlc,
-            delta,
-            tuple(emitted.outputs),
-            frame.started,
-            now,
-            attempts,
-            error,
-            due,
-        )
+        receipt = self._receipt(frame, status, emission, now, error=error, due=due)
         position = node.append(
             Commit(
                 execution=delivery.id,
@@ -294,7 +276,7 @@ class Driver:
                 after=(frame.after,),
                 status=status,
                 segment=frame.segment,
-                attempts=attempts,
+                attempts=receipt.attempts,
                 due=due,
                 started=frame.started,
                 ended=now,
@@ -316,6 +298,27 @@ class Driver:
         if waits:  # until then it goes on listening to what its calls have asked for
             delivery.waits = waits
         return position
+
+    def _receipt(
+        self, frame: Frame, status: Status, emission: Emission | None, now: int, *, error: str | None, due: int | None
+    ) -> Receipt:
+        segment = frame.segment
+        delta = self._delta(frame, status, emission)  # may begin the next segment
+        return Receipt(
+            frame.delivery.process,
+            frame.delivery.n,
+            frame.reaction.number,
+            segment,
+            status,
+            self.node.numbers.hlc,
+            delta,
+            () if emission is None else tuple(emission.outputs),
+            frame.started,
+            now,
+            frame.attempts if status.is_open else frame.attempts + 1,
+            error,
+            due,
+        )
 
     def _delta(self, frame: Frame, status: Status, emission: Emission | None) -> bytes:
         """Close this segment's token if the obligation is settled or something was emitted; open what follows."""

@@ -6,12 +6,12 @@ does not grow with the number of services or handlers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from onstage.core.commit import Mail, NewEvent, NewProcess, Obligation
 from onstage.events.envelope import hlc_next
 from onstage.events.receipt import Receipt, Status, token
-from onstage.runtime.delivery import Delivery, Reaction
+from onstage.runtime.delivery import Delivery, Reaction, lane_key
 
 if TYPE_CHECKING:
     from onstage.contracts.process import Process
@@ -65,11 +65,11 @@ class Emission:
         self.numbers = numbers
         self.events: list[NewEvent] = []
         self.opened: list[Obligation] = []
-        self.mail: list[Mail] | tuple[()] = ()
-        self.receipts: list[Receipt] | tuple[()] = ()
-        self.roots: list[NewProcess] | tuple[()] = ()
+        self.mail: list[Mail] = []
+        self.receipts: list[Receipt] = []
+        self.roots: list[NewProcess] = []
         self.deliveries: list[Delivery] = []
-        self.woken: list[Delivery] | tuple[()] = ()
+        self.woken: list[Delivery] = []
         self.outputs: list[tuple[int, int]] = []
         self.delta = 0
 
@@ -83,7 +83,6 @@ class Emission:
         process: int = 0,
         cause: int = 0,
         extra: bytes | None = None,
-        event: Any = None,
     ) -> int:
         """Number one event and open what it obliges to. Process 0 makes it the root of a new one. Answers its n."""
         numbers = self.numbers
@@ -94,7 +93,7 @@ class Emission:
         if is_root:
             process = n
             declared = route.starts.name if route.starts else None
-            self.roots = [*self.roots, NewProcess(n, declared, key, now_ms, numbers.identity.wire(n))]
+            self.roots.append(NewProcess(n, declared, key, now_ms, numbers.identity.wire(n)))
         self.events.append(NewEvent(n, process, route.type_id, key, cause, hlc, numbers.topology, data, extra))
         if not is_root and cause:
             self.outputs.append((n, route.type_id))
@@ -105,7 +104,7 @@ class Emission:
             self.delta ^= delta
         else:
             opened = Receipt(process, n, 0, 0, _OPENED, hlc, delta.to_bytes(16, "big"), (), now_ms, now_ms)
-            self.receipts = [*self.receipts, opened]
+            self.receipts.append(opened)
         return n
 
     def _open(self, route: Route, n: int, process: int, data: bytes, key: str | None) -> int:
@@ -115,7 +114,7 @@ class Emission:
         for reaction in route.triggers:
             x = n << 16 | reaction.number
             gating = reaction.gating
-            lane = key if reaction.key is None else _lane_key(route.type, reaction.key, data)
+            lane = key if reaction.key is None else lane_key(route.type, reaction.key, data)
             delivery = Delivery(x, reaction, process, type=route.type, lane=lane)
             if reaction.handler.pattern is None:
                 delivery.data = data
@@ -136,16 +135,11 @@ class Emission:
             place = process << 16 | reaction.number
             name = route.type.name
             awaited = [d for d in self.numbers.waiting.get(place, ()) if name in d.waits]
-            self.mail = [*self.mail, Mail(reaction.number, process, n)]
-            self.woken = [*self.woken, *awaited]
+            self.mail.append(Mail(reaction.number, process, n))
+            self.woken.extend(awaited)
             own = token(identity.wire(process), identity.wire(n), f"{reaction.name}/wait", 0)
             delta ^= own
             status = int(Status.CONSUMED if awaited else Status.UNMATCHED)
             receipt = Receipt(process, n, reaction.number, 0, status, hlc, own.to_bytes(16, "big"))
-            self.receipts = [*self.receipts, receipt]
+            self.receipts.append(receipt)
         return delta
-
-
-def _lane_key(type: EventType, field: str, data: bytes) -> str | None:
-    value = getattr(type.decode(data), field)
-    return None if value is None else str(value)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from onstage.core.commit import event_of, handler_of
 from onstage.events.receipt import Status
-from onstage.runtime.delivery import Delivery
+from onstage.runtime.delivery import Delivery, lane_key
 
 if TYPE_CHECKING:
     from onstage.ports.store import EventView, ExecutionView
@@ -100,10 +100,9 @@ class Recovery:
         if reaction.key is None or delivery.type is None:
             return event.key
         try:
-            value = getattr(delivery.type.decode(event.data), reaction.key)
+            return lane_key(delivery.type, reaction.key, event.data)
         except (ValueError, RecursionError):
             return event.key
-        return None if value is None else str(value)
 
     def _park(self, delivery: Delivery, view: ExecutionView) -> None:
         node = self._node
