@@ -110,9 +110,8 @@ class LocalWays:
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
         """The verdict, after the durability barrier."""
         node = self._node
-        live = frozenset(reaction.name for reaction in node.reactions.values()) if node.dispatches else None
         number = self.number(process)
-        return await node.watch.verdict(number, timeout_s, live, known_open=node.admission.is_open(number))
+        return await node.watch.verdict(number, timeout_s, node.live, known_open=node.admission.is_open(number))
 
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter; answers what was done."""

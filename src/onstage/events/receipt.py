@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["OPEN_MAX", "Receipt", "Status", "decode_receipt", "encode_receipt", "token"]
+__all__ = ["OPEN_MAX", "Receipt", "Status", "decode_receipts", "encode_receipts", "token"]
 
 
 class Status(IntEnum):
@@ -72,8 +72,8 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     until: int | None = None
 
 
-encode_receipt = msgspec.msgpack.Encoder().encode
-decode_receipt = msgspec.msgpack.Decoder(Receipt).decode
+encode_receipts = msgspec.msgpack.Encoder().encode
+decode_receipts = msgspec.msgpack.Decoder(tuple[Receipt, ...]).decode
 
 
 def token(process: str, event: str, handler: str, segment: int) -> int:

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from onstage.events.receipt import Receipt
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from onstage.core.commit import Commit, Refusal
     from onstage.core.journal import Entry
-    from onstage.events.receipt import Receipt
 
 __all__ = [
     "BatchOutcome",
+    "Bundle",
     "Closed",
     "Connection",
     "Declaration",
@@ -139,6 +141,16 @@ class Stored(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...]
 
 
+class Bundle(msgspec.Struct, frozen=True):
+    """Receipts of one shard that one batch wrote, in commit order; `seq` is that of the first, and they are dense."""
+
+    position: int
+    epoch: int
+    shard: int
+    seq: int
+    receipts: tuple[Receipt, ...]
+
+
 class Closed(msgspec.Struct, frozen=True):
     """A process that is quiescent as of this batch. `balanced` is false if its digest disagrees: an engine defect."""
 
@@ -211,8 +223,8 @@ class Reader(Protocol):
         """Processes, the newest first, before number `before`."""
         ...
 
-    async def receipts(self, *, after: int = 0, limit: int = 1000) -> list[tuple[int, int, int, Receipt]]:
-        """Receipts as (position, shard, seq, receipt), in the order in which they were committed."""
+    async def receipts(self, *, after: int = 0, limit: int = 1000) -> list[Bundle]:
+        """Receipts in bundles, after the bundle at position `after`; those of one shard in commit order."""
         ...
 
     async def mail(self, handler: int, process: int, *, after: int = 0, limit: int = 100) -> list[EventView]:

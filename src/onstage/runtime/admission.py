@@ -100,6 +100,8 @@ class Admission:
         if door is not None:
             self._recent[door.identity] = door
             self._order.append((position, door.identity))
+        if process:
+            node.watch.reopened(process)
         node.dispatcher.wake()
         node.dispatcher.flush_soon()
         try:

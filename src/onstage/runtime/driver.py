@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core import lifecycle
-from onstage.core.commit import Commit
+from onstage.core.commit import HANDLER_BITS, Commit
 from onstage.core.execution import Execution
 from onstage.core.journal import JOURNAL_ENTRIES_MAX, Rejected
 from onstage.core.lifecycle import Input
@@ -20,7 +20,7 @@ from onstage.core.retry import delay
 from onstage.errors import Diverged, InsideStep, NotInExecution, OperationError, Reject, UndeclaredEvent, UsageError
 from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX
 from onstage.events.event import event_type, is_event
-from onstage.events.receipt import Receipt, Status, token
+from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import ERROR_BYTES_MAX, error_text, leaves
@@ -48,6 +48,7 @@ class Driver:
     def __init__(self, node: Node) -> None:
         """Drive handlers for this node."""
         self.node = node
+        self._now_ms = node.clock.now_ms
 
     # How steps and transactions run; here so that a step need not know its runner.
     perform_step = staticmethod(perform_step)
@@ -57,7 +58,7 @@ class Driver:
 
     def begin(self, delivery: Delivery) -> tuple[Frame, Coroutine[Any, Any, Any] | None]:
         """A frame and the coroutine to run in it; no coroutine if the event cannot be decoded (it is set aside)."""
-        frame = Frame(delivery, self, self.node.clock.now_ms())
+        frame = Frame(delivery, delivery.reaction, self, delivery.after, self._now_ms(), Execution())
         if delivery.resumed or delivery.data is None:
             return frame, self._resume(frame)
         reaction = delivery.reaction
@@ -261,71 +262,63 @@ class Driver:
     ) -> int:
         """Append one commit of this execution: everything told since the last one, and its receipt."""
         node, delivery, execution = self.node, frame.delivery, frame.execution
-        now = node.clock.now_ms()
-        expected = execution.length
-        entries = execution.take_entries()
+        now = self._now_ms()
+        attempts = frame.attempts if status <= OPEN_MAX else frame.attempts + 1
+        segment = frame.segment
+        delta = self._delta(frame, status, emission)  # may begin the next segment
         emitted = emission or _NOTHING
-        receipt = self._receipt(frame, status, emission, now, error=error, due=due)
-        position = node.append(
-            Commit(
-                execution=delivery.id,
-                process=delivery.process,
-                gating=frame.reaction.gating,
-                epoch=node.epoch,
-                expected=expected,
-                after=(frame.after,),
-                status=status,
-                segment=frame.segment,
-                attempts=receipt.attempts,
-                due=due,
-                started=frame.started,
-                ended=now,
-                code=frame.reaction.code,
-                waits=" ".join(waits) or None,
-                error=None if error is None else error[:ERROR_BYTES_MAX],
-                entries=entries,
-                events=emitted.events,
-                opened=emitted.opened,
-                mail=emitted.mail,
-                receipts=(receipt, *emitted.receipts) if emitted.receipts else (receipt,),
-                roots=emitted.roots,
-                transaction=transaction,
-            ),
-            emission,
+        receipt = Receipt(
+            delivery.process,
+            delivery.id >> HANDLER_BITS,
+            frame.reaction.number,
+            segment,
+            status,
+            node.numbers.hlc,
+            delta,
+            tuple(emitted.outputs),
+            frame.started,
+            now,
+            attempts,
+            error,
+            due,
         )
-        frame.after = delivery.after = position
+        commit = Commit(
+            delivery.id,
+            delivery.process,
+            frame.reaction.gating,
+            node.epoch,
+            execution.length,
+            (frame.after,),
+            status,
+            frame.segment,
+            attempts,
+            due,
+            frame.started,
+            now,
+            frame.reaction.code,
+            " ".join(waits) or None,
+            error and error[:ERROR_BYTES_MAX],
+            execution.take_entries(),
+            emitted.events,
+            emitted.opened,
+            emitted.mail,
+            (receipt, *emitted.receipts),
+            emitted.roots,
+            None,
+            transaction,
+        )
+        frame.after = delivery.after = position = node.append(commit, emission)
         delivery.due = due
         if waits:  # until then it goes on listening to what its calls have asked for
             delivery.waits = waits
         return position
-
-    def _receipt(
-        self, frame: Frame, status: Status, emission: Emission | None, now: int, *, error: str | None, due: int | None
-    ) -> Receipt:
-        segment = frame.segment
-        delta = self._delta(frame, status, emission)  # may begin the next segment
-        return Receipt(
-            frame.delivery.process,
-            frame.delivery.n,
-            frame.reaction.number,
-            segment,
-            status,
-            self.node.numbers.hlc,
-            delta,
-            () if emission is None else tuple(emission.outputs),
-            frame.started,
-            now,
-            frame.attempts if status.is_open else frame.attempts + 1,
-            error,
-            due,
-        )
 
     def _delta(self, frame: Frame, status: Status, emission: Emission | None) -> bytes:
         """Close this segment's token if the obligation is settled or something was emitted; open what follows."""
         if not frame.reaction.gating:
             return _ZERO
         delta = emission.delta if emission is not None else 0
-        if not status.is_open:
+        if status > OPEN_MAX:
             delta ^= self._token(frame)
         elif emission is not None:
             delta ^= self._token(frame)

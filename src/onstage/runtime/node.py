@@ -106,6 +106,7 @@ class Node:
         self.store.on_batch = self._on_batch
         self._opened = True
         self._route(opened)
+        self.live = frozenset(reaction.name for reaction in self.reactions.values()) if self.dispatches else None
         self.steps.update(undo_steps_of(handler.fn for service in self.services for handler in service.handlers))
         await self.admission.load()
         if not self.dispatches:

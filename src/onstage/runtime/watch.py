@@ -19,6 +19,7 @@ __all__ = ["Watch", "verdict_of"]
 OBLIGATIONS_SHOWN_MAX: Final = 100
 PAGE: Final = 100
 EVENTS_LOOKED_AT_MAX: Final = 1000
+RECENT_PROCESSES_MAX: Final = 4_096
 log = logging.getLogger("onstage.ledger")
 
 
@@ -95,6 +96,7 @@ class Watch:
         """Watch the processes of this store."""
         self._store = store
         self._waiters: dict[int, list[asyncio.Future[Closed | None]]] = {}
+        self._recent: dict[int, Closed] = {}
         self._closed = False
         self.unbalanced = 0
 
@@ -104,9 +106,17 @@ class Watch:
             if not closed.balanced:
                 self.unbalanced += 1
                 log.error("accounting violation: process %s has nothing open and a digest", closed.process)
+            self._recent[closed.process] = closed
             for waiter in self._waiters.pop(closed.process, ()):
                 if not waiter.done():
                     waiter.set_result(closed)
+        recent = self._recent
+        while len(recent) > RECENT_PROCESSES_MAX:
+            del recent[next(iter(recent))]
+
+    def reopened(self, process: int) -> None:
+        """An event joins this process: what is remembered of its end no longer holds."""
+        self._recent.pop(process, None)
 
     async def verdict(
         self, process: int, timeout_s: float | None, live: frozenset[str] | None, *, known_open: bool = False
@@ -115,6 +125,9 @@ class Watch:
 
         With `known_open` the store is not asked before something happens or the time is over.
         """
+        recent = self._recent.get(process)
+        if recent is not None and recent.outcome is not None:
+            return judge((), recent.outcome)
         loop = asyncio.get_running_loop()
         give_up = None if timeout_s is None else loop.time() + timeout_s
         if known_open and (give_up is None or timeout_s):
@@ -143,6 +156,8 @@ class Watch:
 
     async def _woken(self, process: int, waiter: asyncio.Future[Closed | None], give_up: float | None) -> Closed | None:
         try:
+            if give_up is None:
+                return await waiter
             async with asyncio.timeout_at(give_up):
                 return await waiter
         except TimeoutError:

@@ -10,6 +10,7 @@ from onstage.testing.store_trial import StoreMaker, played
 
 if TYPE_CHECKING:
     from onstage.core.commit import Commit
+    from onstage.events.receipt import Receipt
     from onstage.testing.store_trial import Trial
 
 __all__ = ["StoreReading"]
@@ -162,16 +163,18 @@ class StoreReading(StoreMaker):
         settled = [script.step(root, BILL) for root in roots]
         await trial.put(*roots[:70], bad, *settled[:50])
         await trial.put(*roots[70:], *settled[50:])
-        receipts = await reader.receipts()
-        assert [receipt for *_, receipt in receipts] == [r for c in _order(roots, settled) for r in c.receipts]
-        shards: dict[int, list[int]] = {}
-        for _, shard, seq, receipt in receipts:
-            shards.setdefault(shard, []).append(seq)
-            assert shard == receipt.process % 64
-        assert all(seqs == list(range(1, len(seqs) + 1)) for seqs in shards.values())
-        positions = [position for position, *_ in receipts]
+        bundles = await reader.receipts()
+        shards: dict[int, list[Receipt]] = {}
+        for bundle in bundles:
+            found = shards.setdefault(bundle.shard, [])
+            assert bundle.seq == len(found) + 1
+            found += bundle.receipts
+        written = [receipt for commit in _order(roots, settled) for receipt in commit.receipts]
+        assert shards == {shard: [r for r in written if r.process % 64 == shard] for shard in shards}
+        assert sum(map(len, shards.values())) == len(written)
+        positions = [bundle.position for bundle in bundles]
         assert positions == sorted(set(positions))
-        assert await reader.receipts(after=positions[9], limit=7) == receipts[10:17]
+        assert await reader.receipts(after=positions[9], limit=7) == bundles[10:17]
 
     @played
     async def test_receipts_are_dense_anew_in_each_epoch(self, trial: Trial) -> None:
@@ -180,7 +183,8 @@ class StoreReading(StoreMaker):
         await trial.restart()
         extra = trial.script.joining(1)
         await trial.put(extra)
-        assert [(shard, seq) for _, shard, seq, _ in await trial.store.reader.receipts()] == [(1, 1), (1, 1)]
+        bundles = await trial.store.reader.receipts()
+        assert [(bundle.epoch, bundle.shard, bundle.seq) for bundle in bundles] == [(1, 1, 1), (2, 1, 1)]
 
     @played
     async def test_mail_is_read_in_order_by_handler_and_process(self, trial: Trial) -> None:

@@ -3,12 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onstage.events.receipt import OPEN_MAX, Receipt, Status, decode_receipt, encode_receipt, token
+from onstage.events.receipt import OPEN_MAX, Receipt, Status, decode_receipts, encode_receipts, token
 
 
 def test_a_receipt_survives_being_stored() -> None:
     receipt = Receipt(1, 2, 3, 0, 6, 99, b"d" * 16, ((4, 5),), 10, 11, 2, "no", 12)
-    assert decode_receipt(encode_receipt(receipt)) == receipt
+    assert decode_receipts(encode_receipts([receipt, receipt])) == (receipt, receipt)
 
 
 def test_a_token_is_the_same_in_every_store_and_for_ever() -> None:

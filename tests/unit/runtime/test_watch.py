@@ -117,3 +117,21 @@ def test_many_open_side_lines_do_not_hide_what_a_process_waits_for() -> None:
             assert verdict.reasons == ("main.hold waits for shop.approved",)
 
     asyncio.run(story())
+
+
+def test_a_finished_process_that_an_event_joins_is_open_again() -> None:
+    """What is remembered of its end does not outlive it."""
+    made = shop()
+
+    @made.on(Approved)
+    async def look(e: Approved) -> None:
+        await sleep("1h")
+
+    async def story() -> None:
+        async with playing(made, ORDER) as house:
+            process = await house.emit(Placed("pays"))
+            assert (await process.verdict(timeout=5)).status == "completed"
+            await house.emit(Approved("pays"), process=process)
+            await house.until_verdict(process, "waiting")
+
+    asyncio.run(story())
