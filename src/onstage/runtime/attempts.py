@@ -223,7 +223,7 @@ async def perform_transaction(
         finally:
             frame.undecided = None
             decided.set_result(None)
-            asyncio.get_running_loop().call_soon(driver.save, frame)  # what was told meanwhile
+            driver.save_soon(frame)  # what was told meanwhile
         assert isinstance(entry, Transacted), "the writer answers with the entry it wrote"
         execution.committed(entry)
         return step.result_codec.decode(entry.result)

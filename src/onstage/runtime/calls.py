@@ -32,6 +32,7 @@ from onstage.runtime.attempts import ask
 from onstage.runtime.call import Call, active, calling_frame
 from onstage.runtime.emission import Emission
 from onstage.runtime.frame import CURRENT, INSIDE_STEP, Frame, Park
+from onstage.runtime.output import put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,7 +195,7 @@ async def _emit(frame: Frame, position: str, event: object) -> None:
             return
         await frame.decided()
         emission = Emission(frame.driver.node.numbers)
-        n = frame.driver.put(frame, emission, event, frame.driver.node.clock.now_ms())
+        n = put(frame, emission, event, frame.driver.node.clock.now_ms())
         frame.execution.tell(Emitted(position, hashed, n))
         frame.driver.commit(frame, Status.RUNNING, emission)
         frame.driver.node.dispatcher.wake()

@@ -18,13 +18,12 @@ from onstage.core.journal import JOURNAL_ENTRIES_MAX, Rejected
 from onstage.core.lifecycle import Input
 from onstage.core.retry import delay
 from onstage.errors import Diverged, InsideStep, NotInExecution, OperationError, Reject, UndeclaredEvent, UsageError
-from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX
-from onstage.events.event import event_type, is_event
 from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import ERROR_BYTES_MAX, error_text, leaves
 from onstage.runtime.frame import CURRENT, Frame, Park
+from onstage.runtime.output import emission_of
 from onstage.runtime.undo import undo_steps
 
 if TYPE_CHECKING:
@@ -49,6 +48,7 @@ class Driver:
         """Drive handlers for this node."""
         self.node = node
         self._now_ms = node.clock.now_ms
+        self._to_save: list[Frame] = []
 
     # How steps and transactions run; here so that a step need not know its runner.
     perform_step = staticmethod(perform_step)
@@ -128,7 +128,7 @@ class Driver:
             self._diverged(frame, missing)
             return
         try:
-            emission = None if result is None else self._emission(frame, result)
+            emission = None if result is None else emission_of(frame, result)
         except Exception as error:  # noqa: BLE001  encoding runs the class's own code
             self._failed(frame, error)
             return
@@ -203,35 +203,6 @@ class Driver:
             frame.delivery.lane = None
         happened = Input.RETRY if park.retrying else Input.PARK
         self._settle(frame, happened, None, due=park.due, waits=park.waits)
-
-    def _emission(self, frame: Frame, result: Any) -> Emission:
-        outputs = result if isinstance(result, (tuple, list)) else (result,)
-        emission = Emission(self.node.numbers)
-        now_ms = self.node.clock.now_ms()
-        for output in outputs:
-            self.put(frame, emission, output, now_ms)
-        return emission
-
-    def put(self, frame: Frame, emission: Emission, output: Any, now_ms: int) -> int:
-        """Add one event to an emission. Raises UndeclaredEvent for a type the handler did not declare."""
-        cls = type(output)
-        if cls not in frame.reaction.emits:
-            raise _undeclared(frame, output)
-        route = self.node.routes_by_class[cls]
-        data = route.type.encode(output)
-        if len(data) > EVENT_BYTES_MAX:
-            raise ValueError(f"an event of {len(data)} bytes is larger than {EVENT_BYTES_MAX}")
-        key = route.type.key_of(output)
-        if key is not None and len(key) > KEY_BYTES_MAX // 4:  # a character has at most four bytes
-            key = self.node.admission.key_of(route, output)
-        return emission.emit(
-            route,
-            data,
-            key,
-            now_ms=now_ms,
-            process=frame.delivery.process if frame.reaction.gating else 0,
-            cause=frame.delivery.id,
-        )
 
     def _settle(
         self,
@@ -355,7 +326,18 @@ class Driver:
         """Record an entry, and save it in this turn of the loop unless the handler goes on and takes it along."""
         self.refuse_full(frame)
         frame.execution.tell(entry)
-        asyncio.get_running_loop().call_soon(self.save, frame)
+        self.save_soon(frame)
+
+    def save_soon(self, frame: Frame) -> None:
+        """Save in this turn of the loop what has been told by then."""
+        if not self._to_save:
+            asyncio.get_running_loop().call_soon(self._save_all)
+        self._to_save.append(frame)
+
+    def _save_all(self) -> None:
+        frames, self._to_save = self._to_save, []
+        for frame in frames:
+            self.save(frame)
 
     def forget(self, delivery: Delivery) -> None:
         """A delivery whose commit was refused will not run."""
@@ -382,11 +364,3 @@ _REJECTED: Final = object()
 async def _then_rejected(frame: Frame) -> Any:
     await undo_steps(frame)
     return _REJECTED
-
-
-def _undeclared(frame: Frame, output: Any) -> UndeclaredEvent:
-    what = event_type(type(output)).name if is_event(type(output)) else f"{type(output).__qualname__} (no event)"
-    return UndeclaredEvent(
-        f"{frame.reaction.name} emits {what}, which it does not declare ({frame.reaction.handler.where})\n"
-        "  why: the return annotation is the contract\n  to do: add it to the annotation, or to emits=[...]"
-    )

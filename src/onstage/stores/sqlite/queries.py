@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["insert_many", "migrations", "named_statements", "query", "select_many"]
 
-ROWS_AT_ONCE: Final = 64
+ROWS_AT_ONCE: Final = 256
 _PLACES: Final = re.compile(r"\((\?(?:, \?)*)\)")
 _MARK: Final = "-- name: "
 
@@ -49,8 +49,8 @@ def _wide(name: str) -> str:
     """The statement for `ROWS_AT_ONCE` rows of values, or members of `IN (?)`."""
     statement = query(name)
     if "IN (?)" in statement:
-        return statement.replace("IN (?)", f"IN ({', '.join('?' * ROWS_AT_ONCE)})")
-    return _PLACES.sub(lambda places: ", ".join([places.group()] * ROWS_AT_ONCE), statement, count=1)
+        return statement.replace("IN (?)", f"IN ({','.join('?' * ROWS_AT_ONCE)})")
+    return _PLACES.sub(lambda places: ",".join([places.group().replace(" ", "")] * ROWS_AT_ONCE), statement, count=1)
 
 
 def insert_many(connection: apsw.Connection, name: str, rows: Sequence[Sequence[Any]]) -> None:
