@@ -18,6 +18,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.runtime.foreign_await import foreign_await
+from onstage.runtime.frame import CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -266,7 +267,8 @@ class Dispatcher:
         context = self._context.copy()
         frame.coroutine = coroutine
         try:
-            first = context.run(self._driver.enter, frame, coroutine)
+            context.run(CURRENT.set, frame)
+            first = context.run(coroutine.send, None)
         except StopIteration as stop:
             self._driver.returned(frame, stop.value)
             return None

@@ -22,7 +22,7 @@ from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import ERROR_BYTES_MAX, error_text, leaves
-from onstage.runtime.frame import CURRENT, Frame, Park
+from onstage.runtime.frame import Frame, Park
 from onstage.runtime.output import emission_of
 from onstage.runtime.undo import undo_steps
 
@@ -71,12 +71,6 @@ class Driver:
         if reaction.timeout_s is not None:
             return frame, self._limited(frame, event)
         return frame, reaction.fn(event)
-
-    @staticmethod
-    def enter(frame: Frame, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Run the handler to its first suspension, in its own context."""
-        CURRENT.set(frame)
-        return coroutine.send(None)
 
     def _event(self, delivery: Delivery, stored: EventView) -> Any:
         if delivery.reaction.handler.pattern is not None:

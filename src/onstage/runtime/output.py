@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from onstage.errors import UndeclaredEvent
 from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX
@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["emission_of", "put"]
 
+_SEVERAL: Final = (tuple, list)
+
 
 def emission_of(frame: Frame, result: Any) -> Emission:
     """The emission of what a handler returned: one event, or a tuple or list of them. Raises as `put` does."""
     node = frame.driver.node
     emission = Emission(node.numbers)
     now_ms = node.clock.now_ms()
-    for output in result if isinstance(result, tuple | list) else (result,):
+    for output in result if isinstance(result, _SEVERAL) else (result,):
         put(frame, emission, output, now_ms)
     return emission
 
