@@ -264,15 +264,22 @@ def test_what_was_sent_once_is_not_repeated_if_it_must_not_be(tmp_path: Path) ->
 
         async def away(action: str, execution: int) -> str:
             heard.append(execution)
-            await door.close()
-            await again.open()
+            desk.told.set()
             await asyncio.get_running_loop().create_future()
             return ""
 
+        async def come_back() -> None:
+            await desk.told.wait()
+            await door.close()
+            await again.open()
+
         desk.operate = away  # type: ignore[method-assign]
+        coming = asyncio.create_task(come_back())
         with pytest.raises(errors.StoreUnavailable, match="whether it took the last request is not known"):
-            await remote.operate("drop", 1)
+            async with asyncio.timeout(10):
+                await remote.operate("drop", 1)
         assert heard == [1]
+        await coming
         await remote.close()
         await again.close()
 
