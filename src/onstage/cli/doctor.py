@@ -193,7 +193,11 @@ def _writer(path: Path) -> Iterator[Finding]:
     from onstage.runtime.local_door import socket_path
 
     holder = lock_holder(path)
-    pid, runs = asyncio.run(_ping(path))
+    try:
+        pid, runs = asyncio.run(_ping(path))
+    except OnstageError as error:
+        yield Finding("node", False, " ".join(str(error).partition("\n  to do:")[0].split()), _mend_in(str(error)))
+        return
     if holder is None:
         stale = "; a socket of a dead node is there, the next one replaces it" if socket_path(path).exists() else ""
         yield Finding("node", True, f"none runs on this store{stale}")

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import stat
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
@@ -26,13 +27,14 @@ from onstage.ports.clock import SystemClock
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["FRAME_BYTES_MAX", "LocalDoor", "Moved", "RemoteDoor", "call_when_running", "socket_path"]
+__all__ = ["FRAME_BYTES_MAX", "LocalDoor", "Moved", "RemoteDoor", "call_when_running", "refuse_foreign", "socket_path"]
 
 FRAME_BYTES_MAX: Final = 4 << 20
 ATTEMPTS_MAX: Final = 60
 ATTEMPT_PAUSE_S: Final = 0.25
 ATTEMPTS_BEFORE_TAKE_OVER: Final = 4
 PROTOCOL: Final = 1
+_FOLDER_MODE: Final = 0o700
 log = logging.getLogger("onstage.door")
 
 _OTHER_VERSION: Final = (
@@ -63,6 +65,33 @@ def socket_path(store: Path) -> Path:
     return Path(base) / f"onstage-{name}.sock"
 
 
+def refuse_foreign(folder: Path) -> None:
+    """Refuse a folder for sockets that others could have put there, or could reach into.
+
+    The user's own runtime directory is the system's business; the one among everybody's temporary files is ours.
+    Raises StoreUnavailable.
+    """
+    if os.environ.get("XDG_RUNTIME_DIR"):
+        return
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return
+    mode = stat.S_IMODE(found.st_mode)
+    if not stat.S_ISDIR(found.st_mode):
+        why = "it is no folder, and whoever made it could answer in the node's place"
+    elif found.st_uid != os.getuid():
+        why = f"it belongs to user {found.st_uid}, who could answer in the node's place"
+    elif mode != _FOLDER_MODE:
+        why = f"its mode is {mode:03o}, and with any other than {_FOLDER_MODE:o} somebody else could reach it"
+    else:
+        return
+    raise errors.StoreUnavailable(
+        f"{folder} cannot hold the node's socket\n  why: {why}\n"
+        f"  to do: remove it, or set XDG_RUNTIME_DIR to a folder of your own with mode {_FOLDER_MODE:o}"
+    )
+
+
 @final
 class LocalDoor:
     """Listens for clients of a running node."""
@@ -75,8 +104,13 @@ class LocalDoor:
         self._clients: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Listen. The writer's lock is held, so a socket that is already there belongs to a dead node."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Listen. The writer's lock is held, so a socket that is already there belongs to a dead node.
+
+        Raises StoreUnavailable if others could reach the folder.
+        """
+        with contextlib.suppress(FileExistsError):
+            self._path.parent.mkdir(mode=_FOLDER_MODE, parents=True)
+        refuse_foreign(self._path.parent)
         self._path.unlink(missing_ok=True)
         mask = os.umask(0o177)
         try:
@@ -227,6 +261,7 @@ class RemoteDoor:
         return await self._ask(writer, request)
 
     async def _connect(self) -> asyncio.StreamWriter:
+        refuse_foreign(self._path.parent)
         reader, writer = await asyncio.open_unix_connection(str(self._path))
         if self._closed:  # meanwhile; whoever answers there by now may be this very stage
             writer.close()
@@ -308,7 +343,7 @@ class RemoteDoor:
 async def call_when_running(store: Path) -> RemoteDoor | None:
     """A client of the node that runs on this store, or None if none answers.
 
-    Raises OperationError if it speaks another version.
+    Raises OperationError if it speaks another version, StoreUnavailable if others could reach the socket's folder.
     """
     remote = RemoteDoor(store)
     try:

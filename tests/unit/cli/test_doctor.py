@@ -1,5 +1,8 @@
 """`onstage doctor`."""
 
+import os
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +48,19 @@ def test_an_app_that_cannot_be_imported_is_a_problem(tiny: Any) -> None:
 def test_a_file_that_is_no_database_is_a_problem(tiny: Any) -> None:
     tiny.store.write_bytes(b"no database at all" * 100)
     assert "contents" in problems(tiny)
+
+
+def test_a_folder_for_sockets_that_others_could_reach_is_a_problem(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / f"onstage-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(0o755)
+    found = problems(tiny)["node"]
+    assert found["found"].startswith(f"{folder} cannot hold the node's socket why: its mode is 755")
+    assert found["mend"].startswith("remove it, or set XDG_RUNTIME_DIR")
 
 
 @pytest.mark.parametrize(
