@@ -107,7 +107,8 @@ def test_a_folder_among_temporary_files_that_others_could_reach_is_refused(
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     if "belongs" in why:
-        monkeypatch.setattr(os, "getuid", lambda user=os.getuid(): user + 1)
+        me = os.getuid()
+        monkeypatch.setattr(os, "getuid", lambda: me + 1)
     store = tmp_path / "shop.db"
     folder = socket_path(store).parent
     assert folder.parent == tmp_path
