@@ -20,7 +20,7 @@ from onstage.runtime.node import DRAIN_S, Node
 from onstage.runtime.wire import from_outside
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
 
     from onstage.observe.verdict import Verdict
@@ -238,6 +238,30 @@ class Stage:
         return await self._emit(
             envelope.type, data, id=envelope.id, source=envelope.source, extra=from_outside(envelope)
         )
+
+    async def emit_envelopes(
+        self, envelopes: Sequence[Envelope], *, go_on: bool = False
+    ) -> list[ProcessHandle | Exception]:
+        """Emit CloudEvents with a payload each, in this order; answers what became of each, once it is durable.
+
+        That is its process, or the error that refused it: nothing of that event is stored. Unless `go_on`, the first
+        refusal is the last answer, and nothing behind it is stored either. Raises StoreUnavailable; then it is not
+        known how many of the first ones are stored, and repeating all of them is safe.
+        """
+        events = [
+            {"type": e.type, "data": e.data, "id": e.id, "source": e.source, "process": None, "extra": from_outside(e)}
+            for e in envelopes
+        ]
+        answers: list[str | Exception] = []
+        while events:
+            rest = events
+            more = await self._through(lambda ways: ways.emit_all(rest, go_on=go_on))  # noqa: B023  awaited here
+            if not isinstance(more[-1], StoreUnavailable):
+                answers += more
+                break
+            answers += more[:-1]  # what the door did not come to is asked once more, of whoever has the store by now
+            events = events[len(more) - 1 :]
+        return [answer if isinstance(answer, Exception) else ProcessHandle(answer, self) for answer in answers]
 
     async def _emit(
         self,

@@ -4,16 +4,14 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-import onstage.app as app_module
-import onstage.stage as stage_module
 from onstage import App, Envelope, Process, Reject, Service, connect, event, wait
 from onstage.errors import DuplicateId, InvalidEvent, StoreUnavailable, UsageError
 from onstage.runtime import local_door
-from onstage.runtime.local_door import LocalDoor
-from onstage.stage import Stage
+from onstage.stage import ProcessHandle, Stage
 
 
 @event("stage.placed", key="id")
@@ -147,123 +145,49 @@ async def typed(stage: Stage) -> list[str]:
         return sorted(f"{event.type} {event.key}" for event in await reader.events())
 
 
-@pytest.mark.parametrize("become", ["run", "connect"])
-def test_a_client_whose_node_is_gone_stores_events_itself_until_a_node_is_there_again(url: str, become: str) -> None:
+def envelopes(*ids_and_keys: str) -> list[Envelope]:
+    return [
+        Envelope(id=name, source="//file", type="stage.placed", data=f'{{"id":"{key}"}}'.encode())
+        for name, _, key in (each.partition(" ") for each in ids_and_keys)
+    ]
+
+
+@pytest.mark.parametrize("become", ["node", "client"])
+def test_many_envelopes_stop_at_the_first_that_is_refused_unless_they_are_to_go_on(url: str, become: str) -> None:
     async def story() -> None:
-        first = APP.run(url)
-        await first.__aenter__()
-        async with APP.run(url) if become == "run" else connect(url, APP) as client:
-            await completed_now(client, "o1")
-            await first.__aexit__(None, None, None)
-            process = await client.emit(Placed("o2"), id="place-2")
-            assert (await client.emit(Placed("o2"), id="place-2")).id == process.id
-            assert (client.is_node, client.has_node) == (False, False)
-            assert (await process.verdict()).status == "running"
-            async with APP.run(url) as second:
-                assert second.is_node
-                assert str(await process.verdict(timeout=10)) == "completed (stage.paid)"
-                await completed_now(client, "o3")
-                assert (await second.emit(Placed("o2"), id="place-2")).id == process.id
-                assert client.has_node
-            await client.emit(Placed("o4"))  # and once more
-            assert not client.has_node
-        async with APP.run(url) as third:
-            await completed(third, "o4")
-            each = [f"{what} o{number}" for what in ("stage.paid", "stage.placed") for number in range(1, 5)]
-            assert await typed(third) == each
+        async with APP.run(url) as node, connect(url, APP) as client:
+            stage = node if become == "node" else client
+            sent = envelopes("1 a", "2 b", "1 c", "3 d")
+            first, _, refused = await stage.emit_envelopes(sent)
+            assert isinstance(first, ProcessHandle)
+            assert str(await first.verdict(timeout=10)) == "completed (stage.paid)"
+            assert isinstance(refused, DuplicateId)
+            assert [each for each in await typed(node) if "placed" in each] == ["stage.placed a", "stage.placed b"]
+            again, _, refused, last = await stage.emit_envelopes(sent, go_on=True)
+            assert isinstance(again, ProcessHandle)
+            assert again.id == first.id
+            assert isinstance(refused, DuplicateId)
+            assert isinstance(last, ProcessHandle)
+            assert await stage.emit_envelopes([]) == []
 
     asyncio.run(story())
 
 
-async def completed_now(stage: Stage, key: str) -> None:
-    assert str(await (await stage.emit(Placed(key))).verdict(timeout=10)) == "completed (stage.paid)"
+def test_envelopes_that_one_door_did_not_come_to_go_to_the_next(url: str) -> None:
+    class Ways:
+        def __init__(self) -> None:
+            self.asked: list[list[str]] = []
 
-
-def test_an_event_whose_answer_was_lost_is_recognised_when_the_client_stores_it_itself(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def story() -> None:
-        stored = asyncio.Event()
-        answer = LocalDoor._answer  # noqa: SLF001
-
-        async def mute(door: LocalDoor, request: dict[str, object], writer: asyncio.StreamWriter) -> None:
-            if request["do"] != "emit":
-                await answer(door, request, writer)
-                return
-            await door._do(request)  # noqa: SLF001
-            stored.set()
-
-        node = APP.run(url)
-        await node.__aenter__()
-        async with connect(url, APP) as client:
-            monkeypatch.setattr(LocalDoor, "_answer", mute)
-            sent = [asyncio.create_task(client.emit(Placed(f"o{n}"))) for n in range(5)]
-            await stored.wait()
-            await node.__aexit__(None, None, None)
-            processes = await asyncio.gather(*sent)
-            assert len({process.id for process in processes}) == 5
-            assert [each for each in await typed(client) if "placed" in each] == [
-                f"stage.placed o{n}" for n in range(5)
-            ]
-
-    asyncio.run(story())
-
-
-def test_a_wait_for_a_verdict_outlives_the_node_and_goes_on_at_the_next(url: str) -> None:
-    async def story() -> None:
-        first = APP.run(url)
-        await first.__aenter__()
-        async with connect(url, APP) as client:
-            process = await client.emit(Placed("o1", "wait"))
-            waiting = asyncio.create_task(process.verdict(timeout=30))
-            await process.verdict()
-            await first.__aexit__(None, None, None)
-            await client.emit(Approved("o1"))  # by now the client has the store
-            assert not client.has_node
-            assert not waiting.done()
-            async with APP.run(url):
-                assert str(await waiting) == "completed (stage.paid)"
-
-    asyncio.run(story())
-
-
-def test_a_node_gets_the_store_from_a_client_that_was_quicker_at_the_lock(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    look, looks = stage_module.call_when_running, []
-
-    async def not_yet(path: Path) -> object:
-        looks.append(path)
-        return None if len(looks) == 2 else await look(path)
-
-    monkeypatch.setattr(stage_module, "call_when_running", not_yet)
-    monkeypatch.setattr(app_module, "LOCK_WAIT_S_MAX", 0.0)
+        async def emit_all(self, events: list[dict[str, Any]], *, go_on: bool) -> list[str | Exception]:
+            self.asked.append([event["id"] for event in events])
+            return [f"p-{events[0]['id']}", *([StoreUnavailable("closed")] if len(events) > 1 else [])]
 
     async def story() -> None:
-        async with connect(url, APP) as client:
-            await client.emit(Placed("o1"))
-            monkeypatch.setattr(app_module, "LOCK_WAIT_S_MAX", 0.05)
-            await asyncio.sleep(0)
-            async with APP.run(url) as node:
-                assert node.is_node
-                await completed(node, "o1")
-
-    asyncio.run(story())
-    assert len(looks) == 3
-
-
-def test_a_request_under_way_when_its_stage_is_left_is_told_so(url: str) -> None:
-    async def story() -> None:
-        async with APP.run(url) as node:
-            client = connect(url, APP)
-            await client.__aenter__()
-            process = await client.emit(Placed("o1", "wait"))
-            waiting = asyncio.create_task(process.verdict(timeout=30))
-            await process.verdict()
-            await client.__aexit__(None, None, None)
-            with pytest.raises(StoreUnavailable, match="this stage was left"):
-                await waiting
-            assert node.is_node
+        stage, ways = APP.run(url), Ways()
+        stage._ways = ways  # type: ignore[assignment]  # noqa: SLF001
+        handles = await stage.emit_envelopes(envelopes("1 a", "2 b", "3 c"))
+        assert [repr(handle) for handle in handles] == ["Process[p-1]", "Process[p-2]", "Process[p-3]"]
+        assert ways.asked == [["1", "2", "3"], ["2", "3"], ["3"]]
 
     asyncio.run(story())
 

@@ -190,7 +190,7 @@ def _contents(store: StoreFile, at: Surroundings) -> Iterator[Finding]:
 
 
 def _writer(path: Path) -> Iterator[Finding]:
-    from onstage.runtime.local_door import socket_path
+    from onstage.runtime.local_socket import socket_path
 
     holder = lock_holder(path)
     try:

@@ -12,9 +12,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import stat
-from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 import msgspec
@@ -23,18 +20,19 @@ from onstage import errors
 from onstage.events.envelope import EVENT_BYTES_MAX
 from onstage.observe.verdict import Verdict
 from onstage.ports.clock import SystemClock
+from onstage.runtime.local_socket import FOLDER_MODE, refuse_foreign, socket_path
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
 
-__all__ = ["FRAME_BYTES_MAX", "LocalDoor", "Moved", "RemoteDoor", "call_when_running", "refuse_foreign", "socket_path"]
+__all__ = ["FRAME_BYTES_MAX", "LocalDoor", "Moved", "RemoteDoor", "call_when_running"]
 
 FRAME_BYTES_MAX: Final = 4 << 20
 ATTEMPTS_MAX: Final = 60
 ATTEMPT_PAUSE_S: Final = 0.25
 ATTEMPTS_BEFORE_TAKE_OVER: Final = 4
 PROTOCOL: Final = 1
-_FOLDER_MODE: Final = 0o700
 log = logging.getLogger("onstage.door")
 
 _OTHER_VERSION: Final = (
@@ -49,47 +47,12 @@ class _Ways(Protocol):
     async def emit(
         self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
     ) -> str: ...
+    async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]: ...
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
     async def operate(self, action: str, execution: int) -> str: ...
     @property
     def runs(self) -> bool: ...
     def make_way(self) -> None: ...
-
-
-def socket_path(store: Path) -> Path:
-    """Where the node on this store listens: within the length limit of socket names, wherever the store is."""
-    import tempfile  # lazily: only a node or a client needs it
-
-    base = os.environ.get("XDG_RUNTIME_DIR") or f"{tempfile.gettempdir()}/onstage-{os.getuid()}"
-    name = blake2b(str(store.resolve()).encode(), digest_size=10).hexdigest()
-    return Path(base) / f"onstage-{name}.sock"
-
-
-def refuse_foreign(folder: Path) -> None:
-    """Refuse a folder for sockets that others could have put there, or could reach into.
-
-    The user's own runtime directory is the system's business; the one among everybody's temporary files is ours.
-    Raises StoreUnavailable.
-    """
-    if os.environ.get("XDG_RUNTIME_DIR"):
-        return
-    try:
-        found = folder.lstat()
-    except FileNotFoundError:
-        return
-    mode = stat.S_IMODE(found.st_mode)
-    if not stat.S_ISDIR(found.st_mode):
-        why = "it is no folder, and whoever made it could answer in the node's place"
-    elif found.st_uid != os.getuid():
-        why = f"it belongs to user {found.st_uid}, who could answer in the node's place"
-    elif mode != _FOLDER_MODE:
-        why = f"its mode is {mode:03o}, and with any other than {_FOLDER_MODE:o} somebody else could reach it"
-    else:
-        return
-    raise errors.StoreUnavailable(
-        f"{folder} cannot hold the node's socket\n  why: {why}\n"
-        f"  to do: remove it, or set XDG_RUNTIME_DIR to a folder of your own with mode {_FOLDER_MODE:o}"
-    )
 
 
 @final
@@ -109,7 +72,7 @@ class LocalDoor:
         Raises StoreUnavailable if others could reach the folder.
         """
         with contextlib.suppress(FileExistsError):
-            self._path.parent.mkdir(mode=_FOLDER_MODE, parents=True)
+            self._path.parent.mkdir(mode=FOLDER_MODE, parents=True)
         refuse_foreign(self._path.parent)
         self._path.unlink(missing_ok=True)
         mask = os.umask(0o177)
@@ -141,7 +104,7 @@ class LocalDoor:
         try:
             reply["value"] = await self._do(request)
         except Exception as error:  # noqa: BLE001  the client raises it again
-            reply["error"] = (type(error).__name__, str(error))
+            reply["error"] = _told(error)
         with contextlib.suppress(ConnectionError):
             writer.write(_frame(reply))
             await writer.drain()
@@ -154,6 +117,9 @@ class LocalDoor:
                 return self._ways.make_way()
             case {"do": "emit", "with": options}:
                 return await self._ways.emit(**options)
+            case {"do": "emit all", "with": events, "go_on": go_on}:
+                answers = await self._ways.emit_all(events, go_on=go_on)
+                return [_told(answer) if isinstance(answer, Exception) else answer for answer in answers]
             case {"do": "verdict", "process": process, "timeout_s": timeout_s}:
                 verdict = await self._ways.verdict(process, timeout_s)
                 return msgspec.to_builtins(verdict)
@@ -217,6 +183,12 @@ class RemoteDoor:
         request = {"type": type, "data": data, "id": drawn, "source": source, "process": process, "extra": extra}
         answer: str = await self._request(lambda: {"do": "emit", "with": request})
         return answer
+
+    async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]:
+        """Emit events that have their ids, in this order; see `LocalWays.emit_all`."""
+        request = {"do": "emit all", "with": events, "go_on": go_on}
+        answers: list[str | tuple[str, str]] = await self._request(lambda: request)
+        return [answer if isinstance(answer, str) else _rebuilt(*answer) for answer in answers]
 
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
         """The node's verdict."""
@@ -284,9 +256,15 @@ class RemoteDoor:
         if writer.is_closing():
             raise ConnectionResetError("the node went away")
         self._next += 1
+        frame = _frame({**request, "at": self._next})
+        if len(frame) > FRAME_BYTES_MAX:
+            raise errors.UsageError(
+                f"a request of {len(frame)} bytes is too large\n  why: the node takes {FRAME_BYTES_MAX} at a time\n"
+                "  to do: send fewer events at a time, with smaller attributes"
+            )
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[self._next] = future
-        writer.write(_frame({**request, "at": self._next}))
+        writer.write(frame)
         with contextlib.suppress(ConnectionError):  # whoever listens is told too, and tells everybody that waits
             await writer.drain()
         return await future
@@ -385,6 +363,10 @@ _RAISED: Final[dict[str, Callable[[str], Exception]]] = {
         LookupError,
     )
 }
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    return type(error).__name__, str(error)
 
 
 def _rebuilt(name: str, text: str) -> Exception:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
+
+from onstage.errors import StoreUnavailable, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from onstage.observe.verdict import Verdict
+    from onstage.runtime.admission import Admitted
     from onstage.runtime.node import Node
 
 __all__ = ["LocalWays"]
@@ -43,11 +46,40 @@ class LocalWays:
         extra: bytes | None = None,
     ) -> str:
         """Check, admit and make durable; answers the public id of the process."""
-        node = self._node
-        route, stored, key = node.admission.check(type, data)
+        admission = self._node.admission
+        admitted = await self._admit(type, data, id=id, source=source, process=process, extra=extra)
+        return self._node.numbers.identity.wire(await admission.stored(admitted))
+
+    async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]:
+        """Emit events (the arguments of `emit`) in this order, and wait for the disk once.
+
+        Answers for each the public id of its process, or the UsageError or LookupError that refused it. Unless
+        `go_on`, the first refusal is the last answer, and nothing behind it is admitted. A StoreUnavailable is always
+        the last answer; it is raised if it is the only one.
+        """
+        decided: list[Admitted | Exception] = []
+        for event in events:
+            try:
+                decided.append(await self._admit(**event))
+            except StoreUnavailable as error:
+                if not decided:
+                    raise
+                decided.append(error)
+                break
+            except (LookupError, UsageError) as error:
+                decided.append(error)
+                if not go_on:
+                    break
+        wire, stored = self._node.numbers.identity.wire, self._node.admission.stored
+        return [each if isinstance(each, Exception) else wire(await stored(each)) for each in decided]
+
+    async def _admit(
+        self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
+    ) -> Admitted:
+        admission = self._node.admission
+        route, stored, key = admission.check(type, data)
         joined = None if process is None else await self._present(process)
-        number = await node.admission.emit(route, stored, key, id=id, source=source, process=joined, extra=extra)
-        return node.numbers.identity.wire(number)
+        return await admission.admit(route, stored, key, id=id, source=source, process=joined, extra=extra)
 
     async def _present(self, process: str) -> int:
         number = self.number(process)

@@ -2,16 +2,17 @@
 
 import asyncio
 import os
-import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from onstage import errors
 from onstage.observe.verdict import Verdict
 from onstage.runtime import local_door
-from onstage.runtime.local_door import FRAME_BYTES_MAX, LocalDoor, Moved, RemoteDoor, call_when_running, socket_path
+from onstage.runtime.local_door import FRAME_BYTES_MAX, LocalDoor, Moved, RemoteDoor, call_when_running
+from onstage.runtime.local_socket import socket_path
 
 
 class Desk:
@@ -36,6 +37,9 @@ class Desk:
         if self.error is not None:
             raise self.error
         return f"p-{len(self.heard)}"
+
+    async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]:
+        return [await self.emit(**event) if event["id"] else errors.DuplicateId(f"go on: {go_on}") for event in events]
 
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
         self.patience_s.append(timeout_s)
@@ -80,64 +84,6 @@ def test_the_socket_has_a_short_name_and_belongs_to_its_owner(tmp_path: Path) ->
         assert socket_path(deep).stat().st_mode & 0o777 == 0o600
 
     play(deep, story)
-
-
-def shared(folder: Path) -> None:
-    folder.mkdir()
-    folder.chmod(0o750)
-
-
-def linked(folder: Path) -> None:
-    (folder.parent / "own").mkdir(mode=0o700)
-    folder.symlink_to(folder.parent / "own")
-
-
-@pytest.mark.parametrize(
-    ("make", "why"),
-    [
-        (Path.touch, "it is no folder"),
-        (linked, "it is no folder"),
-        (shared, "its mode is 750"),
-        (Path.mkdir, f"it belongs to user {os.getuid()}"),
-    ],
-)
-def test_a_folder_among_temporary_files_that_others_could_reach_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], why: str
-) -> None:
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    if "belongs" in why:
-        me = os.getuid()
-        monkeypatch.setattr(os, "getuid", lambda: me + 1)
-    store = tmp_path / "shop.db"
-    folder = socket_path(store).parent
-    assert folder.parent == tmp_path
-
-    async def story() -> None:
-        make(folder)
-        for use in (call_when_running(store), RemoteDoor(store).verdict("p", 0), LocalDoor(store, Desk()).open()):
-            with pytest.raises(errors.StoreUnavailable) as refused:
-                await use
-            what, reason, mend = str(refused.value).splitlines()
-            assert what == f"{folder} cannot hold the node's socket"
-            assert reason.startswith(f"  why: {why}")
-            assert mend == "  to do: remove it, or set XDG_RUNTIME_DIR to a folder of your own with mode 700"
-
-    asyncio.run(story())
-
-
-def test_a_folder_among_temporary_files_is_made_for_its_owner_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
-    async def story(desk: Desk, remote: RemoteDoor) -> None:
-        assert await remote.emit("a", b"{}", id=None, source=None) == "p-1"
-        assert (tmp_path / f"onstage-{os.getuid()}").stat().st_mode & 0o777 == 0o700
-
-    play(tmp_path / "shop.db", story)
-    play(tmp_path / "shop.db", story)  # it is there already
 
 
 def test_nobody_there_is_no_client(tmp_path: Path) -> None:
@@ -194,6 +140,20 @@ def test_an_error_of_the_node_is_raised_at_the_client(tmp_path: Path, error: Exc
             await remote.emit("a", b"{}", id=None, source=None)
         with pytest.raises(errors.UsageError, match="retry 7"):
             await remote.operate("retry", 7)
+
+    play(tmp_path / "shop.db", story)
+
+
+def test_many_events_are_answered_one_by_one(tmp_path: Path) -> None:
+    async def story(desk: Desk, remote: RemoteDoor) -> None:
+        event = {"type": "a", "data": b"{}", "source": None, "process": None, "extra": None}
+        answers = await remote.emit_all([event | {"id": name} for name in ("1", "", "2")], go_on=True)
+        assert answers[::2] == ["p-1", "p-2"]
+        assert repr(answers[1]) == "DuplicateId('go on: True')"
+        large = event | {"id": "3", "data": b"x" * (FRAME_BYTES_MAX // 2)}
+        with pytest.raises(errors.UsageError, match="to do: send fewer events at a time"):
+            await remote.emit_all([large, large], go_on=True)
+        assert len(desk.heard) == 2
 
     play(tmp_path / "shop.db", story)
 
