@@ -241,7 +241,11 @@ class Reader(Protocol):
         ...
 
     async def unread(self, *, after: int = 0, limit: int = 1000) -> list[int]:
-        """Waiting executions that have mail: those to look at after a restart."""
+        """Waiting executions whose mailbox holds something: all that may have to be woken after a restart.
+
+        A superset of those: what an execution has taken stays in its mailbox, and only its journal tells what that
+        is. Whoever reads this looks at each once and goes on behind it; asking again gives the same ones.
+        """
         ...
 
     async def door(self, identity: bytes) -> tuple[int, bytes] | None:

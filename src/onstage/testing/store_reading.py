@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from onstage.core.commit import execution_id
-from onstage.core.journal import Begun, Slept, Valued
+from onstage.core.journal import Begun, Slept, Valued, WaitEnded
 from onstage.events.receipt import Status
 from onstage.testing.commit_script import DECLARATION
 from onstage.testing.store_trial import StoreMaker, played
@@ -256,6 +256,9 @@ class StoreReading(StoreMaker):
         assert await reader.unread() == expected
         assert await reader.unread(limit=1) == expected[:1]
         assert await reader.unread(after=expected[0]) == expected[1:]
+        taken = WaitEnded("wait#0", 2, "shop.placed", b"{}")
+        await trial.put(script.step(roots[0], BILL, status=WAITING, entries=(taken,)))
+        assert await reader.unread() == expected  # what was taken is known to the journal only
 
     @played
     async def test_what_is_not_durable_cannot_be_read(self, trial: Trial) -> None:
