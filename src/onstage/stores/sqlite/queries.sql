@@ -43,6 +43,10 @@ SELECT value FROM onstage_meta WHERE name = ?
 -- Set one value about the store.
 INSERT INTO onstage_meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
+-- name: put_meta
+-- Set or replace one value about the store.
+INSERT INTO onstage_meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
 -- name: peek_execution
 -- The stored row of an execution, as the writer checks it.
 SELECT * FROM onstage_execution WHERE id = ?
