@@ -98,6 +98,15 @@ class EventView(msgspec.Struct, frozen=True):
     data: bytes
     extra: bytes | None = None
 
+    def lane(self, field: str | None) -> Any:
+        """The lane of this event: its key, or with `field` that field of its JSON payload; None if it has none."""
+        if field is None:
+            return self.key
+        try:
+            return msgspec.json.decode(self.data, type=dict[str, Any]).get(field)
+        except ValueError:
+            return None
+
 
 class ExecutionView(msgspec.Struct, frozen=True):
     """One obligation and how far it got. Times are milliseconds since the epoch, `waits` a list of event types."""
@@ -207,6 +216,18 @@ class Reader(Protocol):
         """Executions in the order of their numbers. Without `process` only open `statuses` may be asked for."""
         ...
 
+    async def ahead(self, execution: int, *, statuses: Iterable[int], field: str | None = None) -> ExecutionView | None:
+        """The first earlier execution of the same handler and the same lane that is set aside, with such a status.
+
+        The lane is the event's key, or with `field` that top-level field of its JSON payload. None if there is none,
+        or if this event has no lane.
+        """
+        ...
+
+    async def manifest(self) -> bytes:
+        """The manifest of the newest declaration, as it was declared; empty if nothing was."""
+        ...
+
     async def process(self, process: int) -> ProcessView | None:
         """One process."""
         ...
@@ -232,7 +253,11 @@ class Reader(Protocol):
         ...
 
     async def unread(self, *, after: int = 0, limit: int = 1000) -> list[int]:
-        """Waiting executions that have mail: those to look at after a restart."""
+        """Waiting executions whose mailbox holds something: all that may have to be woken after a restart.
+
+        A superset of those: what an execution has taken stays in its mailbox, and only its journal tells what that
+        is. Whoever reads this looks at each once and goes on behind it; asking again gives the same ones.
+        """
         ...
 
     async def door(self, identity: bytes) -> tuple[int, bytes] | None:

@@ -1,8 +1,9 @@
 """The door for other processes on the same machine: a socket beside the running node.
 
 The socket lies in the user's runtime directory, named by a hash of the store's path, and only its owner may connect.
-Frames are a 4-byte length and a MessagePack map. The client draws an event's id once, before the first attempt, and
-sends the same one again if the answer was lost; the node recognises it.
+Frames are a 4-byte length and a MessagePack map. A client's event has its id before the first attempt, and the same one
+is sent again if the answer was lost; whoever has the store by then recognises it. When nobody answers, the client's
+stage tries to take the store itself; where it does, the door is closed and what was under way moves there.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ import asyncio
 import contextlib
 import logging
 import os
-from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 import msgspec
@@ -21,17 +20,25 @@ from onstage import errors
 from onstage.events.envelope import EVENT_BYTES_MAX
 from onstage.observe.verdict import Verdict
 from onstage.ports.clock import SystemClock
+from onstage.runtime.local_socket import FOLDER_MODE, refuse_foreign, socket_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
 
-__all__ = ["FRAME_BYTES_MAX", "LocalDoor", "RemoteDoor", "call_when_running", "socket_path"]
+__all__ = ["FRAME_BYTES_MAX", "LocalDoor", "Moved", "RemoteDoor", "call_when_running"]
 
 FRAME_BYTES_MAX: Final = 4 << 20
 ATTEMPTS_MAX: Final = 60
 ATTEMPT_PAUSE_S: Final = 0.25
+ATTEMPTS_BEFORE_TAKE_OVER: Final = 4
+PROTOCOL: Final = 1
 log = logging.getLogger("onstage.door")
 
+_OTHER_VERSION: Final = (
+    "  why: client and node are of different versions of Onstage\n"
+    "  to do: run both from the same version; restart whichever is older"
+)
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder().decode
 
@@ -40,20 +47,12 @@ class _Ways(Protocol):
     async def emit(
         self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
     ) -> str: ...
+    async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]: ...
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
     async def operate(self, action: str, execution: int) -> str: ...
     @property
     def runs(self) -> bool: ...
     def make_way(self) -> None: ...
-
-
-def socket_path(store: Path) -> Path:
-    """Where the node on this store listens: within the length limit of socket names, wherever the store is."""
-    import tempfile  # lazily: only a node or a client needs it
-
-    base = os.environ.get("XDG_RUNTIME_DIR") or f"{tempfile.gettempdir()}/onstage-{os.getuid()}"
-    name = blake2b(str(store.resolve()).encode(), digest_size=10).hexdigest()
-    return Path(base) / f"onstage-{name}.sock"
 
 
 @final
@@ -68,8 +67,13 @@ class LocalDoor:
         self._clients: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Listen. The writer's lock is held, so a socket that is already there belongs to a dead node."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Listen. The writer's lock is held, so a socket that is already there belongs to a dead node.
+
+        Raises StoreUnavailable if others could reach the folder.
+        """
+        with contextlib.suppress(FileExistsError):
+            self._path.parent.mkdir(mode=FOLDER_MODE, parents=True)
+        refuse_foreign(self._path.parent)
         self._path.unlink(missing_ok=True)
         mask = os.umask(0o177)
         try:
@@ -100,7 +104,7 @@ class LocalDoor:
         try:
             reply["value"] = await self._do(request)
         except Exception as error:  # noqa: BLE001  the client raises it again
-            reply["error"] = (type(error).__name__, str(error))
+            reply["error"] = _told(error)
         with contextlib.suppress(ConnectionError):
             writer.write(_frame(reply))
             await writer.drain()
@@ -108,18 +112,23 @@ class LocalDoor:
     async def _do(self, request: dict[str, Any]) -> Any:
         match request:
             case {"do": "ping"}:
-                return os.getpid(), self._ways.runs
+                return os.getpid(), self._ways.runs, PROTOCOL
             case {"do": "make way"}:
                 return self._ways.make_way()
             case {"do": "emit", "with": options}:
                 return await self._ways.emit(**options)
+            case {"do": "emit all", "with": events, "go_on": go_on}:
+                answers = await self._ways.emit_all(events, go_on=go_on)
+                return [_told(answer) if isinstance(answer, Exception) else answer for answer in answers]
             case {"do": "verdict", "process": process, "timeout_s": timeout_s}:
                 verdict = await self._ways.verdict(process, timeout_s)
                 return msgspec.to_builtins(verdict)
             case {"do": "operate", "action": action, "execution": execution}:
                 return await self._ways.operate(action, execution)
             case _:
-                raise errors.UsageError("the node does not know this request; client and node differ in version")
+                raise errors.OperationError(
+                    f"the node does not know the request {str(request.get('do'))[:40]!r}\n{_OTHER_VERSION}"
+                )
 
     async def close(self) -> None:
         """Listen no more and let clients go."""
@@ -132,15 +141,22 @@ class LocalDoor:
 
 
 @final
+class Moved(Exception):
+    """This door was closed, and whatever was under way may be asked again at the stage's new way to the store."""
+
+
+@final
 class RemoteDoor:
     """A client's side: requests over one connection, many at a time, repeated over a new one if it breaks."""
 
-    def __init__(self, store: Path, pid: int = 0) -> None:
-        """To the node on this store."""
+    def __init__(self, store: Path, take_over: Callable[[RemoteDoor], Awaitable[None]] | None = None) -> None:
+        """To the node on this store. While nobody answers, `take_over` is asked again and again to take its place."""
         self._path = socket_path(store)
         self._token: Callable[[int], bytes] = SystemClock().token
-        self.pid = pid
+        self.take_over = take_over
+        self.pid = 0
         self.runs = True
+        self._closed = False
         self._writer: asyncio.StreamWriter | None = None
         self._listening: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -165,26 +181,46 @@ class RemoteDoor:
             )
         drawn = id or self._token(16).hex()
         request = {"type": type, "data": data, "id": drawn, "source": source, "process": process, "extra": extra}
-        answer: str = await self._request({"do": "emit", "with": request})
+        answer: str = await self._request(lambda: {"do": "emit", "with": request})
         return answer
+
+    async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]:
+        """Emit events that have their ids, in this order; see `LocalWays.emit_all`."""
+        request = {"do": "emit all", "with": events, "go_on": go_on}
+        answers: list[str | tuple[str, str]] = await self._request(lambda: request)
+        return [answer if isinstance(answer, str) else _rebuilt(*answer) for answer in answers]
 
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
         """The node's verdict."""
-        answer = await self._request({"do": "verdict", "process": process, "timeout_s": timeout_s})
-        return msgspec.convert(answer, Verdict)
+        loop = asyncio.get_running_loop()
+        give_up = None if timeout_s is None else loop.time() + timeout_s
+
+        def request() -> dict[str, Any]:
+            left_s = None if give_up is None else max(0.0, give_up - loop.time())
+            return {"do": "verdict", "process": process, "timeout_s": left_s}
+
+        return msgspec.convert(await self._request(request), Verdict)
 
     async def operate(self, action: str, execution: int) -> str:
-        """An operator's action on a dead letter. It is not repeated if the connection breaks."""
-        answer: str = await self._request({"do": "operate", "action": action, "execution": execution}, attempts=1)
+        """An operator's action on a dead letter. Once it was sent, it is not repeated if the connection breaks."""
+        request = {"do": "operate", "action": action, "execution": execution}
+        answer: str = await self._request(lambda: request, repeat=False)
         return answer
 
-    async def _request(self, request: dict[str, Any], *, attempts: int = ATTEMPTS_MAX) -> Any:
-        for attempt in range(attempts):
+    async def _request(self, request: Callable[[], dict[str, Any]], *, repeat: bool = True) -> Any:
+        for attempt in range(ATTEMPTS_MAX):
+            if self._closed:
+                raise Moved
             try:
-                return await self._once(request)
-            except (ConnectionError, FileNotFoundError):
-                if attempt + 1 == attempts:
+                return await self._once(request())
+            except (ConnectionRefusedError, FileNotFoundError):
+                log.debug("nobody listens; nothing was sent")
+            except ConnectionError:
+                if not repeat:
                     break
+            if self.take_over is not None and attempt + 1 >= ATTEMPTS_BEFORE_TAKE_OVER:
+                await self.take_over(self)
+            if not self._closed:
                 await asyncio.sleep(ATTEMPT_PAUSE_S)
         raise errors.StoreUnavailable(
             "the node does not answer\n  why: it stopped, and whether it took the last request is not known\n"
@@ -193,16 +229,42 @@ class RemoteDoor:
 
     async def _once(self, request: dict[str, Any]) -> Any:
         async with self._connecting:
-            if self._writer is None:
-                reader, self._writer = await asyncio.open_unix_connection(str(self._path))
-                self._listening = asyncio.create_task(self._listen(reader))
-            writer = self._writer
+            writer = self._writer or await self._connect()
+        return await self._ask(writer, request)
+
+    async def _connect(self) -> asyncio.StreamWriter:
+        refuse_foreign(self._path.parent)
+        reader, writer = await asyncio.open_unix_connection(str(self._path))
+        if self._closed:  # meanwhile; whoever answers there by now may be this very stage
+            writer.close()
+            raise Moved
+        self._writer = writer
+        self._listening = asyncio.create_task(self._listen(reader))
+        await self._greet(writer)
+        return writer
+
+    async def _greet(self, writer: asyncio.StreamWriter) -> None:
+        answer = await self._ask(writer, {"do": "ping"})
+        match answer:
+            case [int(pid), bool(runs), version] if version == PROTOCOL:
+                self.pid, self.runs = pid, runs
+            case _:
+                self._lost()
+                raise errors.OperationError(f"the node at {self._path} answers in an unknown way\n{_OTHER_VERSION}")
+
+    async def _ask(self, writer: asyncio.StreamWriter, request: dict[str, Any]) -> Any:
         if writer.is_closing():
             raise ConnectionResetError("the node went away")
         self._next += 1
+        frame = _frame({**request, "at": self._next})
+        if len(frame) > FRAME_BYTES_MAX:
+            raise errors.UsageError(
+                f"a request of {len(frame)} bytes is too large\n  why: the node takes {FRAME_BYTES_MAX} at a time\n"
+                "  to do: send fewer events at a time, with smaller attributes"
+            )
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[self._next] = future
-        writer.write(_frame({**request, "at": self._next}))
+        writer.write(frame)
         with contextlib.suppress(ConnectionError):  # whoever listens is told too, and tells everybody that waits
             await writer.drain()
         return await future
@@ -232,8 +294,15 @@ class RemoteDoor:
                 future.set_exception(ConnectionResetError("the node went away"))
 
     async def ping(self) -> None:
-        """Ask who is there: learn its process id, and whether it runs handlers or only holds the store."""
-        self.pid, self.runs = await self._once({"do": "ping"})
+        """Ask who is there: learn its process id, and whether it runs handlers or only holds the store.
+
+        Raises OperationError if it speaks another version.
+        """
+        async with self._connecting:
+            if self._writer is None:
+                await self._connect()
+            else:
+                await self._greet(self._writer)
 
     async def make_way(self) -> None:
         """Ask a client that holds the store to let a node in."""
@@ -241,7 +310,8 @@ class RemoteDoor:
             await self._once({"do": "make way"})
 
     async def close(self) -> None:
-        """Leave."""
+        """Leave; what is under way raises Moved."""
+        self._closed = True
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
@@ -249,7 +319,10 @@ class RemoteDoor:
 
 
 async def call_when_running(store: Path) -> RemoteDoor | None:
-    """A client of the node that runs on this store, or None if none answers."""
+    """A client of the node that runs on this store, or None if none answers.
+
+    Raises OperationError if it speaks another version, StoreUnavailable if others could reach the socket's folder.
+    """
     remote = RemoteDoor(store)
     try:
         async with asyncio.timeout(2):
@@ -257,6 +330,9 @@ async def call_when_running(store: Path) -> RemoteDoor | None:
     except (OSError, TimeoutError):
         await remote.close()
         return None
+    except BaseException:
+        await remote.close()
+        raise
     return remote
 
 
@@ -287,6 +363,10 @@ _RAISED: Final[dict[str, Callable[[str], Exception]]] = {
         LookupError,
     )
 }
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    return type(error).__name__, str(error)
 
 
 def _rebuilt(name: str, text: str) -> Exception:

@@ -6,10 +6,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, final
 
+from onstage.contracts.manifest import from_stored
 from onstage.core.commit import event_of
 from onstage.errors import StoreUnavailable
 from onstage.events.receipt import Status
-from onstage.observe.verdict import LastEvent, OpenObligation, Verdict, judge
+from onstage.observe.verdict import Blocker, LastEvent, OpenObligation, Verdict, judge
 
 if TYPE_CHECKING:
     from onstage.ports.store import BatchOutcome, Closed, ExecutionView, Reader, Store
@@ -51,6 +52,8 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
         if len(page) < PAGE:
             break
         after = page[-1].id
+    shown = views[:OBLIGATIONS_SHOWN_MAX]
+    behind = await _blockers(reader, [view for view in shown if view.status == Status.READY])
     return [
         OpenObligation(
             view.handler,
@@ -59,9 +62,31 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
             view.due,
             view.error,
             live is None or view.handler in live,
+            behind.get(view.id),
         )
-        for view in views[:OBLIGATIONS_SHOWN_MAX]
+        for view in shown
     ]
+
+
+async def _blockers(reader: Reader, ready: list[ExecutionView]) -> dict[int, Blocker]:
+    """What was set aside and keeps the lanes of these closed.
+
+    A lane that opens at the first wait is not looked at: the rows do not tell whether it is open already.
+    """
+    if not ready:
+        return {}
+    handlers = {handler.name: handler for handler in from_stored(await reader.manifest()).handlers}
+    found: dict[int, Blocker] = {}
+    for view in ready:
+        handler = handlers.get(view.handler)
+        if handler is None or handler.lane != "until-end":
+            continue
+        closing = (Status.DIVERGED,) if handler.on_failure == "park" else (Status.PARKED, Status.DIVERGED)
+        ahead = await reader.ahead(view.id, statuses=closing, field=handler.key)
+        process = None if ahead is None else await reader.process(ahead.process)
+        if ahead is not None and process is not None:
+            found[view.id] = Blocker(process.wire_id, Status(ahead.status), ahead.ended, ahead.error)
+    return found
 
 
 async def _last_events(reader: Reader, process: int) -> list[LastEvent]:

@@ -18,7 +18,7 @@ from onstage.errors import NodeRunning, UsageError
 from onstage.events.receipt import OPEN_MAX, Status, decode_receipts
 from onstage.ports.store import BatchOutcome, Bundle, EventView, ExecutionView, Features, Opened, ProcessView, Stored
 from onstage.stores.batch import LENGTH, SHARDS, STATUS, Batch
-from onstage.stores.names import check_count, renames, retired
+from onstage.stores.names import interned, retired
 from onstage.stores.window import Window
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class _Rows:
         self.handlers_ever = 0
         self.incarnations: list[tuple[int, str]] = []
         self.topologies: list[str] = []
+        self.manifest = b""
         self.store = ""
         self.hlc = 0
 
@@ -165,6 +166,21 @@ class MemoryReader:
             views = (view for view in views if view.status in wanted)
         return _page((view for view in views if handler is None or view.handler == handler), limit)
 
+    async def ahead(self, execution: int, *, statuses: Iterable[int], field: str | None = None) -> ExecutionView | None:
+        """The first earlier execution of the same handler and lane that is set aside."""
+        rows, handler, wanted = self._rows, handler_of(execution), set(statuses)
+        lane = self._event(event_of(execution)).lane(field) if execution in rows.executions else None
+        earlier = (x for x in sorted(rows.open) if x < execution and handler_of(x) == handler)
+        aside = (
+            x for x in earlier if rows.executions[x][STATUS] in wanted and self._event(x >> 16).lane(field) == lane
+        )
+        found = None if lane is None else next(aside, None)
+        return None if found is None else self._execution(rows.executions[found])
+
+    async def manifest(self) -> bytes:
+        """The manifest of the newest declaration."""
+        return self._rows.manifest
+
     async def process(self, process: int) -> ProcessView | None:
         """One process."""
         values = self._rows.processes.get(process)
@@ -260,7 +276,8 @@ class MemoryStore:
         if self._is_open:
             raise NodeRunning("this memory store is open\n  why: one node writes to a store\n  to do: close it first")
         rows = self._rows
-        handlers = _intern_handlers(rows, declaration)
+        handlers, rows.handlers_ever = interned(rows.handlers, declaration.handlers, rows.handlers_ever)
+        rows.handlers = handlers
         self._is_open = True
         self._begin()
         rows.store = rows.store or self._clock.token(5).hex()
@@ -270,6 +287,7 @@ class MemoryStore:
         digest = blake2b(declaration.manifest, digest_size=16).hexdigest()
         if rows.topologies[-1:] != [digest]:
             rows.topologies.append(digest)
+        rows.manifest = declaration.manifest
         for key in declaration.types:
             rows.types.setdefault(key, len(rows.types) + 1)
         rows.type_names = {number: key for key, number in rows.types.items()}
@@ -364,19 +382,6 @@ class MemoryStore:
     def transact(self, transaction: Transaction) -> Entry:
         """There are no transactions here: raises UsageError, which refuses the commit."""
         raise UsageError(_NO_TRANSACTIONS)
-
-
-def _intern_handlers(rows: _Rows, declaration: Declaration) -> dict[str, int]:
-    handlers, ever = dict(rows.handlers), rows.handlers_ever
-    for old, new in renames(handlers, declaration.handlers):
-        handlers[new] = handlers.pop(old)
-    for name, _ in declaration.handlers:
-        if name not in handlers:
-            ever += 1
-            handlers[name] = ever
-    check_count(handlers)
-    rows.handlers, rows.handlers_ever = handlers, ever
-    return handlers
 
 
 def _behind(numbers: list[int], after: int) -> Iterator[int]:

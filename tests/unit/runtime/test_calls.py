@@ -1,11 +1,14 @@
 """Wait, sleep, emit, now, random, uuid, and what a step may ask: live, and again on replay."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from tests.unit.runtime.playhouse import Approved, Clock, House, Paid, Placed, Refused, memory, playing
 
 from onstage import Process, Retry, Service, emit, sleep, step, wait
+from onstage.errors import UsageError
 from onstage.events.receipt import Status
 
 HOUR_MS = 3_600_000
@@ -250,3 +253,27 @@ def test_an_event_emitted_in_the_middle_is_not_emitted_again_by_a_retry() -> Non
 
     asyncio.run(story())
     assert len(attempts) == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "what", "mend"),
+    [
+        (lambda: wait(Approved, key="o1"), "wait has no key= yet", "leave key= out"),
+        (lambda: wait(Approved, after="10m"), "wait has after='10m'", 'write after="trigger"'),
+        (lambda: emit(Approved("o1"), after="10m"), "emit has no after= yet", "sleep first"),
+    ],
+)
+def test_what_is_still_to_come_is_refused_with_what_to_do(call: Callable[[], Any], what: str, mend: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        call()
+    lines = str(refused.value).splitlines()
+    assert lines[0] == what
+    assert lines[1].startswith("  why: ")
+    assert lines[2].startswith(f"  to do: {mend}")
+    assert len(lines) == 3
+
+
+def test_an_option_that_nobody_knows_is_no_option() -> None:
+    for call in (wait, emit):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'kee'"):
+            call(Approved, kee=1)  # type: ignore[call-overload]

@@ -2,15 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from onstage import errors
 from onstage.observe.verdict import Verdict
 from onstage.runtime import local_door
-from onstage.runtime.local_door import FRAME_BYTES_MAX, LocalDoor, RemoteDoor, call_when_running, socket_path
+from onstage.runtime.local_door import FRAME_BYTES_MAX, LocalDoor, Moved, RemoteDoor, call_when_running
+from onstage.runtime.local_socket import socket_path
 
 
 class Desk:
@@ -22,6 +24,7 @@ class Desk:
         self.gate: asyncio.Event | None = None
         self.runs = True
         self.made_way = False
+        self.patience_s: list[float | None] = []
         self.told = asyncio.Event()
 
     async def emit(
@@ -35,8 +38,12 @@ class Desk:
             raise self.error
         return f"p-{len(self.heard)}"
 
+    async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]:
+        return [await self.emit(**event) if event["id"] else errors.DuplicateId(f"go on: {go_on}") for event in events]
+
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
-        return Verdict("stuck", None, (f"{process} for {timeout_s}",))
+        self.patience_s.append(timeout_s)
+        return Verdict("stuck", None, (process,))
 
     async def operate(self, action: str, execution: int) -> str:
         raise errors.UsageError(f"{action} {execution}")
@@ -105,7 +112,9 @@ def test_requests_go_through_and_many_at_a_time(tmp_path: Path) -> None:
         desk.gate = asyncio.Event()
         sent = [asyncio.create_task(remote.emit("a", b"{}", id=str(n), source=None)) for n in range(20)]
         verdict = await remote.verdict("p", 1.5)  # overtakes those that wait
-        assert verdict == Verdict("stuck", None, ("p for 1.5",))
+        assert verdict == Verdict("stuck", None, ("p",))
+        assert desk.patience_s[0] is not None
+        assert 0 < desk.patience_s[0] <= 1.5
         desk.gate.set()
         assert len(set(await asyncio.gather(*sent))) >= 1
         assert sorted(desk.heard) == sorted(("a", str(n)) for n in range(20))
@@ -135,10 +144,28 @@ def test_an_error_of_the_node_is_raised_at_the_client(tmp_path: Path, error: Exc
     play(tmp_path / "shop.db", story)
 
 
+def test_many_events_are_answered_one_by_one(tmp_path: Path) -> None:
+    async def story(desk: Desk, remote: RemoteDoor) -> None:
+        event = {"type": "a", "data": b"{}", "source": None, "process": None, "extra": None}
+        answers = await remote.emit_all([event | {"id": name} for name in ("1", "", "2")], go_on=True)
+        assert answers[::2] == ["p-1", "p-2"]
+        assert repr(answers[1]) == "DuplicateId('go on: True')"
+        large = event | {"id": "3", "data": b"x" * (FRAME_BYTES_MAX // 2)}
+        with pytest.raises(errors.UsageError, match="to do: send fewer events at a time"):
+            await remote.emit_all([large, large], go_on=True)
+        assert len(desk.heard) == 2
+
+    play(tmp_path / "shop.db", story)
+
+
 def test_a_request_that_the_node_does_not_know_is_refused(tmp_path: Path) -> None:
     async def story(desk: Desk, remote: RemoteDoor) -> None:
-        with pytest.raises(errors.UsageError, match="client and node differ in version"):
+        with pytest.raises(errors.OperationError) as refused:
             await remote._once({"do": "dance"})  # noqa: SLF001
+        what, why, mend = str(refused.value).splitlines()
+        assert what == "the node does not know the request 'dance'"
+        assert why == "  why: client and node are of different versions of Onstage"
+        assert mend.startswith("  to do: run both from the same version")
 
     play(tmp_path / "shop.db", story)
 
@@ -201,3 +228,100 @@ def test_rubbish_at_the_door_closes_that_connection_only(tmp_path: Path, rubbish
         assert await remote.emit("a", b"{}", id=None, source=None) == "p-1"
 
     play(path, story)
+
+
+@pytest.mark.parametrize("answer", [(1, True), (1, True, 2), "pong", None])
+def test_a_node_of_another_version_is_said_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: object
+) -> None:
+    async def pong(self: LocalDoor, request: object) -> object:
+        return answer
+
+    monkeypatch.setattr(LocalDoor, "_do", pong)
+
+    async def story() -> None:
+        door = LocalDoor(tmp_path / "shop.db", Desk())
+        await door.open()
+        with pytest.raises(errors.OperationError) as refused:
+            await call_when_running(tmp_path / "shop.db")
+        what, why, mend = str(refused.value).splitlines()
+        assert what.startswith(f"the node at {socket_path(tmp_path / 'shop.db')} answers")
+        assert why.startswith("  why: client and node are of different versions")
+        assert mend.startswith("  to do: ")
+        await door.close()
+
+    asyncio.run(story())
+
+
+def test_when_nobody_answers_the_stage_is_asked_to_take_over_and_what_was_under_way_moves(tmp_path: Path) -> None:
+    asked: list[RemoteDoor] = []
+
+    async def take_over(remote: RemoteDoor) -> None:
+        asked.append(remote)
+        if len(asked) == 3:  # twice somebody else had the store
+            await remote.close()
+
+    async def story() -> None:
+        remote = RemoteDoor(tmp_path / "shop.db", take_over)
+        emits = [asyncio.create_task(remote.emit("a", b"{}", id=None, source=None)) for _ in range(2)]
+        emits.append(asyncio.create_task(remote.operate("drop", 1)))  # nothing of it was sent, so it may move too
+        ends = await asyncio.gather(*emits, return_exceptions=True)
+        assert [type(end) for end in ends] == [Moved] * 3
+        assert set(asked) == {remote}
+
+    asyncio.run(story())
+
+
+def test_what_was_sent_once_is_not_repeated_if_it_must_not_be(tmp_path: Path) -> None:
+    async def story() -> None:
+        desk = Desk()
+        door, again = (LocalDoor(tmp_path / "shop.db", desk) for _ in range(2))
+        await door.open()
+        remote = await call_when_running(tmp_path / "shop.db")
+        assert remote is not None
+        heard: list[int] = []
+
+        async def away(action: str, execution: int) -> str:
+            heard.append(execution)
+            desk.told.set()
+            await asyncio.get_running_loop().create_future()
+            return ""
+
+        async def come_back() -> None:
+            await desk.told.wait()
+            await door.close()
+            await again.open()
+
+        desk.operate = away  # type: ignore[method-assign]
+        coming = asyncio.create_task(come_back())
+        with pytest.raises(errors.StoreUnavailable, match="whether it took the last request is not known"):
+            async with asyncio.timeout(10):
+                await remote.operate("drop", 1)
+        assert heard == [1]
+        await coming
+        await remote.close()
+        await again.close()
+
+    asyncio.run(story())
+
+
+def test_a_client_learns_anew_who_is_there_when_it_connects_again(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+
+    async def story() -> None:
+        holder, node = Desk(), Desk()
+        holder.runs = False
+        door = LocalDoor(path, holder)
+        await door.open()
+        remote = await call_when_running(path)
+        assert remote is not None
+        assert not remote.runs
+        await door.close()
+        again = LocalDoor(path, node)
+        await again.open()
+        await remote.emit("a", b"{}", id=None, source=None)
+        assert remote.runs
+        await remote.close()
+        await again.close()
+
+    asyncio.run(story())

@@ -7,6 +7,8 @@ from tests.unit.runtime.playhouse import Approved, Paid, Placed, Refused, logged
 from onstage import Process, Service, step, wait
 from onstage.events.receipt import Status
 
+ORDER = Process("order", starts=Placed, done=Paid, external=[Approved])
+
 
 def waiting() -> Service:
     shop = Service("shop")
@@ -79,6 +81,51 @@ def test_mail_that_came_while_no_handler_ran_is_read_at_the_start() -> None:
             assert (await process.verdict(timeout=5)).is_final
 
     asyncio.run(story())
+
+
+def test_an_execution_that_has_taken_its_mail_is_looked_at_once_at_each_start() -> None:
+    shop, runs, commits = Service("shop"), list[str](), list[int]()
+
+    @shop.on(Placed)
+    async def take(e: Placed) -> Paid:
+        runs.append("run")
+        by = (await wait(Approved)).by
+        await wait(Approved)
+        return Paid(e.id, by)
+
+    async def story() -> None:
+        store = memory()
+        async with playing(shop, ORDER, on=store) as house:
+            process = await house.emit(Placed("o1"))
+            await house.until_verdict(process, "waiting")
+            await house.emit(Approved("o1", "ada"), process=process)
+
+            async def took_one() -> bool:
+                return len(runs) == 2 and (await process.verdict()).status == "waiting"
+
+            await house.until(took_one)
+        for start in (1, 2):
+            async with playing(shop, ORDER, on=store) as house:
+
+                async def looked(start: int = start) -> bool:
+                    return len(runs) == 2 + start and house.node.dispatcher.busy == 0
+
+                await house.until(looked)
+                await house.node.settle_window()
+                process = await house.stage.process("o1")
+                assert (await process.verdict()).status == "waiting"
+                commits.append(house.stage.statistics()["commits"])
+                execution = (await house.only_execution()).id
+                assert await house.node.store.reader.unread() == [execution]
+                assert await house.node.recovery.sweep() == 0
+                assert len(runs) == 2 + start
+        async with playing(shop, ORDER, on=store) as house:
+            await house.emit(Approved("o1", "bob"))
+            assert (await (await house.stage.process("o1")).verdict(timeout=5)).is_final
+            assert (await house.events("shop.paid"))[0].data == b'{"id":"o1","by":"ada"}'
+
+    asyncio.run(story())
+    assert commits[0] == commits[1] <= 1
 
 
 def test_the_sweep_takes_up_what_nobody_knows_and_nothing_else() -> None:

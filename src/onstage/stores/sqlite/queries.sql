@@ -47,6 +47,10 @@ SELECT value FROM onstage_meta WHERE name = ?
 -- Set one value about the store.
 INSERT INTO onstage_meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
+-- name: put_meta
+-- Set or replace one value about the store.
+INSERT INTO onstage_meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
 -- name: peek_executions
 -- The stored rows of executions, as the writer checks them.
 SELECT * FROM onstage_execution WHERE id IN (?)
@@ -150,6 +154,23 @@ SELECT x.id, x.process, h.name, x.status, x.gating, x.segment, x.length, x.epoch
 FROM onstage_execution x INDEXED BY onstage_execution_open CROSS JOIN onstage_handler h ON h.id = x.id & 65535
 WHERE x.status < 6 AND x.id > :after AND (:statuses IS NULL OR x.status IN (SELECT value FROM json_each(:statuses)))
     AND (:handler IS NULL OR h.name = :handler) ORDER BY x.id LIMIT :limit
+
+-- name: ahead
+-- The first execution before one, of the same handler and lane, that is set aside. A payload may be anything.
+SELECT x.id, x.process, h.name, x.status, x.gating, x.segment, x.length, x.epoch, x.attempts, x.due, x.started,
+    x.ended, x.code, x.waits, x.error
+FROM onstage_event mine CROSS JOIN onstage_execution x INDEXED BY onstage_execution_set_aside
+JOIN onstage_event e ON e.n = x.id >> 16 JOIN onstage_handler h ON h.id = x.id & 65535
+WHERE mine.n = :execution >> 16 AND x.status IN (4, 5) AND x.id < :execution AND x.id & 65535 = :execution & 65535
+    AND x.status IN (SELECT value FROM json_each(:statuses))
+    AND CASE WHEN :path IS NULL THEN e.key = mine.key
+        WHEN json_valid(CAST(e.data AS TEXT)) AND json_valid(CAST(mine.data AS TEXT))
+        THEN json_extract(CAST(e.data AS TEXT), :path) = json_extract(CAST(mine.data AS TEXT), :path) END
+ORDER BY x.id LIMIT 1
+
+-- name: newest_manifest
+-- The declaration in force.
+SELECT manifest FROM onstage_topology WHERE epoch = (SELECT max(epoch) FROM onstage_topology)
 
 -- name: process
 -- One process.

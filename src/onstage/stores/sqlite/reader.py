@@ -78,6 +78,18 @@ class SqliteReader:
             rows = self._rows("open_executions", bindings)
         return [_execution(row) for row in rows]
 
+    async def ahead(self, execution: int, *, statuses: Iterable[int], field: str | None = None) -> ExecutionView | None:
+        """The first earlier execution of the same handler and lane that is set aside."""
+        path = None if field is None else f"$.{json.dumps(field)}"
+        wanted = json.dumps([int(status) for status in statuses])
+        rows = self._rows("ahead", {"execution": execution, "statuses": wanted, "path": path})
+        return _execution(rows[0]) if rows else None
+
+    async def manifest(self) -> bytes:
+        """The manifest of the newest declaration."""
+        rows = self._rows("newest_manifest", ())
+        return bytes(rows[0][0]) if rows else b""
+
     async def process(self, process: int) -> ProcessView | None:
         """One process."""
         rows = self._rows("process", (process,))
