@@ -181,7 +181,8 @@ class Dispatcher:
             if suspended is not None:
                 await self._stay(*suspended)
                 continue
-            self._store.flush()
+            if left < TURN_DELIVERIES_MAX:  # else what others append in this turn of the loop goes along
+                self._store.flush()
             if left == 0:
                 self._scheduled += 1
                 await asyncio.sleep(0)
