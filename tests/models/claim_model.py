@@ -47,7 +47,7 @@ class State(NamedTuple):
 
 class ClaimModel:
     def __init__(
-        self, broken: str = "", nodes: int = 3, obligations: int = 1, faults: tuple[int, ...] = (2, 1, 1)
+        self, broken: str = "", *, nodes: int = 3, obligations: int = 1, faults: tuple[int, ...] = (2, 1, 1)
     ) -> None:
         self.broken = broken  # the one rule that is left out
         self.first = State(Store((0,) * obligations), (Node(),) * nodes, *faults)

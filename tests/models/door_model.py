@@ -51,7 +51,7 @@ class State(NamedTuple):
 
 
 class DoorModel:
-    def __init__(self, broken: str = "", sent: int = 3, crashes: int = 1, repeats: int = 0) -> None:
+    def __init__(self, broken: str = "", *, sent: int = 3, crashes: int = 1, repeats: int = 0) -> None:
         self.broken = broken  # the one rule that is left out
         self.first = State(Disk(), crashes, repeats, (Request(),) * sent)
 
@@ -141,7 +141,7 @@ class DoorModel:
         return ended and not s.queue and bool(stored) and stored == set(s.disk.effects)
 
 
-def _now(s: State, place: int, stage: str, n: int = 0, upto: int = 0) -> State:
+def _now(s: State, place: int, stage: str, *about: int) -> State:
     requests = list(s.requests)
-    requests[place] = Request(stage, n, upto)
+    requests[place] = Request(stage, *about)
     return s._replace(requests=tuple(requests))

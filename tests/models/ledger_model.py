@@ -56,7 +56,7 @@ class State(NamedTuple):
 
 
 class LedgerModel:
-    def __init__(self, broken: str = "", crashes: int = 3, *, deadline: bool = True) -> None:
+    def __init__(self, broken: str = "", *, crashes: int = 3, deadline: bool = True) -> None:
         self.broken, self.deadline = broken, deadline  # `broken` is the one rule that is left out
         self.first = State(crashes)
 

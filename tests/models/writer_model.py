@@ -50,7 +50,7 @@ class State(NamedTuple):
 
 
 class WriterModel:
-    def __init__(self, broken: str = "", crashes: int = 2, spoils: int = 1, doubts: int = 1) -> None:
+    def __init__(self, broken: str = "", *, crashes: int = 2, spoils: int = 1, doubts: int = 1) -> None:
         self.broken = broken  # the one rule that is left out
         self.first = State(crashes, spoils, doubts)
 

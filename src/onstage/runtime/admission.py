@@ -35,7 +35,7 @@ class Admission:
         self._node = node
         self._open: dict[tuple[str, str], list[int]] = {}
         self._names: dict[int, tuple[str, str]] = {}
-        self._recent: dict[bytes, Door] = {}
+        self._recent: set[bytes] = set()  # identities on their way: whether they are taken is not known yet
         self._order: deque[tuple[int, bytes]] = deque()
         known = {p.name: p.known_types(node.manifest.handlers) for p in node.processes}
         self._joins = {name: tuple(p.name for p in node.processes if name in known[p.name]) for name in node.types}
@@ -69,13 +69,19 @@ class Admission:
         self._node.refuse_in_trouble()
         door = None if id is None else _door(source or OWN_SOURCE, id, route.type.name, data)
         if door is not None:
-            known = self._recent.get(door.identity)
-            found = (known.n, known.payload) if known else await self._node.store.reader.door(door.identity)
+            if door.identity in self._recent:
+                await self._node.settle_window()
+            found = await self._node.store.reader.door(door.identity)
             if found is not None:
-                return await self._came_before(found, door, id or "")
+                return await self._came_before(found[0] if found[1] == door.payload else None, id)
         if process is None:
             process = self._joined(route, key)
-        return await self._admit(route, data, key, process=process, door=door, extra=extra)
+        try:
+            return await self._admit(route, data, key, process=process, door=door, extra=extra)
+        except Refused as refused:  # another one with this identity was on its way to the store
+            if refused.refusal.because != RefusedBecause.DUPLICATE:
+                raise
+            return await self._came_before(refused.refusal.existing, id)
 
     async def _admit(
         self, route: Route, data: bytes, key: str | None, *, process: int, door: Door | None, extra: bytes | None
@@ -98,29 +104,20 @@ class Admission:
             emission,
         )
         if door is not None:
-            self._recent[door.identity] = door
+            self._recent.add(door.identity)
             self._order.append((position, door.identity))
         node.dispatcher.wake()
         node.dispatcher.flush_soon()
-        try:
-            await node.store.durable(position)
-        except Refused as refused:
-            if refused.refusal.because != RefusedBecause.DUPLICATE or refused.refusal.existing is None:
-                raise
-            return await self._process_of(refused.refusal.existing)
+        await node.store.durable(position)
         return process or n
 
-    async def _came_before(self, found: tuple[int, bytes], door: Door, id: str) -> int:
-        n, payload = found
-        if payload != door.payload:
+    async def _came_before(self, n: int | None, id: str | None) -> int:
+        """The process of the stored event `n`, None if that has another payload."""
+        if n is None:
             raise DuplicateId(
                 f"an event with id {id} was admitted before, with another payload\n"
                 "  why: an id names one event forever\n  to do: draw a new id, or send the same payload"
             )
-        await self._node.settle_window()
-        return await self._process_of(n)
-
-    async def _process_of(self, n: int) -> int:
         event = await self._node.store.reader.event(n)
         assert event is not None, "an identity at the door is written with its event"
         return event.process
@@ -168,7 +165,7 @@ class Admission:
         """Identities up to this position are found in the store."""
         order = self._order
         while order and order[0][0] <= position:
-            self._recent.pop(order.popleft()[1], None)
+            self._recent.discard(order.popleft()[1])
 
     # Checking.
 
