@@ -22,6 +22,7 @@ from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX
 from onstage.events.event import event_type, is_event
 from onstage.events.receipt import Receipt, Status, token
 from onstage.runtime.attempts import perform_step, perform_transaction
+from onstage.runtime.call import active
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import ERROR_BYTES_MAX, error_text, leaves
 from onstage.runtime.frame import CURRENT, Frame, Park
@@ -91,10 +92,9 @@ class Driver:
     async def _resume(self, frame: Frame) -> Any:
         """Run again what has a journal: replay answers what is recorded, then it goes on."""
         delivery = frame.delivery
-        frame.active += 1
-        await self.node.store.durable(delivery.after)
-        stored = await self.node.store.reader.execution(delivery.id)
-        frame.active -= 1
+        with active(frame):
+            await frame.barrier()
+            stored = await self.node.store.reader.execution(delivery.id)
         if stored is None or not Status(stored.execution.status).is_open:
             raise Park  # it was settled meanwhile; there is nothing to run
         view = stored.execution
