@@ -1,11 +1,13 @@
 """What a simulated run appended, wrote and did, and whether it obeys the rules of the model of the writer.
 
 `Trace` listens at the seams of the real engine: `Window.append` gives positions, `Writer._write` answers once a batch
-is durable, `Writer._refuse` gives up a commit that cannot be written, `Faults.invoke` performs a step. `broken_rules`
+is durable, `Writer._refuse` gives up a commit that cannot be written, `Frame.barrier` says what a step follows from and
+`Faults.invoke` performs it. `broken_rules`
 then replays the commits, life by life, by the rules of `writer_model`: what is refused, and nothing else, is what does
 not fit or follows from something refused.
 """
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from onstage.core.commit import Commit, Refusal, RefusedBecause
 from onstage.events.receipt import OPEN_MAX
 from onstage.ports.store import ExecutionView
+from onstage.runtime.frame import Frame
 from onstage.stores.batch import Batch
 from onstage.stores.sqlite.writer import Writer
 from onstage.stores.window import Window
@@ -46,7 +49,9 @@ class Trace:
         self._around(Writer, "_write", self._write)
         self._around(Writer, "_refuse", self._refuse)
         self._around(Batch, "_refusal", self._refusal)
+        self._around(Frame, "barrier", self._barrier)
         self._around(Faults, "invoke", self._invoke)
+        self._asked: dict[Any, int] = {}
         self.planted: Commit | None = None
         self._plant = plant
 
@@ -80,9 +85,15 @@ class Trace:
         return found
 
     def _invoke(self, plain: Any, faults: Faults, step: Any, frame: Any, *rest: Any) -> Any:
+        asked = self._asked.pop(asyncio.current_task(), frame.after)
         life = self.lives[-1] if self.lives else Life()
-        life.effects.append((frame.after, life.is_durable(frame.after)))
+        life.effects.append((asked, life.is_durable(asked)))
         return plain(faults, step, frame, *rest)
+
+    def _barrier(self, plain: Any, frame: Frame) -> Any:
+        # While one branch waits for the disk, another goes on: what led to this call is what it asks for now.
+        self._asked[asyncio.current_task()] = frame.after
+        return plain(frame)
 
 
 def broken_rules(lives: list[Life], rows: list[ExecutionView]) -> list[str]:
@@ -133,6 +144,8 @@ def _refusing(life: Life, commit: Commit, journals: dict[int, int], is_open: dic
             found.append(f"an orphan: it follows from {commit.after}")
         case None if misfit:
             found.append(f"written with {commit.expected} entries expected, there are {journals.get(commit.execution)}")
+        case RefusedBecause.CONFLICT | RefusedBecause.USER if follows_refused:
+            found.append(f"it follows from {commit.after}, and was refused for another reason")
         case RefusedBecause.FELLED if not follows_refused:
             found.append("felled, and all it follows from is durable")
         case RefusedBecause.CONFLICT if not misfit:
@@ -144,5 +157,6 @@ def _apply(commit: Commit, journals: dict[int, int], is_open: dict[int, bool]) -
     for obligation in commit.opened:
         journals[obligation.execution], is_open[obligation.execution] = 0, True
     if commit.execution:
-        journals[commit.execution] += len(commit.entries) + (commit.transaction is not None)
+        grown = len(commit.entries) + (commit.transaction is not None)
+        journals[commit.execution] = journals.get(commit.execution, 0) + grown
         is_open[commit.execution] = commit.status <= OPEN_MAX

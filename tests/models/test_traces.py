@@ -1,6 +1,7 @@
 """Commits of simulated runs of the real engine, held against the rules of the model of the writer."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,18 +11,12 @@ from tests.scenario.attack_scenes import one as attack
 from tests.scenario.attack_scenes import orphan, refused
 from tests.scenario.test_engine_crashes import SCENES, Scene, app_of
 
-from onstage.core.commit import RefusedBecause
+from onstage.core.commit import Commit, RefusedBecause
 from onstage.errors import StepFailed
 from onstage.ports.store import ExecutionView, Reader
+from onstage.runtime.frame import Frame
+from onstage.stores.batch import Batch
 from onstage.testing import Sim
-
-PLANTED_IN = (
-    "a chain of hops",
-    "a fan-out",
-    "events in the middle",
-    "waits that are answered",
-    "a wait that times out",
-)
 
 
 async def executions(reader: Reader) -> list[ExecutionView]:
@@ -59,7 +54,7 @@ def test_a_run_with_two_crashes_obeys_the_rules(scene: Scene, phase: str, monkey
     assert sum(len(life.written) for life in trace.lives) > 1
 
 
-@pytest.mark.parametrize("name", PLANTED_IN)
+@pytest.mark.parametrize("name", SCENES)
 def test_whatever_commit_is_refused_its_descendants_are_felled_and_the_work_is_done(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,3 +88,66 @@ def test_a_transaction_that_fails_is_refused_alone(transaction: Any, monkeypatch
     trace = Trace(monkeypatch)
     assert asyncio.run(main()) == []
     assert list(trace.lives[0].refused.values()) == [RefusedBecause.USER] * 3
+
+
+# The checker itself: engines that lack a rule, and traces that were tampered with, must not pass.
+
+
+def without_barrier(patch: pytest.MonkeyPatch) -> None:
+    async def barrier(frame: Frame) -> None:
+        """Waits for nothing."""
+
+    patch.setattr(Frame, "barrier", barrier)
+
+
+def without_felling(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Batch, "_descends_from_refused", lambda *_: False)
+
+
+def without_felling_and_conflicts(patch: pytest.MonkeyPatch) -> None:
+    def fits(batch: Batch, commit: Commit) -> None:
+        """Finds no conflict, and takes the row along as the original does."""
+        assert plain(batch, commit) is None or commit.execution in batch._peeked | batch.rows  # noqa: SLF001
+
+    plain = Batch._conflict  # noqa: SLF001
+    without_felling(patch)
+    patch.setattr(Batch, "_conflict", fits)
+
+
+@pytest.mark.parametrize(
+    ("name", "leave_out", "plant", "found"),
+    [
+        ("an undoable step and a transaction", without_barrier, 0, "an effect after"),
+        ("a chain of hops", without_felling, 2, "refused for another reason"),
+        ("events in the middle", without_felling_and_conflicts, 3, "an orphan"),
+        ("a rejection", without_felling_and_conflicts, 6, "entries on disk"),
+    ],
+)
+def test_an_engine_without_a_rule_is_found(
+    name: str, leave_out: Any, plant: int, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_out(monkeypatch)
+    trace = Trace(monkeypatch, plant=plant)
+    rules: list[str] = []
+    with suppress(AssertionError):  # the scene may notice as well, or not end
+        rules = judged(SCENES[name], trace)
+    rules += broken_rules(trace.lives, [])
+    assert any(found in what for what in rules), rules
+
+
+def test_a_trace_that_was_tampered_with_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = Trace(monkeypatch)
+    assert judged(SCENES["waits that are answered"], trace) == []
+    (life,) = trace.lives
+    whole = list(life.written)
+    tampered = {
+        "not written in the order": [whole[1], whole[0], *whole[2:]],
+        "entries expected": [*whole[:3], *whole[4:]],
+        "executions on disk": whole,
+    }
+    for found, written in tampered.items():
+        life.written = written
+        rules = broken_rules(trace.lives, [])
+        assert any(found in what for what in rules), (found, rules)
+    life.appended = whole[1:]
+    assert any("not dense" in what for what in broken_rules(trace.lives, []))
