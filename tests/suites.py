@@ -56,6 +56,7 @@ def example_types() -> list[Command]:
 SUITES: dict[str, list[Command]] = {
     "scenario": [[*PYTEST, "tests/scenario"]],
     "contract": [[*PYTEST, "tests/contract"]],
+    "models": [[*PYTEST, "tests/models"]],
     "unit": [[*PYTEST, "tests/unit"]],
     "docs": [[*PYTEST, "tests/docs"]],
     "examples": example_types(),

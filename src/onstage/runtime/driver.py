@@ -20,6 +20,7 @@ from onstage.core.retry import delay
 from onstage.errors import Diverged, InsideStep, NotInExecution, OperationError, Reject, UndeclaredEvent, UsageError
 from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
 from onstage.runtime.attempts import perform_step, perform_transaction
+from onstage.runtime.call import active
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import ERROR_BYTES_MAX, error_text, leaves
 from onstage.runtime.frame import Frame, Park
@@ -86,10 +87,9 @@ class Driver:
     async def _resume(self, frame: Frame) -> Any:
         """Run again what has a journal: replay answers what is recorded, then it goes on."""
         delivery = frame.delivery
-        frame.active += 1
-        await self.node.store.durable(delivery.after)
-        stored = await self.node.store.reader.execution(delivery.id)
-        frame.active -= 1
+        with active(frame):
+            await frame.barrier()
+            stored = await self.node.store.reader.execution(delivery.id)
         if stored is None or not Status(stored.execution.status).is_open:
             raise Park  # it was settled meanwhile; there is nothing to run
         view = stored.execution

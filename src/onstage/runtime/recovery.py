@@ -66,6 +66,9 @@ class Recovery:
         if stored is None or execution in self._node.open or not Status(stored.execution.status).is_open:
             return
         await self._take_up(stored.execution)
+        delivery = self._node.open.get(execution)
+        if delivery is not None and delivery.parked and delivery.waits:
+            self._node.unpark(delivery)  # mail may have come while nobody listened; if none did, it parks again
         self._node.dispatcher.wake()
 
     async def _take_up(self, view: ExecutionView) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.unit.runtime.playhouse import Approved, Paid, Placed, Refused, memory, playing
+from tests.unit.runtime.playhouse import Approved, House, Paid, Placed, Refused, memory, playing
 
 from onstage import Envelope, Process, Service, wait
 from onstage.errors import AmbiguousProcess, DefinitionError, DuplicateId, InvalidEvent
@@ -129,6 +129,55 @@ def test_the_same_id_with_another_payload_is_refused(durable_before: bool) -> No
             with pytest.raises(DuplicateId, match="draw a new id"):
                 await house.emit(Approved("o1"), id="place-1")
             assert len(await house.events()) == 1
+
+    asyncio.run(story())
+
+
+def slow_look(house: House, *, turns: int) -> None:
+    """Let the look into the store take a few turns of the loop, as it does with a store on another machine."""
+    reader = house.node.store.reader
+    door = reader.door
+
+    async def slowly(identity: bytes) -> tuple[int, bytes] | None:
+        found = await door(identity)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return found
+
+    reader.door = slowly  # type: ignore[method-assign]
+
+
+def test_producers_that_all_looked_before_one_was_stored_get_one_event() -> None:
+    async def story() -> None:
+        async with playing(shop()) as house:
+            slow_look(house, turns=1)
+
+            async def emitted(turns: int) -> str:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                return (await house.emit(Placed("o1"), id="place-1")).id
+
+            answers = await asyncio.gather(*(emitted(turns) for turns in (0, 0, 0, 1, 2, 3)))
+            assert len(set(answers)) == 1
+            assert len(await house.events()) == 1
+
+    asyncio.run(story())
+
+
+def test_another_payload_that_was_looked_for_at_the_same_moment_is_refused_by_name() -> None:
+    async def story() -> None:
+        async with playing(shop()) as house:
+            slow_look(house, turns=1)
+            first, other, again = await asyncio.gather(
+                house.emit(Placed("o1"), id="place-1"),
+                house.emit(Placed("o1", 7), id="place-1"),
+                house.emit(Placed("o1"), id="place-1"),
+                return_exceptions=True,
+            )
+            assert isinstance(other, DuplicateId)
+            assert not isinstance(first, BaseException)
+            assert not isinstance(again, BaseException)
+            assert first.id == again.id
 
     asyncio.run(story())
 
