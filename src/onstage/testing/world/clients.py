@@ -73,6 +73,13 @@ class Clients:
         emit.is_under_way = True
         task = self._spawn(self._emit(emit))
         assert self._life is not None, "clients begin when there is a node"
+        life = self._life
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if task.cancelled() and life is self._life and not life.loop.is_dead:
+                self._send(emit)  # it was cancelled before it had begun
+
+        task.add_done_callback(ended)
         if self._swarm.strikes(Fault.CANCELLED):
             self._life.loop.call_later((0.0, 0.01, 1.0)[self._swarm.amount(Fault.CANCELLED, 3)], task.cancel)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, final
 
 from onstage.runtime.node import Node
 from onstage.stores.sqlite import connection as files
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from onstage.testing.world.tape import Stream
 
 __all__ = ["Life"]
-
-CRASHES_MAX: Final = 14
 
 
 @final

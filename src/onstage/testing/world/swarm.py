@@ -59,11 +59,11 @@ CRASHES: Final = (
 """What ends a life of the node."""
 
 RATES: Final[dict[Fault, float]] = {
-    Fault.KILL_AT_TURN: 0.006,
-    Fault.KILL_BEFORE_COMMIT: 0.03,
-    Fault.KILL_AFTER_COMMIT: 0.03,
-    Fault.KILL_IN_RECOVERY: 0.3,
-    Fault.DOUBLE_KILL: 0.3,
+    Fault.KILL_AT_TURN: 0.003,
+    Fault.KILL_BEFORE_COMMIT: 0.015,
+    Fault.KILL_AFTER_COMMIT: 0.015,
+    Fault.KILL_IN_RECOVERY: 0.1,
+    Fault.DOUBLE_KILL: 0.15,
     Fault.STORE_BUSY: 0.06,
     Fault.ERROR_BEFORE_COMMIT: 0.05,
     Fault.ERROR_AFTER_COMMIT: 0.05,
@@ -71,7 +71,7 @@ RATES: Final[dict[Fault, float]] = {
     Fault.SLOW_COMMIT: 0.1,
     Fault.SYNC_ERROR: 0.06,
     Fault.POWER_CUT: 0.3,
-    Fault.NO_START: 0.2,
+    Fault.NO_START: 0.15,
     Fault.ZOMBIE: 0.3,
     Fault.CLOCK_SKEW: 0.4,
     Fault.CLOCK_JUMP: 0.15,

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Result", "World", "play"]
 
-CRASHES_MAX: Final = 16
+CRASHES_MAX: Final = 12
 LOOK_S: Final = 2.0
 CALM_MORE_S: Final = (1.0, 10.0, 60.0, 150.0)
 REST_S_MAX: Final = 3 * 3600.0
@@ -121,7 +121,11 @@ class World:
             self._starting = True
             try:
                 loop.run_until_complete(self._begin())
-            except (Killed, OnstageError):
+            except Killed:
+                self.crashes += 1
+                self._bury_life()
+                continue
+            except OnstageError:
                 self._bury_life()
                 continue
             finally:
