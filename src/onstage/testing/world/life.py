@@ -42,8 +42,9 @@ class Life:
         chance: Stream,
         observer: Observer,
         may_crash: Callable[[], bool],
-        vfs: str | None = None,
-        synchronous: str = "OFF",
+        vfs: str,
+        looking_through: str | None,
+        synchronous: str,
     ) -> None:
         """Nothing runs yet. `chance` says how many turns late reports come, `may_crash` whether kills are left."""
         self.loop = loop
@@ -55,6 +56,7 @@ class Life:
         self._may_crash = may_crash
         self._path = path
         self._vfs = vfs
+        self._looking_through = looking_through
         self._synchronous = synchronous
         self.node: Node
         self.store: SqliteStore
@@ -98,7 +100,7 @@ class Life:
         async def opened(declaration: Declaration) -> Opened:
             answer = await plain_open(declaration)
             self._spoil_connection()
-            observer.open(self._path)
+            observer.open(self._path, self._looking_through)
             observer.started()
             return answer
 

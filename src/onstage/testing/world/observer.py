@@ -83,10 +83,10 @@ class Observer:
         self._connection: apsw.Connection | None = None
         self._trace = blake2b(digest_size=16)
 
-    def open(self, path: Path) -> None:
+    def open(self, path: Path, vfs: str | None) -> None:
         """Look at this file from now on."""
         self.close()
-        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
         self._connection.set_busy_timeout(1000)
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from onstage.testing.power_vfs import FaultKind, PowerVFS
 from onstage.testing.power_vfs import Fault as DiskFault
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from onstage.testing.world.swarm import Swarm
 
 __all__ = ["Power"]
+
+IN_ONE_PROCESS: Final = "unix-excl"
 
 
 @final
@@ -32,9 +34,14 @@ class Power:
             self._vfs = PowerVFS(f"world-{seed}-0")
 
     @property
-    def vfs_name(self) -> str | None:
-        """What SQLite is to write through."""
-        return None if self._vfs is None else self._vfs.name
+    def vfs_name(self) -> str:
+        """What SQLite is to write through. One process only has the file: the log's index need not be shared."""
+        return IN_ONE_PROCESS if self._vfs is None else self._vfs.name
+
+    @property
+    def looking_through(self) -> str | None:
+        """What those read through who look from outside."""
+        return IN_ONE_PROCESS if self._vfs is None else None
 
     @property
     def synchronous(self) -> str:

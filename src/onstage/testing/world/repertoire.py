@@ -51,7 +51,7 @@ class Fan:
     width: int
 
 
-@event("world.leaf", key="key")
+@event("world.leaf.fallen", key="key")
 @dataclass(frozen=True)
 class Leaf:
     """One of many."""
@@ -207,7 +207,7 @@ def _chains(road: Service) -> None:
         OUTSIDE.stumble()
         await pack(e.key)
 
-    @road.on("world.*", name="audit")
+    @road.on("world.leaf.*", name="audit")
     async def audit(e: Envelope) -> None:
         return None
 

@@ -59,11 +59,11 @@ CRASHES: Final = (
 """What ends a life of the node."""
 
 RATES: Final[dict[Fault, float]] = {
-    Fault.KILL_AT_TURN: 0.003,
-    Fault.KILL_BEFORE_COMMIT: 0.015,
-    Fault.KILL_AFTER_COMMIT: 0.015,
-    Fault.KILL_IN_RECOVERY: 0.1,
-    Fault.DOUBLE_KILL: 0.15,
+    Fault.KILL_AT_TURN: 0.012,
+    Fault.KILL_BEFORE_COMMIT: 0.04,
+    Fault.KILL_AFTER_COMMIT: 0.04,
+    Fault.KILL_IN_RECOVERY: 0.15,
+    Fault.DOUBLE_KILL: 0.3,
     Fault.STORE_BUSY: 0.06,
     Fault.ERROR_BEFORE_COMMIT: 0.05,
     Fault.ERROR_AFTER_COMMIT: 0.05,
