@@ -18,7 +18,7 @@ __all__ = ["Ask", "Deed", "Emit", "plan_of"]
 
 KEYS: Final = ("a", "b", "c")
 GAPS_S: Final = (0.0, 0.0, 0.001, 0.01, 0.2, 1.0, 5.0, 40.0)
-DEEDS_MIN: Final = 8
+DEEDS_MIN: Final = 9
 DEEDS_MORE: Final = 10
 BURST: Final = 12
 TOO_LARGE: Final = 1
