@@ -24,8 +24,12 @@ __all__ = ["command"]
 @click.option("--seeds", type=click.IntRange(1, 10_000_000), default=200, show_default=True, help="How many worlds.")
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="The first seed.")
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="How many processes.")
-@click.option("--replay", type=click.IntRange(0), metavar="SEED", help="Play one world again, and shrink it if it fails.")
-@click.option("--tape", type=click.Path(path_type=Path), help="Play a tape that was shrunk; with --replay, write it there.")
+@click.option(
+    "--replay", type=click.IntRange(0), metavar="SEED", help="Play one world again, and shrink it if it fails."
+)
+@click.option(
+    "--tape", type=click.Path(path_type=Path), help="Play a tape that was shrunk; with --replay, write it there."
+)
 @click.option("--strict", is_flag=True, help="Fail too if a situation that should occur never did.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
@@ -55,8 +59,8 @@ def _print(totals: Totals) -> None:
     seeds = totals.seeds
     click.echo(
         f"{seeds:,} seeds in {totals.seconds:,.1f} s ({seeds / totals.seconds:,.1f} a second), per seed "
-        f"{totals.events / seeds:.1f} events, {totals.commits / seeds:.1f} commits, {totals.crashes / seeds:.1f} crashes, "
-        f"{totals.struck / seeds:.1f} faults"
+        f"{totals.events / seeds:.1f} events, {totals.commits / seeds:.1f} commits, "
+        f"{totals.crashes / seeds:.1f} crashes, {totals.struck / seeds:.1f} faults"
     )
     for fault, count in totals.faults.most_common():
         click.echo(f"  {count:>9,}  {fault}")

@@ -13,8 +13,8 @@ from onstage.core.journal import Stepped, Transacted, Undone, decode_entry, is_f
 from onstage.events.event import event_type
 from onstage.events.receipt import OPEN_MAX, Status, decode_receipts
 from onstage.observe.ledger import Ledger
-from onstage.testing.world.clients import identity_of
 from onstage.testing.world.ceilings import check_memory
+from onstage.testing.world.clients import identity_of
 from onstage.testing.world.outside import OUTSIDE
 from onstage.testing.world.replays import check_replays
 

@@ -76,9 +76,7 @@ class Life:
             vfs=self._vfs,
         )
         self._watch_store()
-        self.node = Node(
-            self._app.services, self._app.processes, store=self.store, clock=self._clock, workers=workers
-        )
+        self.node = Node(self._app.services, self._app.processes, store=self.store, clock=self._clock, workers=workers)
         await self.node.start()
         self.is_up = True
         on_batch = self.store.on_batch
@@ -154,7 +152,7 @@ class Life:
         files.unlock(store._lock)  # noqa: SLF001
         store._lock = None  # noqa: SLF001
         writer = store._writer  # noqa: SLF001
-        store._window._hand_over = lambda commits: writer._queue.append(commits)  # noqa: SLF001
+        store._window._hand_over = writer._queue.append  # noqa: SLF001
 
         def write_once_more() -> None:
             store.flush()

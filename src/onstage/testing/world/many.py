@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import warnings
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -97,10 +98,13 @@ def _play_part(seeds: range) -> Totals:
     totals, level = Totals(), logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        for seed in seeds:
-            if seed % COLLECT_EVERY == 0:
-                gc.collect()
-            totals.add(play(seed))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # kills leave calls that were made and never awaited
+            for seed in seeds:
+                totals.add(play(seed))
+                if seed % COLLECT_EVERY == 0:
+                    gc.collect()
+            gc.collect()
     finally:
         logging.disable(level)
         gc.enable()

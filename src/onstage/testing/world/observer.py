@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import apsw
 import msgspec
 
-from onstage.core.commit import RefusedBecause
+from onstage.core.commit import HANDLERS_MAX, RefusedBecause
 from onstage.core.journal import Rejected, Slept, Undone, WaitEnded, decode_entry, is_final
 from onstage.events.receipt import OPEN_MAX, Status
 
@@ -29,19 +29,18 @@ __all__ = ["MARKS", "Observer"]
 MARKS: Final = (
     "a commit was felled with what it followed from",
     "a commit conflicted",
+    "a user's transaction was refused",
     "a commit of a stale epoch was refused",
     "a duplicate was found by the writer",
     "a duplicate was found at the door",
     "another payload under a known id was refused",
     "a commit of unknown outcome had happened",
     "a commit of unknown outcome had not happened",
-    "a batch was written in halves",
     "a client was refused because the store was in trouble",
     "a client's answer was lost with the node",
     "open work was taken up after a start",
     "a waiting execution was taken up after a start",
     "a dead letter was taken up after a start",
-    "a parked execution was replayed to its end",
     "a wait was answered",
     "a wait was answered by mail from before it",
     "a wait timed out",
@@ -119,7 +118,7 @@ class Observer:
         """A step or an undo is about to run: its cause must be on disk, and its result must not."""
         self.note("step", execution, position)
         if not self.rows("select 1 from onstage_execution where id = ?", execution):
-            self.complain("I4'", f"{position} of execution {execution} runs, and its cause is not durable")
+            self.complain("barrier", f"{position} of execution {execution} runs, and its cause is not durable")
         for (body,) in self.rows("select body from onstage_entry where execution = ?", execution):
             entry = decode_entry(body)
             if entry.position == position and (is_final(entry) or isinstance(entry, Undone)):
@@ -152,6 +151,12 @@ class Observer:
             self.complain("I8", f"{place[1]} of execution {place[0]} was over {due - now_ms} ms early")
         if isinstance(entry, WaitEnded):
             self.marks.add("a wait timed out")
+            mail = (
+                "select m.n from onstage_mail m join onstage_execution x on x.process = m.process"
+                " where x.id = ? and m.handler = ?"
+            )
+            if unread := self.rows(mail, place[0], place[0] & HANDLERS_MAX):
+                self.complain("I1", f"{place[1]} of execution {place[0]} timed out, event {unread[0][0]} was there")
         elif due is not None and now_ms > due + 1000:
             self.marks.add("a sleep was over late, the node was down")
 

@@ -82,16 +82,16 @@ class _Planner:
 
     def _emit(self, at_s: float, event: Any, *, into: int | None = None) -> None:
         swarm = self._swarm
-        id = f"client-{len(self.plan)}"
+        name = f"client-{len(self.plan)}"
         if into is not None:
             event = play.Noted(self._key(), self._next())
-        self.plan.append((at_s, Emit(event, id, into)))
+        self.plan.append((at_s, Emit(event, name, into)))
         if swarm.strikes(Fault.DUPLICATE):
             later_s = at_s + GAPS_S[swarm.amount(Fault.DUPLICATE, len(GAPS_S))]
-            self.plan.append((later_s, Emit(event, id, into)))
+            self.plan.append((later_s, Emit(event, name, into)))
         if swarm.strikes(Fault.OTHER_PAYLOAD):
             later_s = at_s + GAPS_S[swarm.amount(Fault.OTHER_PAYLOAD, len(GAPS_S))]
-            self.plan.append((later_s, Emit(play.Noted("other", self._next()), id)))
+            self.plan.append((later_s, Emit(play.Noted("other", self._next()), name)))
 
     def _event(self) -> Any:
         chance, key, n = self._chance, self._key(), self._next()

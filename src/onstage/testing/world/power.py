@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
-from onstage.testing.power_vfs import FaultKind, PowerVFS
 from onstage.testing.power_vfs import Fault as DiskFault
+from onstage.testing.power_vfs import FaultKind, PowerVFS
 from onstage.testing.world.swarm import Fault
 
 if TYPE_CHECKING:

@@ -157,7 +157,7 @@ def book(db: Connection, place: str) -> int:
     return next(iter(db.execute("select count(*) from effect")))[0]  # type: ignore[no-any-return]
 
 
-async def refund(result: str, key: str) -> None:
+async def refund(_: str, key: str) -> None:
     """Undo `charge`."""
     await OUTSIDE.act("refund", key)
 
@@ -199,7 +199,7 @@ def _chains(road: Service) -> None:
         return tuple(Leaf(e.key, 100 * e.n + place) for place in range(e.width))
 
     @road.on(Leaf, retry=SOON)
-    async def left(e: Leaf) -> None:
+    async def left(_: Leaf) -> None:
         await book("left")
 
     @road.on(Leaf, name="right", key="n", retry=SOON)
@@ -208,11 +208,11 @@ def _chains(road: Service) -> None:
         await pack(e.key)
 
     @road.on("world.leaf.*", name="audit")
-    async def audit(e: Envelope) -> None:
+    async def audit(_: Envelope) -> None:
         return None
 
     @road.on(Blob)
-    async def swallow(e: Blob) -> None:
+    async def swallow(_: Blob) -> None:
         await book("swallow")
 
 
@@ -234,11 +234,11 @@ def _orders(shop: Service) -> None:
         return Delivered(e.key)
 
     @shop.on(Progressed, gating=False)
-    async def tell(e: Progressed) -> None:
+    async def tell(_: Progressed) -> None:
         await book("tell")
 
     @shop.on(Noted)
-    async def note(e: Noted) -> None:
+    async def note(_: Noted) -> None:
         await book("note")
         OUTSIDE.stumble()
 
@@ -256,7 +256,7 @@ def _lanes(rail: Service) -> None:
         await book("park")
 
     @rail.on(Ticked, name="until_wait", lane="until-wait", retry=Retry(5, first="50ms", most="1s"))
-    async def until_wait(e: Ticked) -> None:
+    async def until_wait(_: Ticked) -> None:
         await book("before")
         await sleep("20s")
         await book("after")

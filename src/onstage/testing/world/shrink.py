@@ -1,4 +1,4 @@
-"""Shrinks the tape of a failing world: whole streams go, then halves, then single choices, as long as it still fails."""
+"""Shrinks the tape of a failing world: streams go, then halves, then single choices, as long as it still fails."""
 
 from __future__ import annotations
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, final
 import apsw
 
 from onstage.errors import OnstageError, UsageError
-from onstage.events.receipt import OPEN_MAX, Status
+from onstage.events.receipt import Status
 from onstage.runtime.operations import operate
 from onstage.testing.virtual_clock import VirtualClock
 from onstage.testing.virtual_loop import Killed, VirtualLoop
+from onstage.testing.world.calm import calm_down
 from onstage.testing.world.clients import Clients
 from onstage.testing.world.flaws import FlawedClock
 from onstage.testing.world.invariants import check_at_rest
@@ -38,10 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Result", "World", "play"]
 
 CRASHES_MAX: Final = 12
-LOOK_S: Final = 2.0
-LOOK_S_MAX: Final = 240.0
 CALM_MORE_S: Final = (1.0, 10.0, 60.0, 150.0)
-REST_S_MAX: Final = 3 * 3600.0
 SKEWS_MS: Final = (300_000, -300_000, 1_000, -1_000)
 JUMPS_MS: Final = (3_600_000, -3_600_000, 300_000, -300_000)
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108  a folder of its own is made in it
@@ -78,7 +76,7 @@ class World:
         self._power = Power(folder, self.swarm, seed)
         self._graveyard: list[VirtualLoop] = []
         self.crashes = 0
-        self._version = 1
+        self.version = 1
         self.life: Life
         self._now_s = 0.0
         self._starting = False
@@ -108,7 +106,7 @@ class World:
             if self.swarm.strikes(Fault.CLOCK_SKEW):
                 self.clock.wrong_ms = SKEWS_MS[self.swarm.amount(Fault.CLOCK_SKEW, len(SKEWS_MS))]
             self.life = Life(
-                app_of(self._version),
+                app_of(self.version),
                 self._power.path,
                 loop,
                 clock=self.clock,
@@ -120,7 +118,7 @@ class World:
                 looking_through=self._power.looking_through,
                 synchronous=self._power.synchronous,
             )
-            self.observer.note("start", self._version, self.observer.life)
+            self.observer.note("start", self.version, self.observer.life)
             self._starting = True
             try:
                 loop.run_until_complete(self._begin())
@@ -168,11 +166,11 @@ class World:
 
     def _choose_version(self) -> None:
         if self.swarm.strikes(Fault.DIVERGING_CODE):
-            self._version = 3
+            self.version = 3
         elif self.swarm.strikes(Fault.NEW_CODE):
-            self._version = 2 if self._version == 1 else 1
-        elif self._version == 3:
-            self._version = 1
+            self.version = 2 if self.version == 1 else 1
+        elif self.version == 3:
+            self.version = 1
 
     def _spoil_payloads(self) -> None:
         if not self.swarm.strikes(Fault.POISON):
@@ -216,7 +214,8 @@ class World:
                 del ready[place]
                 ready.appendleft(handle)
 
-    def _run_to(self, end_s: float) -> None:
+    def run_to(self, end_s: float) -> None:
+        """Run until then, through all deaths of the node."""
         while True:
             loop = self.life.loop
             try:
@@ -229,7 +228,7 @@ class World:
                 self.observer.complain("loop", f"{context.get('message')} {context.get('exception')!r}")
             return
 
-    def _call(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    def call(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """Run a coroutine on the loop; if the node dies meanwhile, it is dropped."""
         try:
             self.life.loop.run_until_complete(make())
@@ -244,7 +243,7 @@ class World:
             self._start()
             self.clients.move_to(self.life)
             self._storm()
-            self._calm_down()
+            calm_down(self)
             check_at_rest(self)
         except Exception as error:  # noqa: BLE001  whatever breaks a world is a finding
             self.observer.complain("world", f"{type(error).__name__}: {error}")
@@ -257,11 +256,11 @@ class World:
         calm_s = plan[-1][0] + CALM_MORE_S[self.tape.stream("plan").pick(len(CALM_MORE_S))]
         for at_s, deed in plan:
             if at_s > self.life.loop.time():
-                self._run_to(at_s)
+                self.run_to(at_s)
             self.clients.begin(deed)
             self._meddle()
         while self.life.loop.time() < calm_s:
-            self._run_to(min(calm_s, self.life.loop.time() + 15))
+            self.run_to(min(calm_s, self.life.loop.time() + 15))
             self._meddle()
 
     def _meddle(self) -> None:
@@ -269,20 +268,22 @@ class World:
         if self.swarm.strikes(Fault.CLOCK_JUMP):
             self.clock.wrong_ms = JUMPS_MS[self.swarm.amount(Fault.CLOCK_JUMP, len(JUMPS_MS))]
         self._power.strike()
-        aside = self._look_aside()
+        aside = self.look_aside()
         if aside and self.swarm.strikes(Fault.OPERATOR):
             execution = aside[self.swarm.amount(Fault.OPERATOR, len(aside))]
             action = ("retry", "retry", "drop")[self.swarm.amount(Fault.OPERATOR, 3)]
-            self._call(lambda: self._operate(action, execution))
+            self.call(lambda: self.operate(action, execution))
 
-    def _look_aside(self) -> list[int]:
+    def look_aside(self) -> list[int]:
+        """What is set aside now, by number."""
         statement = "select id, status, coalesce(error, '') from onstage_execution where status in (4, 5) order by id"
         found = self.observer.rows(statement)
         for execution, _, error in found:
             self.observer.set_aside(execution, error)
         return [execution for execution, _, _ in found]
 
-    async def _operate(self, action: str, execution: int) -> None:
+    async def operate(self, action: str, execution: int) -> None:
+        """An operator retries or drops what is set aside."""
         (before,) = self.observer.rows("select status from onstage_execution where id = ?", execution)[0]
         try:
             await operate(self.life.node, action, execution)
@@ -296,59 +297,19 @@ class World:
         else:
             self.observer.marks.add("a diverged execution was resumed" if diverged else "a dead letter was retried")
 
-    def _calm_down(self) -> None:
-        """No more faults. Within a bound of virtual time everything has to end, with an operator's help."""
-        self.swarm.is_calm = True
-        self.clock.wrong_ms = 0
-        self._power.calm()
-        give_up_s = self.life.loop.time() + REST_S_MAX
-        versions, look_s = [3, 1, 2, 1, 3, 1], LOOK_S
-        if self._version == 3:
-            self._change_code(1)
-        while True:
-            self._run_to(self.life.loop.time() + look_s)
-            look_s = min(2 * look_s, LOOK_S_MAX)
-            aside = self._look_aside()
-            if self._is_at_rest(aside):
-                if not aside:
-                    return
-                if any(self._is_diverged(execution) for execution in aside) and versions:
-                    self._change_code(versions.pop(0))
-                    aside = self._look_aside()
-                look_s = LOOK_S
-                for execution in aside:
-                    action = "drop" if execution >> 16 in self.observer.poisoned else "retry"
-                    self._call(lambda: self._operate(action, execution))  # noqa: B023
-            if self.life.loop.time() > give_up_s:
-                self._complain_of_unrest()
-                return
-
-    def _change_code(self, version: int) -> None:
-        self._version = version
+    def change_code(self, version: int) -> None:
+        """Stop the node and start another one with this version of the code."""
+        self.version = version
         self._bury_life()
         self._power.after_kill()
         self._start()
         self.clients.move_to(self.life)
 
-    def _is_diverged(self, execution: int) -> bool:
-        return bool(self.observer.rows("select 1 from onstage_execution where id = ? and status = 5", execution))
-
-    def _is_at_rest(self, aside: list[int]) -> bool:
-        """Whether all that is open was set aside, or stands behind something that was."""
-        if not self.clients.are_done or self.life.store.undurable or self.life.node.dispatcher.busy:
-            return False
-        active = "select id, status from onstage_execution where status <= ? and status not in (4, 5)"
-        others = self.observer.rows(active, OPEN_MAX)
-        return all(status == Status.READY and aside for _, status in others)
-
-    def _complain_of_unrest(self) -> None:
-        statement = (
-            "select x.id, h.name, x.status, x.due, x.error from onstage_execution x"
-            " join onstage_handler h on h.id = x.id & 65535 where x.status <= ? limit 3"
-        )
-        left = self.observer.rows(statement, OPEN_MAX)
-        waiting = [emit.id for emit in self.clients.emits if not emit.is_over]
-        self.observer.complain("liveness", f"after {REST_S_MAX:g} s of calm there is still {left} {waiting}")
+    def grow_calm(self) -> None:
+        """No fault from now on, and the clock is right."""
+        self.swarm.is_calm = True
+        self.clock.wrong_ms = 0
+        self._power.calm()
 
     # The end.
 
@@ -405,5 +366,3 @@ def play(seed: int, tape: Mapping[str, Sequence[int]] | None = None) -> Result:
     gc.disable()  # it takes a fifth of the time; `many` collects between worlds
     with TemporaryDirectory(prefix="onstage-world-", dir=place) as folder:
         return World(seed, Path(folder), tape).run()
-
-
