@@ -23,7 +23,7 @@ from onstage.events.event import event_type, is_event
 from onstage.events.receipt import Receipt, Status, token
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.emission import Emission
-from onstage.runtime.error_text import ERROR_BYTES_MAX, error_text, leaves
+from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.frame import CURRENT, Frame, Park
 from onstage.runtime.undo import undo_steps
 
@@ -65,7 +65,7 @@ class Driver:
             assert delivery.type is not None, "what carries its data has a type"
             event = delivery.type.decode(delivery.data)
         except Exception as error:  # noqa: BLE001  the class's own code may raise anything
-            self._set_aside(frame, f"poison: the event cannot be decoded: {error}", Input.FAIL)
+            self._set_aside(frame, f"poison: the event cannot be decoded: {said(error)}", Input.FAIL)
             return frame, None
         if reaction.timeout_s is not None:
             return frame, self._limited(frame, event)
@@ -106,7 +106,7 @@ class Driver:
         try:
             event = self._event(delivery, stored.event)
         except Exception as error:
-            raise _Poison(str(error)) from error
+            raise _Poison(said(error)) from error
         if delivery.reaction.timeout_s is not None:
             return await self._limited(frame, event)
         return await delivery.reaction.fn(event)
@@ -160,7 +160,7 @@ class Driver:
     def _rejected(self, frame: Frame, error: BaseException) -> Coroutine[Any, Any, Any] | None:
         frame.parked = None  # a branch that has parked does not hold up the undoing
         frame.execution.failed()
-        frame.execution.tell(Rejected("reject", str(error)))
+        frame.execution.tell(Rejected("reject", said(error)))
         return _then_rejected(frame)
 
     def _rejection(self, frame: Frame) -> str:
@@ -265,6 +265,7 @@ class Driver:
         expected = execution.length
         entries = execution.take_entries()
         emitted = emission or _NOTHING
+        error = None if error is None else storable(error)
         receipt = self._receipt(frame, status, emission, now, error=error, due=due)
         position = node.append(
             Commit(
@@ -282,7 +283,7 @@ class Driver:
                 ended=now,
                 code=frame.reaction.code,
                 waits=" ".join(waits) or None,
-                error=None if error is None else error[:ERROR_BYTES_MAX],
+                error=error,
                 entries=entries,
                 events=emitted.events,
                 opened=emitted.opened,
