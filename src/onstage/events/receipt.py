@@ -15,6 +15,8 @@ from typing import Final
 
 import msgspec
 
+from onstage.events.codec import DecodeFailed
+
 __all__ = ["OPEN_MAX", "Receipt", "Status", "decode_receipt", "encode_receipt", "token"]
 
 
@@ -73,7 +75,15 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 encode_receipt = msgspec.msgpack.Encoder().encode
-decode_receipt = msgspec.msgpack.Decoder(Receipt).decode
+_DECODE: Final = msgspec.msgpack.Decoder(Receipt).decode
+
+
+def decode_receipt(body: bytes) -> Receipt:
+    """The receipt in `body`, as `encode_receipt` wrote it. Raises DecodeFailed if it is none."""
+    try:
+        return _DECODE(body)
+    except (ValueError, RecursionError) as error:
+        raise DecodeFailed(f"a receipt: {error}") from error
 
 
 def token(process: str, event: str, handler: str, segment: int) -> int:
