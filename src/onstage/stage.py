@@ -9,13 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, final
 
+from onstage.core.identity import number_in
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
 from onstage.events.duration import seconds
 from onstage.events.envelope import Envelope, from_json
 from onstage.events.event import event_type
 from onstage.runtime.local_door import LocalDoor, RemoteDoor, call_when_running
 from onstage.runtime.node import DRAIN_S, Node
-from onstage.runtime.wire import from_outside
+from onstage.runtime.wire import check_outside, from_outside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -90,6 +91,8 @@ class LocalWays:
         """Check, admit and make durable; answers the public id of the process."""
         node = self._node
         route, stored, key = node.admission.check(type, data)
+        if extra is not None:
+            check_outside(extra)
         joined = None if process is None else await self._present(process)
         number = await node.admission.emit(route, stored, key, id=id, source=source, process=joined, extra=extra)
         return node.numbers.identity.wire(number)
@@ -304,8 +307,8 @@ class Stage:
             if rows:
                 declared = [row for row in rows if row.declared is not None]
                 return ProcessHandle((declared or rows)[0].wire_id, self)
-            tail = key.rpartition("-")[2]
-            row = await reader.process(int(tail)) if tail.isdigit() else None
+            number = number_in(key)
+            row = None if number is None else await reader.process(number)
         if row is None or row.wire_id != key:
             raise LookupError(f"there is no process with key or id {key}")
         return ProcessHandle(row.wire_id, self)

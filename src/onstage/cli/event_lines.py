@@ -20,7 +20,7 @@ import msgspec
 
 from onstage.cli.failures import Exit, Failure
 from onstage.errors import InvalidEvent
-from onstage.events.envelope import EVENT_BYTES_MAX, Envelope, from_json
+from onstage.events.envelope import EVENT_BYTES_MAX, NAME_BYTES_MAX, Envelope, from_json
 
 if TYPE_CHECKING:
     from onstage.events.event import EventType
@@ -139,16 +139,15 @@ def check_event(types: Mapping[str, EventType], name: str, data: bytes) -> str |
     known = types.get(name)
     if known is None:
         some = ", ".join(sorted(types)[:10]) or "none"
-        raise _refused(
-            f"unknown event type {name!r}", "no handler or process of this app names it", f"use one of {some}"
-        )
+        what = f"unknown event type {name[:NAME_BYTES_MAX]!r}"
+        raise _refused(what, "no handler or process of this app names it", f"use one of {some}")
     if len(data) > EVENT_BYTES_MAX:
         why = f"it has {len(data)} bytes, the limit is {EVENT_BYTES_MAX}"
         raise _refused(f"{name}: the payload is too large", why, "store the large part elsewhere, send its address")
     try:
         event: Any = known.decode(data)
         return known.key_of(event)
-    except (ValueError, RecursionError) as error:
+    except Exception as error:
         mend = f"correct it as the class at {known.where} says"
         raise _refused(f"{name}: the payload does not fit {known.cls.__qualname__}", str(error), mend) from error
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core.commit import Commit, Door, RefusedBecause
 from onstage.errors import AmbiguousProcess, DuplicateId, InvalidEvent
-from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX, check_depth
+from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX, check_attribute, check_depth
 from onstage.ports.store import Refused
 from onstage.runtime.emission import Emission
 
@@ -62,12 +62,13 @@ class Admission:
         process: int | None = None,
         extra: bytes | None = None,
     ) -> int:
-        """Admit one checked event; answers the number of its process once it is durable.
+        """Admit one checked event; answers the number of its process once it is durable. An empty `id` is none.
 
-        Raises DuplicateId, AmbiguousProcess, or StoreUnavailable; then nothing of it is stored.
+        Raises InvalidEvent for an id or source that is none, DuplicateId, AmbiguousProcess, or StoreUnavailable; then
+        nothing of it is stored.
         """
         self._node.refuse_in_trouble()
-        door = None if id is None else _door(source or OWN_SOURCE, id, route.type.name, data)
+        door = _door(source or OWN_SOURCE, id, route.type.name, data) if id else None
         if door is not None:
             known = self._recent.get(door.identity)
             found = (known.n, known.payload) if known else await self._node.store.reader.door(door.identity)
@@ -181,7 +182,8 @@ class Admission:
         if route is None:
             known = ", ".join(sorted(self._node.routes)[:10])
             raise InvalidEvent(
-                f"unknown event type {type_name!r}\n  why: no handler or process of this app names it\n"
+                f"unknown event type {type_name[:NAME_BYTES_MAX]!r}\n"
+                "  why: no handler or process of this app names it\n"
                 f"  to do: use one of {known}"
             )
         if len(data) > EVENT_BYTES_MAX:
@@ -192,12 +194,14 @@ class Admission:
         check_depth(data)
         try:
             event = route.type.decode(data)
-        except (ValueError, RecursionError) as error:
+            return route, route.type.encode(event), self.key_of(route, event)
+        except InvalidEvent:
+            raise
+        except Exception as error:  # the class's own code may raise anything
             raise InvalidEvent(
                 f"{type_name}: the payload does not fit {route.type.cls.__qualname__}\n  why: {error}\n"
                 f"  to do: correct it as the class at {route.type.where} says"
             ) from error
-        return route, route.type.encode(event), self.key_of(route, event)
 
     def key_of(self, route: Route, event: Any) -> str | None:
         """The business key of an event, within its limit. Raises InvalidEvent."""
@@ -211,6 +215,9 @@ class Admission:
 
 
 def _door(source: str, id: str, type_name: str, data: bytes) -> Door:
+    # Without control characters in them, two texts joined by one of these stay two.
+    check_attribute("source", source)
+    check_attribute("id", id)
     identity = blake2b(f"{source}\0{id}".encode(), digest_size=16).digest()
     payload = blake2b(type_name.encode() + b"\0" + data, digest_size=16).digest()
     return Door(identity, payload, 0)

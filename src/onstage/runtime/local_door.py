@@ -1,8 +1,8 @@
 """The door for other processes on the same machine: a socket beside the running node.
 
 The socket lies in the user's runtime directory, named by a hash of the store's path, and only its owner may connect.
-Frames are a 4-byte length and a MessagePack map. The client draws an event's id once, before the first attempt, and
-sends the same one again if the answer was lost; the node recognises it.
+Frames and messages stand in `door_messages`. The client draws an event's id once, before the first attempt, and sends
+the same one again if the answer was lost; the node recognises it.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ import logging
 import os
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never, final
 
 import msgspec
 
 from onstage import errors
+from onstage.events.codec import DecodeFailed
 from onstage.events.envelope import EVENT_BYTES_MAX
 from onstage.observe.verdict import Verdict
 from onstage.ports.clock import SystemClock
+from onstage.runtime import door_messages as messages
+from onstage.runtime.door_messages import AskVerdict, Emit, MakeWay, Operate, Ping, Reply, Request, frame
+from onstage.runtime.error_text import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FRAME_BYTES_MAX", "LocalDoor", "RemoteDoor", "call_when_running", "socket_path"]
+__all__ = ["LocalDoor", "RemoteDoor", "call_when_running", "socket_path"]
 
-FRAME_BYTES_MAX: Final = 4 << 20
 ATTEMPTS_MAX: Final = 60
 ATTEMPT_PAUSE_S: Final = 0.25
 log = logging.getLogger("onstage.door")
-
-_ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE: Final = msgspec.msgpack.Decoder().decode
 
 
 class _Ways(Protocol):
@@ -83,11 +83,11 @@ class LocalDoor:
         self._clients.add(task)
         answers: set[asyncio.Task[None]] = set()
         try:
-            while (request := await _receive(reader)) is not None:
-                answer = asyncio.create_task(self._answer(request, writer))
+            while (body := await messages.receive(reader)) is not None:
+                answer = asyncio.create_task(self._answer(messages.request_number(body), body, writer))
                 answers.add(answer)
                 answer.add_done_callback(answers.discard)
-        except (ConnectionError, asyncio.CancelledError, ValueError):
+        except (ConnectionError, asyncio.CancelledError, DecodeFailed):
             log.debug("a client went away")
         finally:
             for answer in answers:
@@ -95,31 +95,30 @@ class LocalDoor:
             self._clients.discard(task)
             writer.close()
 
-    async def _answer(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        reply: dict[str, Any] = {"at": request.get("at")}
+    async def _answer(self, at: int, body: bytes, writer: asyncio.StreamWriter) -> None:
         try:
-            reply["value"] = await self._do(request)
+            answer = frame(Reply(at, await self._do(messages.request_in(body))))
         except Exception as error:  # noqa: BLE001  the client raises it again
-            reply["error"] = (type(error).__name__, str(error))
+            answer = frame(Reply(at, error=(type(error).__name__, said(error))))
         with contextlib.suppress(ConnectionError):
-            writer.write(_frame(reply))
+            writer.write(answer)
             await writer.drain()
 
-    async def _do(self, request: dict[str, Any]) -> Any:
+    async def _do(self, request: Request) -> Any:
         match request:
-            case {"do": "ping"}:
+            case Ping():
                 return os.getpid(), self._ways.runs
-            case {"do": "make way"}:
+            case MakeWay():
                 return self._ways.make_way()
-            case {"do": "emit", "with": options}:
-                return await self._ways.emit(**options)
-            case {"do": "verdict", "process": process, "timeout_s": timeout_s}:
+            case Emit(event=event):
+                return await self._ways.emit(**msgspec.structs.asdict(event))
+            case AskVerdict(process=process, timeout_s=timeout_s):
                 verdict = await self._ways.verdict(process, timeout_s)
                 return msgspec.to_builtins(verdict)
-            case {"do": "operate", "action": action, "execution": execution}:
+            case Operate(action=action, execution=execution):
                 return await self._ways.operate(action, execution)
             case _:
-                raise errors.UsageError("the node does not know this request; client and node differ in version")
+                assert_never(request)
 
     async def close(self) -> None:
         """Listen no more and let clients go."""
@@ -164,24 +163,24 @@ class RemoteDoor:
                 "  to do: store the large part elsewhere and send its address"
             )
         drawn = id or self._token(16).hex()
-        request = {"type": type, "data": data, "id": drawn, "source": source, "process": process, "extra": extra}
-        answer: str = await self._request({"do": "emit", "with": request})
+        request = Emit.of(type=type, data=data, id=drawn, source=source, process=process, extra=extra)
+        answer: str = await self._request(request, str)
         return answer
 
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
         """The node's verdict."""
-        answer = await self._request({"do": "verdict", "process": process, "timeout_s": timeout_s})
-        return msgspec.convert(answer, Verdict)
+        answer: Verdict = await self._request(AskVerdict(process=process, timeout_s=timeout_s), Verdict)
+        return answer
 
     async def operate(self, action: str, execution: int) -> str:
         """An operator's action on a dead letter. It is not repeated if the connection breaks."""
-        answer: str = await self._request({"do": "operate", "action": action, "execution": execution}, attempts=1)
+        answer: str = await self._request(Operate(action=action, execution=execution), str, attempts=1)
         return answer
 
-    async def _request(self, request: dict[str, Any], *, attempts: int = ATTEMPTS_MAX) -> Any:
+    async def _request(self, request: Request, type_: Any, *, attempts: int = ATTEMPTS_MAX) -> Any:
         for attempt in range(attempts):
             try:
-                return await self._once(request)
+                return messages.answer_as(type_, await self._once(request))
             except (ConnectionError, FileNotFoundError):
                 if attempt + 1 == attempts:
                     break
@@ -191,7 +190,7 @@ class RemoteDoor:
             "  to do: start it again, then send the same event with the same id"
         )
 
-    async def _once(self, request: dict[str, Any]) -> Any:
+    async def _once(self, request: Request) -> Any:
         async with self._connecting:
             if self._writer is None:
                 reader, self._writer = await asyncio.open_unix_connection(str(self._path))
@@ -200,24 +199,26 @@ class RemoteDoor:
         if writer.is_closing():
             raise ConnectionResetError("the node went away")
         self._next += 1
+        sent = frame(msgspec.structs.replace(request, at=self._next))
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[self._next] = future
-        writer.write(_frame({**request, "at": self._next}))
+        writer.write(sent)
         with contextlib.suppress(ConnectionError):  # whoever listens is told too, and tells everybody that waits
             await writer.drain()
         return await future
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         try:
-            while (reply := await _receive(reader)) is not None:
-                future = self._waiting.pop(reply["at"], None)
+            while (body := await messages.receive(reader)) is not None:
+                reply = messages.reply_in(body)
+                future = self._waiting.pop(reply.at, None)
                 if future is None or future.done():
                     continue
-                if "error" in reply:
-                    future.set_exception(_rebuilt(*reply["error"]))
+                if reply.error is not None:
+                    future.set_exception(_rebuilt(*reply.error))
                     continue
-                future.set_result(reply["value"])
-        except (ConnectionError, ValueError):
+                future.set_result(reply.value)
+        except (ConnectionError, DecodeFailed):
             log.debug("the node went away")
         finally:
             self._lost()
@@ -233,12 +234,12 @@ class RemoteDoor:
 
     async def ping(self) -> None:
         """Ask who is there: learn its process id, and whether it runs handlers or only holds the store."""
-        self.pid, self.runs = await self._once({"do": "ping"})
+        self.pid, self.runs = messages.answer_as(tuple[int, bool], await self._once(Ping()))
 
     async def make_way(self) -> None:
         """Ask a client that holds the store to let a node in."""
         with contextlib.suppress(ConnectionError):
-            await self._once({"do": "make way"})
+            await self._once(MakeWay())
 
     async def close(self) -> None:
         """Leave."""
@@ -258,22 +259,6 @@ async def call_when_running(store: Path) -> RemoteDoor | None:
         await remote.close()
         return None
     return remote
-
-
-def _frame(value: dict[str, Any]) -> bytes:
-    body = _ENCODE(value)
-    return len(body).to_bytes(4, "big") + body
-
-
-async def _receive(reader: asyncio.StreamReader) -> dict[str, Any] | None:
-    try:
-        size = int.from_bytes(await reader.readexactly(4), "big")
-        if size > FRAME_BYTES_MAX:
-            raise ValueError(f"a frame of {size} bytes")
-        answer: dict[str, Any] = _DECODE(await reader.readexactly(size))
-    except asyncio.IncompleteReadError:
-        return None
-    return answer
 
 
 _RAISED: Final[dict[str, Callable[[str], Exception]]] = {

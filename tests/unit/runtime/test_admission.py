@@ -1,12 +1,13 @@
 """The doors: what is refused, what came before, and which process an event from outside joins."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from tests.unit.runtime.playhouse import Approved, Paid, Placed, Refused, memory, playing
 
-from onstage import Envelope, Process, Service, wait
+from onstage import Envelope, Process, Service, event, wait
 from onstage.errors import AmbiguousProcess, DefinitionError, DuplicateId, InvalidEvent
 
 
@@ -75,12 +76,63 @@ def test_a_foreign_payload_that_is_wrong_is_refused(data: bytes) -> None:
     asyncio.run(story())
 
 
+@event("shop.sliced")
+@dataclass(frozen=True)
+class Sliced:
+    parts: int
+
+    def __post_init__(self) -> None:
+        self.__dict__["share"] = 1 / self.parts
+
+
+def test_whatever_a_class_raises_about_a_foreign_payload_is_a_refusal() -> None:
+    baker = Service("baker")
+
+    @baker.on(Sliced)
+    async def take(e: Sliced) -> None: ...
+
+    async def story() -> None:
+        async with playing(baker) as house:
+            with pytest.raises(InvalidEvent, match="does not fit Sliced\n  why: division by zero"):
+                await house.stage.emit_envelope(envelope(type="shop.sliced", data=b'{"parts":0}'))
+
+    asyncio.run(story())
+
+
+def envelope(**attributes: Any) -> Envelope:
+    return Envelope(**{"id": "1", "source": "//x", "type": "shop.placed", "data": b'{"id":"o1"}'} | attributes)
+
+
+@pytest.mark.parametrize("bad", ["\ud800", "a\0b", "x" * 5_000])
+def test_an_id_or_source_that_cannot_be_one_is_refused(bad: str) -> None:
+    async def story() -> None:
+        async with playing(shop()) as house:
+            with pytest.raises(InvalidEvent):
+                await house.emit(Placed("o1"), id=bad)
+            for wrong in (envelope(id=bad), envelope(source=bad), envelope(extensions={"a": bad})):
+                with pytest.raises(InvalidEvent):
+                    await house.stage.emit_envelope(wrong)
+            assert await house.events() == []
+
+    asyncio.run(story())
+
+
+def test_without_an_id_nothing_came_before() -> None:
+    async def story() -> None:
+        async with playing(shop()) as house:
+            for data in (b'{"id":"o1"}', b'{"id":"o2"}'):
+                await house.stage.emit_envelope(envelope(id="", data=data))
+            assert len(await house.events()) == 2
+
+    asyncio.run(story())
+
+
 def test_a_process_that_does_not_exist_is_refused() -> None:
     async def story() -> None:
         async with playing(shop()) as house:
             process = await house.emit(Placed("o1"))
             absent = process.id.rpartition("-")[0] + "-999"
-            for wrong in (absent, "no-such-thing", "", "x-1"):
+            for wrong in (absent, "no-such-thing", "", "x-1", absent + "9" * 20, absent + "9" * 5_000):
                 with pytest.raises(LookupError, match="there is no process"):
                     await house.emit(Approved("o1"), process=wrong)
             assert len(await house.events()) == 1

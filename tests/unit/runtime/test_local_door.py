@@ -4,13 +4,16 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from onstage import errors
 from onstage.observe.verdict import Verdict
 from onstage.runtime import local_door
-from onstage.runtime.local_door import FRAME_BYTES_MAX, LocalDoor, RemoteDoor, call_when_running, socket_path
+from onstage.runtime.door_messages import FRAME_BYTES_MAX
+from onstage.runtime.local_door import LocalDoor, RemoteDoor, call_when_running, socket_path
 
 
 class Desk:
@@ -135,10 +138,78 @@ def test_an_error_of_the_node_is_raised_at_the_client(tmp_path: Path, error: Exc
     play(tmp_path / "shop.db", story)
 
 
-def test_a_request_that_the_node_does_not_know_is_refused(tmp_path: Path) -> None:
+async def say(path: Path, *requests: object) -> list[Any]:
+    """What the door answers to these frames, sent as MessagePack."""
+    reader, writer = await asyncio.open_unix_connection(str(socket_path(path)))
+    for request in requests:
+        body = msgspec.msgpack.encode(request)
+        writer.write(len(body).to_bytes(4, "big") + body)
+    answers: list[Any] = []
+    async with asyncio.timeout(5):
+        while len(answers) < len(requests):
+            size = int.from_bytes(await reader.readexactly(4), "big")
+            answers.append(msgspec.msgpack.decode(await reader.readexactly(size)))
+    writer.close()
+    return answers
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"do": "dance"},
+        {"do": "emit", "with": {"type": 5}},
+        {"do": "operate", "action": "retry", "execution": 1 << 63},
+        {"do": "verdict", "process": "p", "timeout_s": "soon"},
+        {},
+    ],
+)
+def test_a_request_that_the_node_does_not_know_is_refused(tmp_path: Path, request_: dict[str, Any]) -> None:
+    path = tmp_path / "shop.db"
+
     async def story(desk: Desk, remote: RemoteDoor) -> None:
-        with pytest.raises(errors.UsageError, match="client and node differ in version"):
-            await remote._once({"do": "dance"})  # noqa: SLF001
+        (answer,) = await say(path, {"at": 7, **request_})
+        assert answer["at"] == 7
+        assert answer["error"][0] == "UsageError"
+        assert "client and node differ in version" in answer["error"][1]
+        assert desk.heard == []
+
+    play(path, story)
+
+
+def test_what_a_newer_client_adds_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    options = {"type": "a", "data": b"{}", "id": "1", "source": None, "colour": "red"}
+
+    async def story(desk: Desk, remote: RemoteDoor) -> None:
+        (answer,) = await say(path, {"at": 1, "do": "emit", "with": options, "later": [1]})
+        assert answer == {"at": 1, "value": "p-1"}
+
+    play(path, story)
+
+
+def test_an_error_without_a_text_is_an_answer_too(tmp_path: Path) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    async def story(desk: Desk, remote: RemoteDoor) -> None:
+        for desk.error, text in (
+            (Mute(), "Mute"),
+            (LookupError("\udcff"), r"\\udcff"),
+            (LookupError("x" * 99_999), "x"),
+        ):
+            with pytest.raises((errors.OperationError, LookupError), match=text):
+                await remote.emit("a", b"{}", id=None, source=None)
+
+    play(tmp_path / "shop.db", story)
+
+
+@pytest.mark.parametrize(("id", "size"), [("\ud800", 0), ("1", FRAME_BYTES_MAX)])
+def test_what_cannot_be_sent_is_refused_at_the_client(tmp_path: Path, id: str, size: int) -> None:
+    async def story(desk: Desk, remote: RemoteDoor) -> None:
+        with pytest.raises(errors.UsageError, match="cannot be sent between client and node"):
+            await remote.emit("a", b"{}", id=id, source=None, extra=b"x" * size)
+        assert desk.heard == []
 
     play(tmp_path / "shop.db", story)
 
@@ -187,12 +258,24 @@ def test_a_node_that_stays_away_is_said(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    "rubbish", [b"\xff\xff\xff\xff", b"\x00\x00\x00\x02\xc1\xc1", b"\x00", b"GET / HTTP/1.1\r\n\r\n"]
+    "rubbish",
+    [
+        b"\xff\xff\xff\xff",
+        b"\x00\x00\x00\x02\xc1\xc1",
+        b"\x00",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x00\x00\x00\x01\x90",  # a list
+        b"\x00\x00\x00\x01\xc0",  # nil
+        b"\x00\x00\x00\x05\x81\xa2at\xff",  # request number -1
+        b"\x00\x01\x00\x00" + b"\x91" * 0x10000,  # nested without end
+    ],
 )
 def test_rubbish_at_the_door_closes_that_connection_only(tmp_path: Path, rubbish: bytes) -> None:
     path = tmp_path / "shop.db"
+    unhandled: list[dict[str, Any]] = []
 
     async def story(desk: Desk, remote: RemoteDoor) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
         reader, writer = await asyncio.open_unix_connection(str(socket_path(path)))
         writer.write(rubbish)
         writer.write_eof()
@@ -201,3 +284,4 @@ def test_rubbish_at_the_door_closes_that_connection_only(tmp_path: Path, rubbish
         assert await remote.emit("a", b"{}", id=None, source=None) == "p-1"
 
     play(path, story)
+    assert unhandled == []
