@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import Annotated, Any, Final, cast, final
 
 import msgspec
@@ -236,11 +237,9 @@ def check_depth(data: bytes) -> None:
     """
     if data.count(b"[") + data.count(b"{") <= JSON_DEPTH_MAX:
         return
-    depth = 0
-    for bracket in _BRACKETS.findall(data):
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(bracket, 0)
-        if depth > JSON_DEPTH_MAX:
-            raise InvalidEvent(f"the payload nests deeper than {JSON_DEPTH_MAX} levels")
+    brackets = _STRING.sub(b"", data).translate(None, _NO_BRACKETS)
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > JSON_DEPTH_MAX:
+        raise InvalidEvent(f"the payload nests deeper than {JSON_DEPTH_MAX} levels")
 
 
 def _says_json(content_type: object) -> bool:
@@ -362,7 +361,9 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
 _NAME: Final = re.compile(r"[a-z0-9]{1,64}")
 # Possessive, and a string may lack its end: text that is no JSON is passed over once, not once from every quote.
-_BRACKETS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in _STEPS)
 _Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _VALUE: Final = msgspec.json.Decoder(msgspec.Raw)

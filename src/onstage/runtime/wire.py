@@ -33,7 +33,7 @@ class _Outside(msgspec.Struct, frozen=True, omit_defaults=True):
     extensions: dict[str, str] = {}
 
 
-_TEXTS: Final = ("id", "source", "dataschema", "traceparent", "tracestate", "sequence")
+_ATTRIBUTES: Final = tuple(name for name in _Outside.__struct_fields__ if name != "extensions")
 _NONE: Final = _Outside()
 _DECODE: Final = msgspec.json.Decoder(_Outside).decode
 
@@ -58,7 +58,7 @@ def check_outside(extra: bytes) -> None:
         outside = _DECODE(extra)
     except (ValueError, RecursionError) as error:
         raise InvalidEvent(f"the attributes from outside cannot be read: {error}") from error
-    for name in _TEXTS:
+    for name in _ATTRIBUTES:
         if value := getattr(outside, name):
             check_attribute(name, value)
     for name, value in outside.extensions.items():
