@@ -27,6 +27,7 @@ __all__ = ["SHARDS", "Batch", "Peek", "ProcessRow", "Spoilt"]
 SHARDS: Final = 64
 """Receipt shards; the shard of a process is its root's number modulo this."""
 
+PROCESS: Final = 1
 STATUS: Final = 2
 GATING: Final = 3
 LENGTH: Final = 5
@@ -230,7 +231,10 @@ class Batch:
 
     def _settle(self, commit: Commit) -> None:
         row = self.rows.get(commit.execution) or self._peeked[commit.execution]
-        gating = row.gating if type(row) is Obligation else bool(row[GATING])
+        if type(row) is Obligation:  # its process, and whether it counts, were settled when it was opened
+            process, gating = row.process, row.gating
+        else:
+            process, gating = row[PROCESS], bool(row[GATING])
         length = commit.expected
         entries = commit.entries
         if commit.transaction is not None:
@@ -240,7 +244,7 @@ class Batch:
             length += 1
         self.rows[commit.execution] = [
             commit.execution,
-            commit.process,
+            process,
             commit.status,
             gating,
             commit.segment,
@@ -255,10 +259,10 @@ class Batch:
             commit.error,
         ]
         if gating and commit.status > OPEN_MAX:
-            process = self._process(commit.process)
-            process.open -= 1
-            if process.open == 0:  # the one that closes it says when, however the commits fell into batches
-                process.ended = commit.ended
+            ledger = self._process(process)
+            ledger.open -= 1
+            if ledger.open == 0:  # the one that closes it says when, however the commits fell into batches
+                ledger.ended = commit.ended
 
     def _process(self, process: int) -> ProcessRow:
         row = self.processes.get(process)
