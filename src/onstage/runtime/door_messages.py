@@ -14,6 +14,7 @@ import msgspec
 
 from onstage.errors import OperationError, UsageError
 from onstage.events.codec import DecodeFailed
+from onstage.events.duration import DURATION_S_MAX
 
 __all__ = [
     "FRAME_BYTES_MAX",
@@ -36,6 +37,9 @@ FRAME_BYTES_MAX: Final = 4 << 20
 _LENGTH_BYTES: Final = 4
 
 _Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+_Seconds = Annotated[
+    float, msgspec.Meta(ge=0, le=DURATION_S_MAX)
+]  # no NaN: the loop's heap of timers has no place for it
 
 
 class _Request(msgspec.Struct, frozen=True, tag_field="do", kw_only=True):
@@ -74,7 +78,7 @@ class AskVerdict(_Request, frozen=True, tag="verdict"):
     """Wait for a verdict. Answered with its fields."""
 
     process: str
-    timeout_s: float | None
+    timeout_s: _Seconds | None
 
 
 class Operate(_Request, frozen=True, tag="operate"):

@@ -59,7 +59,8 @@ def check_outside(extra: bytes) -> None:
     except (ValueError, RecursionError) as error:
         raise InvalidEvent(f"the attributes from outside cannot be read: {error}") from error
     for name in _ATTRIBUTES:
-        if value := getattr(outside, name):
+        value = getattr(outside, name)
+        if value is not None and not (value == "" and name in {"id", "source"}):
             check_attribute(name, value)
     for name, value in outside.extensions.items():
         check_extension(name, value)

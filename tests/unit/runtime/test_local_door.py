@@ -160,6 +160,7 @@ async def say(path: Path, *requests: object) -> list[Any]:
         {"do": "emit", "with": {"type": 5}},
         {"do": "operate", "action": "retry", "execution": 1 << 63},
         {"do": "verdict", "process": "p", "timeout_s": "soon"},
+        {"do": "verdict", "process": "p", "timeout_s": float("nan")},
         {},
     ],
 )

@@ -78,6 +78,7 @@ def test_attributes_that_cannot_be_read_are_refused_with_one_error_each(extra: b
         b'{"id":"a\\u0000b"}',
         b'{"source":"' + b"x" * 5_000 + b'"}',
         b'{"time":"2020-01-01T00:00:00"}',
+        b'{"sequence":""}',
         b'{"extensions":{"data":"x"}}',
         b'{"extensions":{"specversion":"9"}}',
         b'{"extensions":{"Big":"x"}}',
