@@ -55,6 +55,7 @@ def example_types() -> list[Command]:
 # In order of start, the longest first: the short ones fill the gaps.
 SUITES: dict[str, list[Command]] = {
     "scenario": [[*PYTEST, "tests/scenario"]],
+    "fuzz": [[*PYTEST, "tests/fuzz"]],
     "contract": [[*PYTEST, "tests/contract"]],
     "unit": [[*PYTEST, "tests/unit"]],
     "docs": [[*PYTEST, "tests/docs"]],

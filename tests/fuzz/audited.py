@@ -30,7 +30,8 @@ OUTSIDE: Final = ("open", "os.", "shutil.", "socket.", "subprocess.", "sqlite3."
 PLANTS: Final[dict[str, Callable[[bytes], Any]]] = {
     "pickle": lambda _: pickle.loads(b"cstring\ncapwords\n."),  # noqa: S301  the fault to find
     "eval": lambda _: eval("1 + 1"),  # noqa: S307  see above
-    "import": lambda _: import_module("wave"),
+    "import": lambda _: __import__("wave"),
+    "importlib": lambda _: import_module("wave"),  # which audits no import, but what an import does
     "file": lambda _: open("/dev/null").close(),  # noqa: PTH123  see above
 }
 

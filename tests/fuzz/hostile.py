@@ -9,6 +9,30 @@ DEPTHS: Final = (199, 200, 201, 500, 1_000, 100_000)
 _MANY: Final = 400_000
 
 
+_SMALL: Final = (
+    *(
+        b"NaN",
+        b"Infinity",
+        b"-Infinity",
+        b"nan",
+        b"1e999",
+        b"-1e999",
+        b"1e-999",
+        b"-0",
+        b"01",
+        b"+1",
+        b".5",
+        b"1.",
+        b"-",
+    ),
+    *(b"", b" ", b"\n", b"\0", b"\xef\xbb\xbf{}", b"{} {}", b"{},", b"[1,]", b'{"a":1,}', b"{'a':1}", b"// x\n1"),
+    *(b"\xff", b'"\xff"', b'"\xc0\xaf"', b'"\xed\xa0\x80"', b'"\xf4\x90\x80\x80"', '{"a":1}'.encode("utf-16")),
+    *(b'"\\ud800"', b'"\\udc00"', b'"\\ud800\\ud800"', b'"\\ud83d\\ude00"', b'"\\u0000"', b'"\\u00"', b'"\\x41"'),
+    *(b'{"\\ud800":1}', b'{"a":1,"a":2}', b'{"a":{"a":1,"a":2}}', b'{"":""}', b'["sNaN"]', b"[[1]]", b"[{}]"),
+    *(b"null", b"true", b"false", b'""', b"[]", b"{}", b"0", b"1", b"-1"),
+)
+
+
 def json_values() -> Iterator[bytes]:
     """Values that are, or are nearly, JSON; each of at most a megabyte."""
     for depth in DEPTHS:
@@ -22,54 +46,7 @@ def json_values() -> Iterator[bytes]:
         yield b"0." + b"9" * digits
         yield b"1e" + b"9" * digits
         yield b'"' + b"9" * digits + b'"'
-    yield from (
-        b"NaN",
-        b"Infinity",
-        b"-Infinity",
-        b"nan",
-        b"1e999",
-        b"-1e999",
-        b"1e-999",
-        b"-0",
-        b"01",
-        b"+1",
-        b".5",
-        b"1.",
-    )
-    yield from (
-        b"",
-        b" ",
-        b"\n",
-        b"\0",
-        b"\xef\xbb\xbf{}",
-        b"{} {}",
-        b"{},",
-        b"[1,]",
-        b'{"a":1,}',
-        b"{'a':1}",
-        b"// x\n1",
-    )
-    yield from (b"\xff", b'"\xff"', b'"\xc0\xaf"', b'"\xed\xa0\x80"', b'"\xf4\x90\x80\x80"', '{"a":1}'.encode("utf-16"))
-    yield from (
-        b'"\\ud800"',
-        b'"\\udc00"',
-        b'"\\ud800\\ud800"',
-        b'"\\ud83d\\ude00"',
-        b'"\\u0000"',
-        b'"\\u00"',
-        b'"\\x41"',
-    )
-    yield from (
-        b'{"\\ud800":1}',
-        b'{"a":1,"a":2}',
-        b'{"a":{"a":1,"a":2}}',
-        b'{"":""}',
-        b"null",
-        b"true",
-        b'""',
-        b"[]",
-        b"{}",
-    )
+    yield from _SMALL
     yield b'"' + b"x" * 1_000_000 + b'"'
     yield b'"' + b'\\"' * _MANY
     yield b"[" * 250 + b'"' + b'\\"' * _MANY

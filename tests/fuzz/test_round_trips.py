@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from types import NoneType, UnionType
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ from tests.fuzz.trial import CASES
 
 from onstage.core.journal import decode_entry, encode_entry
 from onstage.events.codec import canonical, codec_for
-from onstage.events.duration import seconds
+from onstage.events.duration import DURATION_S_MAX, seconds
 from onstage.events.envelope import Envelope, EventId, from_json, to_json
 from onstage.events.receipt import decode_receipt, encode_receipt
 from onstage.events.topic import Topic
@@ -48,7 +48,9 @@ def drawn_from(annotation: Any) -> st.SearchStrategy[Any]:
     if annotation in BASIC:
         return BASIC[annotation]
     arguments = get_args(annotation)
-    if isinstance(annotation, UnionType):
+    if get_origin(annotation) is Annotated:
+        return st.floats(0, DURATION_S_MAX) if arguments[0] is float else drawn_from(arguments[0])
+    if isinstance(annotation, UnionType) or get_origin(annotation) is Union:
         return st.one_of(*map(drawn_from, arguments))
     if get_origin(annotation) is tuple and arguments[-1] is ...:
         return st.lists(drawn_from(arguments[0]), max_size=4).map(tuple)
@@ -59,7 +61,7 @@ def drawn_from(annotation: Any) -> st.SearchStrategy[Any]:
 
 def of_kind(cls: type[Any]) -> st.SearchStrategy[Any]:
     """Any value of a struct."""
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     return st.builds(cls, **{name: drawn_from(hints[name]) for name in cls.__struct_fields__})
 
 
