@@ -17,7 +17,7 @@ from onstage.stage import Stage
 from onstage.stores.memory import MemoryStore
 from onstage.stores.sqlite.connection import open_reader
 from onstage.stores.sqlite.reader import SqliteReader
-from onstage.stores.sqlite.store import SqliteStore
+from onstage.stores.sqlite.store import LOCK_WAIT_S_MAX, SqliteStore
 
 if TYPE_CHECKING:
     from onstage.ports.clock import Clock
@@ -62,19 +62,27 @@ class App:
     def _stage(self, url: str, *, synchronous: str, client_only: bool) -> Stage:
         path = store_path(url)
 
-        def make_node(dispatch: bool) -> Node:  # noqa: FBT001  one flag, one caller
+        def make_node(dispatch: bool, lock_wait_s: float = LOCK_WAIT_S_MAX) -> Node:  # noqa: FBT001  one flag
             clock, workers = SystemClock(), ThreadWorkers()
-            store = _store(path, clock, workers, synchronous)
+            store = _store(path, clock, workers, synchronous=synchronous, lock_wait_s=lock_wait_s)
             return Node(self.services, self.processes, store=store, clock=clock, workers=workers, dispatch=dispatch)
 
-        reader = None if path is None else lambda: SqliteReader(open_reader(path))
-        return Stage(make_node, path=path, reader=reader, client_only=client_only)
+        if path is None:
+            return Stage(make_node, path=None, client_only=client_only)
+        return Stage(
+            make_node,
+            path=path,
+            reader=lambda: SqliteReader(open_reader(path)),
+            make_holder=lambda: make_node(False, 0.0),
+            client_only=client_only,
+        )
 
 
 def connect(url: str, app: App) -> Stage:
     """A client of the store at `url`: it publishes and queries, and runs no handler.
 
-    While a node runs on the store, requests go through it; while none does, what is emitted is stored and waits.
+    While a node runs on the store, requests go through it; while none does, what is emitted is stored and waits. It
+    changes from the one to the other and back as nodes come and go.
     """
     if store_path(url) is None:
         raise UsageError(
@@ -95,7 +103,7 @@ def store_path(url: str) -> Path | None:
     return Path(unquote(parts.path[1:]))
 
 
-def _store(path: Path | None, clock: Clock, workers: Workers, synchronous: str) -> Store:
+def _store(path: Path | None, clock: Clock, workers: Workers, *, synchronous: str, lock_wait_s: float) -> Store:
     if path is None:
         return MemoryStore(clock=clock, workers=workers)
-    return SqliteStore(path, clock=clock, workers=workers, synchronous=synchronous)
+    return SqliteStore(path, clock=clock, workers=workers, synchronous=synchronous, lock_wait_s=lock_wait_s)

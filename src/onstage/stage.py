@@ -7,19 +7,21 @@ import logging
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, final
 
 from onstage.core.identity import number_in
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
 from onstage.events.duration import seconds
 from onstage.events.envelope import Envelope, from_json
 from onstage.events.event import event_type
-from onstage.runtime.local_door import LocalDoor, RemoteDoor, call_when_running
+from onstage.ports.clock import SystemClock
+from onstage.runtime.local_door import LocalDoor, Moved, RemoteDoor, call_when_running
+from onstage.runtime.local_ways import LocalWays
 from onstage.runtime.node import DRAIN_S, Node
-from onstage.runtime.wire import check_outside, from_outside
+from onstage.runtime.wire import from_outside
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
 
     from onstage.observe.verdict import Verdict
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["ProcessHandle", "Stage"]
 
 Duration = str | timedelta | float
+T = TypeVar("T")
 SAME_KEY_MAX: Final = 20
+ENTRIES_MAX: Final = 3
+MOVES_MAX: Final = 10
 log = logging.getLogger("onstage.node")
 
 
@@ -60,76 +65,12 @@ class ProcessHandle:
 
 
 @final
-class LocalWays:
-    """The ways into a node that runs in this very process."""
-
-    def __init__(self, node: Node, step_back: Callable[[], None] | None = None) -> None:
-        """Into this node. A client that holds the store while no node runs gives `step_back`, to let one in."""
-        self._node = node
-        self._step_back = step_back
-
-    @property
-    def runs(self) -> bool:
-        """Whether this is a node that runs handlers, not a client that only holds the store."""
-        return self._node.dispatches
-
-    def make_way(self) -> None:
-        """A node wants the store: a client that holds it lets go."""
-        if self._step_back is not None:
-            self._step_back()
-
-    async def emit(
-        self,
-        type: str,
-        data: bytes,
-        *,
-        id: str | None,
-        source: str | None,
-        process: str | None = None,
-        extra: bytes | None = None,
-    ) -> str:
-        """Check, admit and make durable; answers the public id of the process."""
-        node = self._node
-        route, stored, key = node.admission.check(type, data)
-        if extra is not None:
-            check_outside(extra)
-        joined = None if process is None else await self._present(process)
-        number = await node.admission.emit(route, stored, key, id=id, source=source, process=joined, extra=extra)
-        return node.numbers.identity.wire(number)
-
-    async def _present(self, process: str) -> int:
-        number = self.number(process)
-        if await self._node.store.reader.process(number) is None:
-            raise LookupError(f"there is no process {process} in this store")
-        return number
-
-    def number(self, process: str) -> int:
-        """The number behind a public process id. Raises LookupError for an id of another store."""
-        number = self._node.numbers.identity.local(process)
-        if number is None:
-            raise LookupError(f"there is no process {process} in this store")
-        return number
-
-    async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
-        """The verdict, after the durability barrier."""
-        node = self._node
-        live = frozenset(reaction.name for reaction in node.reactions.values()) if node.dispatches else None
-        number = self.number(process)
-        return await node.watch.verdict(number, timeout_s, live, known_open=node.admission.is_open(number))
-
-    async def operate(self, action: str, execution: int) -> str:
-        """Retry or drop a dead letter; answers what was done."""
-        from onstage.runtime.operations import operate
-
-        return await operate(self._node, action, execution)
-
-
-@final
 class Stage:
     """An application on a store, made by `App.run` and `connect`. Use it as an async context manager.
 
     Inside, it is a node that runs all services; if another node has the store, a client of that node; and with
-    `client_only`, a client always.
+    `client_only`, a client always. A client whose node is gone holds the store itself, runs no handler, and makes way
+    for the next node.
     """
 
     def __init__(
@@ -138,10 +79,15 @@ class Stage:
         *,
         path: Path | None,
         reader: Callable[[], Reader] | None = None,
+        make_holder: Callable[[], Node] | None = None,
         client_only: bool = False,
     ) -> None:
-        """`make_node(dispatch)` makes the node; `path` is the store's file, None for one that is only in memory."""
+        """`make_node(dispatch)` makes the node; `path` is the store's file, None for one that is only in memory.
+
+        `make_holder` makes the node of a client that takes the store over: it runs nothing and waits for no lock.
+        """
         self._make_node = make_node
+        self._make_holder = make_holder
         self._path = path
         self._open_reader = reader
         self._client_only = client_only
@@ -149,40 +95,60 @@ class Stage:
         self._node: Node | None = None
         self._door: LocalDoor | None = None
         self._letting_go: asyncio.Task[None] | None = None
+        self._moving = asyncio.Lock()
+        self._token: Callable[[int], bytes] = SystemClock().token
         self.drain_s: float = DRAIN_S
 
     # Entering and leaving.
 
     async def __aenter__(self) -> Self:
         """Begin. Raises StoreUnavailable, SchemaTooNew, or NodeRunning if the store is taken by what is no node."""
-        if self._path is not None and (remote := await call_when_running(self._path)) is not None:
-            if remote.runs or self._client_only:
+        self._moving = asyncio.Lock()
+        refused: NodeRunning | None = None
+        for _ in range(ENTRIES_MAX):
+            remote = None if self._path is None else await call_when_running(self._path)
+            if remote is not None and (remote.runs or self._client_only):
                 return self._become_client(remote)
-            await remote.make_way()
-            await remote.close()
-        node = self._make_node(not self._client_only)
+            if remote is not None:
+                await remote.make_way()
+                await remote.close()
+            elif refused is not None:
+                raise refused
+            try:
+                await self._become_node(self._make_node(not self._client_only))
+            except NodeRunning as error:
+                refused = error  # perhaps by a client that was quicker, which makes way when it is asked
+                continue
+            return self
+        assert refused is not None, "only a refusal leads to another attempt"
+        raise refused
+
+    async def _become_node(self, node: Node) -> None:
+        door = None
         try:
             await node.start()
-        except NodeRunning:
-            await node.close(grace_s=0)
-            remote = None if self._path is None else await call_when_running(self._path)
-            if remote is None:
-                raise
-            return self._become_client(remote)
-        except BaseException:
-            await node.close(grace_s=0)
-            raise
-        try:
-            self._ways = LocalWays(node, None if node.dispatches else self._step_back)
+            ways = LocalWays(node, None if node.dispatches else self._step_back)
             if self._path is not None:
-                self._door = LocalDoor(self._path, self._ways)
-                await self._door.open()
+                door = LocalDoor(self._path, ways)
+                await door.open()
         except BaseException:
-            self._ways = self._door = None
             await node.close(grace_s=0)
             raise
-        self._node = node
-        return self
+        self._node, self._door, self._ways = node, door, ways
+
+    async def _take_over(self, remote: RemoteDoor) -> None:
+        """The node is gone: hold the store in its place, if nobody else does."""
+        async with self._moving:
+            if self._ways is not remote or self._make_holder is None:
+                return
+            if self._letting_go is not None:
+                await asyncio.wait([self._letting_go])  # it goes on if whoever asks here is cancelled
+            try:
+                await self._become_node(self._make_holder())
+            except NodeRunning:
+                return  # it will answer soon, or it is stopped for good and frees the lock
+            await remote.close()
+            log.warning("the node on %s is gone; until one starts, this client stores events itself", self._path)
 
     def _step_back(self) -> None:
         """Give the store to the node that asks for it, and go on as its client."""
@@ -190,7 +156,7 @@ class Stage:
         if node is None or door is None or path is None:
             return
         self._node = self._door = None
-        self._ways = RemoteDoor(path)
+        self._ways = RemoteDoor(path, self._take_over)
 
         async def let_go() -> None:
             await door.close()
@@ -205,6 +171,7 @@ class Stage:
                 remote.pid,
                 self._path,
             )
+        remote.take_over = self._take_over
         self._ways = remote
         return self
 
@@ -212,15 +179,17 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Drain and stop: running steps finish within `drain_s`, everything accepted is durable."""
-        if self._letting_go is not None:
-            await self._letting_go
-        if self._door is not None:
-            await self._door.close()
-        if self._node is not None:
-            await self._node.close(grace_s=self.drain_s)
-        if isinstance(self._ways, RemoteDoor):
-            await self._ways.close()
-        self._ways = self._node = self._door = None
+        async with self._moving:
+            if self._letting_go is not None:
+                await self._letting_go
+            if self._door is not None:
+                await self._door.close()
+            if self._node is not None:
+                await self._node.close(grace_s=self.drain_s)
+            ways = self._ways
+            self._ways = self._node = self._door = None
+            if isinstance(ways, RemoteDoor):
+                await ways.close()
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -271,6 +240,38 @@ class Stage:
             envelope.type, data, id=envelope.id, source=envelope.source, extra=from_outside(envelope)
         )
 
+    async def emit_envelopes(
+        self, envelopes: Sequence[Envelope], *, go_on: bool = False
+    ) -> list[ProcessHandle | Exception]:
+        """Emit CloudEvents with a payload each, in this order; answers what became of each, once it is durable.
+
+        That is its process, or the error that refused it: nothing of that event is stored. Unless `go_on`, the first
+        refusal is the last answer, and nothing behind it is stored either. Raises InvalidEvent, before any is stored,
+        for attributes that no JSON can carry; and StoreUnavailable: then it is not known how many of the first ones
+        are stored, and repeating all of them is safe if they have ids.
+        """
+        events = [
+            {
+                "type": e.type,
+                "data": e.data,
+                "id": self._own(e.id),
+                "source": e.source,
+                "process": None,
+                "extra": from_outside(e),
+            }
+            for e in envelopes
+        ]
+        answers: list[str | Exception] = []
+        while events:
+            rest = events
+            more = await self._through(lambda ways: ways.emit_all(rest, go_on=go_on))  # noqa: B023  awaited here
+            if not isinstance(more[-1], StoreUnavailable):
+                answers += more
+                break
+            answers += more[:-1]  # what the door did not come to is asked once more, of whoever has the store by now
+            events = events[len(more) - 1 :]
+        return [answer if isinstance(answer, Exception) else ProcessHandle(answer, self) for answer in answers]
+
     async def _emit(
         self,
         type: str,
@@ -281,20 +282,46 @@ class Stage:
         process: ProcessHandle | str | None = None,
         extra: bytes | None = None,
     ) -> ProcessHandle:
-        ways = self._entered()
         joined = process.id if isinstance(process, ProcessHandle) else process
-        wire = await ways.emit(type, data, id=id, source=source, process=joined, extra=extra)
+        own = self._own(id)
+        wire = await self._through(
+            lambda ways: ways.emit(type, data, id=own, source=source, process=joined, extra=extra)
+        )
         return ProcessHandle(wire, self)
+
+    def _own(self, id: str | None) -> str | None:
+        """The event's id; a client draws one if it has none, before the first attempt.
+
+        So a repetition is recognised by whoever has the store by then.
+        """
+        return id or (None if self.is_node else self._token(16).hex())
 
     async def verdict_on(self, process: str, timeout_s: float | None) -> Verdict:
         """The verdict on the process with this public id; see `ProcessHandle.verdict`."""
-        ways = self._entered()
-        try:
-            return await ways.verdict(process, timeout_s)
-        except StoreUnavailable:
-            if self._ways is ways or self._ways is None:
-                raise
-        return await self._entered().verdict(process, timeout_s)  # the store was given to a node meanwhile
+        loop = asyncio.get_running_loop()
+        give_up = None if timeout_s is None else loop.time() + timeout_s
+
+        def left_s() -> float | None:
+            return None if give_up is None else max(0.0, give_up - loop.time())
+
+        return await self._through(lambda ways: ways.verdict(process, left_s()))
+
+    async def _through(self, request: Callable[[LocalWays | RemoteDoor], Awaitable[T]], *, repeat: bool = True) -> T:
+        """Ask at the present way to the store; ask again at the next one if the store changes hands meanwhile."""
+        for _ in range(MOVES_MAX):
+            ways = self._entered()
+            try:
+                return await request(ways)
+            except Moved:
+                if self._ways is None:
+                    break
+            except StoreUnavailable:
+                if not repeat or self._ways in (ways, None):
+                    raise
+        raise StoreUnavailable(
+            "the store changed hands too often, or this stage was left\n"
+            "  why: whether anybody took the request is not known\n  to do: send the same event with the same id again"
+        )
 
     async def process(self, key: str) -> ProcessHandle:
         """The newest process with this business key, a declared one first; or the one with this public id.
@@ -315,7 +342,8 @@ class Stage:
 
     def reading(self) -> _Reading:
         """Read the store: `async with stage.reading() as reader`. What it shows is durable."""
-        return _Reading(self._node, self._open_reader)
+        # A client that holds the store reads on a connection of its own: it may give the store away meanwhile.
+        return _Reading(self._node if self.is_node or self._path is None else None, self._open_reader)
 
     def statistics(self) -> Mapping[str, int]:
         """Counters of the node's store since its start: batches (one fsync each), commits, refused."""
@@ -325,7 +353,7 @@ class Stage:
 
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter by its execution number; answers what was done."""
-        return await self._entered().operate(action, execution)
+        return await self._through(lambda ways: ways.operate(action, execution), repeat=False)
 
     def _entered(self) -> LocalWays | RemoteDoor:
         if self._ways is None:

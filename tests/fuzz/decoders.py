@@ -1,6 +1,7 @@
 """Every decoder of what strangers send or disks return, with the one error it declares and samples it accepts."""
 
 import json
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any, Final
 
@@ -13,12 +14,12 @@ from onstage.cli.event_lines import BadLine, Line, read_lines
 from onstage.core import journal
 from onstage.core.identity import Identity
 from onstage.core.journal import decode_entry, encode_entry
-from onstage.errors import DefinitionError, InvalidEvent, OperationError, UsageError
+from onstage.errors import DefinitionError, InvalidEvent, OperationError
 from onstage.events.codec import Codec, DecodeFailed, codec_for
 from onstage.events.duration import DURATION_S_MAX, seconds
 from onstage.events.envelope import Envelope, EventId, check_depth, from_json, to_json
 from onstage.events.event import define_event
-from onstage.events.receipt import Receipt, decode_receipt, encode_receipt
+from onstage.events.receipt import Receipt, decode_receipts, encode_receipts
 from onstage.events.topic import Topic
 from onstage.observe.verdict import Verdict
 from onstage.ports.store import EventView
@@ -49,6 +50,7 @@ DOCUMENTS: Final = (
         b'"branch":"a","urgent":true,"floor":-3,"traceparent":"00-1","expirytime":"2030-01-01T00:00:00Z",'
         b'"data":{"part":1,"whole":2}}'
     ),
+    b'{"specversion":"1.0","id":"6","source":"/s","type":"placed","data_base64":"CXsiaWQiOiJvMSJ9IA0K"}',
     (
         b'{"specversion":"1.0","id":"5","source":"/s","type":"everything","partitionkey":"\xc3\xa9",'
         b'"dataschema":"https://x/y","data":%b}' % codec_for(Everything).encode(Everything("e"))
@@ -69,7 +71,7 @@ ENTRIES: Final[tuple[journal.Entry, ...]] = (
     journal.Rejected("reject", "no"),
     journal.Undone("a#0"),
 )
-RECEIPTS: Final = (
+RECEIPTS: Final[tuple[Receipt, ...]] = (
     Receipt(1, 2, 3, 0, 6, 99, b"d" * 16),
     Receipt(1 << 40, 2, 65_535, 7, 12, 1 << 62, bytes(16), ((4, 5), (6, 7)), 10, 11, 2, "no", 12),
 )
@@ -78,21 +80,30 @@ REQUESTS: Final[tuple[door.Request, ...]] = (
     door.Ping(at=1),
     door.MakeWay(at=2),
     door.Emit(at=3, event=door.Emit.of(**EVENT).event),
+    door.EmitAll(at=6, events=door.EmitAll.of([EVENT, EVENT], go_on=False).events, go_on=True),
     door.AskVerdict(at=4, process="p", timeout_s=1.5),
     door.Operate(at=5, action="retry", execution=1 << 40),
 )
 REPLIES: Final = (
     door.Reply(1, "p"),
-    door.Reply(2, [7, True]),
+    door.Reply(2, door.Pong(7, True, door.PROTOCOL)),
+    door.Reply(6, ["p", ("DuplicateId", "no")]),
     door.Reply(3),
     door.Reply(4, error=("UsageError", "no")),
 )
+PONGS: Final = (door.Pong(7, True, door.PROTOCOL), door.Pong(1 << 40, False, door.PROTOCOL))
+ANSWERS: Final = (["p"], ["p", ("DuplicateId", "no"), "q"])
 VERDICTS: Final = (Verdict("stuck", None, ("a", "b")), Verdict("completed", "shop.paid"))
 
 
 def bodies(messages: tuple[Any, ...]) -> tuple[bytes, ...]:
     """What is in the frames of these messages."""
     return tuple(door.frame(message)[4:] for message in messages)
+
+
+def packed(values: tuple[Any, ...]) -> tuple[bytes, ...]:
+    """These values as they lie in a reply."""
+    return tuple(map(msgspec.msgpack.encode, values))
 
 
 # --- from bytes -------------------------------------------------------------------------------------------
@@ -146,14 +157,17 @@ def requested(body: bytes) -> door.Request:
     return door.request_in(body)
 
 
-def verdict(body: bytes) -> Verdict:
-    """As the client reads it."""
-    try:
-        value = msgspec.msgpack.decode(body)
-    except (ValueError, RecursionError):
-        raise OperationError("no MessagePack") from None
-    answer: Verdict = door.answer_as(Verdict, value)
-    return answer
+def answered_as(type_: Any) -> Callable[[bytes], Any]:
+    """As the client reads the value of a reply."""
+
+    def answered(body: bytes) -> Any:
+        try:
+            value = msgspec.msgpack.decode(body)
+        except (ValueError, RecursionError):
+            raise OperationError("no MessagePack") from None
+        return door.answer_as(type_, value)
+
+    return answered
 
 
 def named(data: bytes) -> int:
@@ -230,9 +244,9 @@ def same_entry(entry: journal.Entry) -> None:
     assert decode_entry(encode_entry(entry)) == entry
 
 
-def same_receipt(receipt: Receipt) -> None:
-    """It is stored as it was read."""
-    assert decode_receipt(encode_receipt(receipt)) == receipt
+def same_receipts(receipts: tuple[Receipt, ...]) -> None:
+    """They are stored as they were read."""
+    assert decode_receipts(encode_receipts(receipts)) == receipts
 
 
 def same_number(number: int) -> None:
@@ -240,6 +254,7 @@ def same_number(number: int) -> None:
     assert IDENTITY.local(IDENTITY.wire(number)) == number
 
 
+BUNDLES: Final = (encode_receipts(RECEIPTS), encode_receipts(RECEIPTS[1:]), encode_receipts(()))
 OUTSIDE: Final = tuple(from_outside(from_json(document)) for document in DOCUMENTS)
 SHORT: Final = (
     b'{"type":"placed","data":{"id":"o1"}}',
@@ -257,11 +272,13 @@ DECODERS: Final[tuple[Decoder, ...]] = (
     Decoder("attributes at the door", let_in, InvalidEvent, OUTSIDE, JSON_TOKENS, same_outside),
     Decoder("attributes in a row", shown, DecodeFailed, OUTSIDE, JSON_TOKENS),
     Decoder("journal entry", decode_entry, DecodeFailed, tuple(map(encode_entry, ENTRIES)), PACKED_TOKENS, same_entry),
-    Decoder("receipt", decode_receipt, DecodeFailed, tuple(map(encode_receipt, RECEIPTS)), PACKED_TOKENS, same_receipt),
+    Decoder("receipts", decode_receipts, DecodeFailed, BUNDLES, PACKED_TOKENS, same_receipts),
     Decoder("request number", door.request_number, DecodeFailed, bodies(REQUESTS), PACKED_TOKENS),
-    Decoder("request", requested, UsageError, bodies(REQUESTS), PACKED_TOKENS, same_request),
+    Decoder("request", requested, OperationError, bodies(REQUESTS), PACKED_TOKENS, same_request),
     Decoder("reply", door.reply_in, DecodeFailed, bodies(REPLIES), PACKED_TOKENS, same_reply),
-    Decoder("verdict", verdict, OperationError, tuple(map(msgspec.msgpack.encode, VERDICTS)), PACKED_TOKENS),
+    Decoder("verdict", answered_as(Verdict), OperationError, packed(VERDICTS), PACKED_TOKENS),
+    Decoder("answers", answered_as(door.Answers), OperationError, packed(ANSWERS), PACKED_TOKENS),
+    Decoder("pong", answered_as(door.Pong), OperationError, packed(PONGS), PACKED_TOKENS),
     Decoder("event id", lambda data: EventId.parse(text_of(data)), InvalidEvent, IDS, TEXT_TOKENS, an_id),
     Decoder("process id", named, LookupError, IDS, TEXT_TOKENS, same_number),
     Decoder("duration", lambda data: seconds(text_of(data)), ValueError, DURATIONS, TEXT_TOKENS, a_duration),

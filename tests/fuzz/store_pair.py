@@ -99,6 +99,13 @@ class Pair:
         """What both readers answer."""
         return await self.ask(what, lambda store: question(store.reader))
 
+    async def receipts(self, what: str, *, after: int = 0, limit: int = 10_000) -> None:
+        """Compare bundles; after a defect what is in them, as each store takes such a batch apart in its own way."""
+        if not self._defect:
+            await self.read(what, lambda r: r.receipts(after=after, limit=limit))
+            return
+        await self.read(f"{what} one by one", _one_by_one)
+
     async def ask(self, what: str, question: Callable[[Any], Awaitable[Any]]) -> Any:
         """The answer of both to one question. Raises Differs."""
         answers = [await _answer(question(store)) for store in (self.memory, self.sqlite)]
@@ -153,6 +160,14 @@ class _Report:
         self.results = {at: entry for outcome in found for at, entry in outcome.results.items()}
         self.closed = [closed for outcome in found for closed in outcome.closed]
         self.has_defect = any(because == RefusedBecause.USER and error is None for _, because, _, error in self.refused)
+
+
+async def _one_by_one(reader: Reader) -> dict[tuple[int, int], list[tuple[int, Any]]]:
+    found: dict[tuple[int, int], list[tuple[int, Any]]] = {}
+    for bundle in await reader.receipts(limit=10_000):
+        of_shard = found.setdefault((bundle.epoch, bundle.shard), [])
+        of_shard += enumerate(bundle.receipts, bundle.seq)
+    return found
 
 
 async def _answer(question: Awaitable[Any]) -> Any:

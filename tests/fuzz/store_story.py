@@ -22,6 +22,7 @@ __all__ = ["OPERATIONS", "Story", "Tape", "draw"]
 
 Tape = list[tuple[int, ...]]
 NUMBERS: Final = 6
+_RECEIPTS: Final = 6
 _SHOP: Final = DECLARATION
 DECLARATIONS: Final = (
     _SHOP,
@@ -29,6 +30,7 @@ DECLARATIONS: Final = (
     Declaration(_SHOP.types, (("shop.post", ("shop.mail",)), *_SHOP.handlers[:2]), {}, b"shop 3"),
 )
 TYPES: Final = ("shop.placed", "shop.paid", "shop.lost")
+PAYLOADS: Final = (b"{}", b'{"to":"x"}', b'{"to":"x","by":1}', b'{"to":"y"}', b"no JSON")
 KEYS: Final = (None, "k", "", "käse\0", "K")
 
 
@@ -78,6 +80,7 @@ class Story:
             *self._handlers(handlers), declared=("order", None)[key % 2], key=KEYS[key % 5], after=self._after(after)
         )
         commit.door = self._door(door, commit.process)
+        commit.events[0].data = PAYLOADS[due % len(PAYLOADS)]
         if due % 4 == 0:
             for obligation in commit.opened:
                 obligation.due, obligation.gating = due, due % 8 == 0
@@ -144,7 +147,7 @@ class Story:
 
     async def drop(self, execution: int, *_: int) -> None:
         """An operator drops what was set aside."""
-        aside = [x for x, view in self._open.items() if view.status in (Status.PARKED, Status.DIVERGED)]
+        aside = [x for x, view in self._open.items() if view.status in _ASIDE]
         if aside:
             x = aside[execution % len(aside)]
             options: dict[str, Any] = {
@@ -193,7 +196,10 @@ class Story:
 
     async def look(self, what: int, a: int, b: int, limit: int, c: int) -> None:
         """One question to the reader."""
-        number = (*range(10), 8, 8)[what % 12]  # `unread` rarely has an answer
+        number = (*range(11), 8, 8)[what % 13]  # `unread` rarely has an answer
+        if number == _RECEIPTS:
+            await self._pair.receipts(f"look {number}", after=(0, b % 16)[a % 2], limit=1 + limit % 5)
+            return
         await self._pair.read(f"look {number}", _questions(self, a, b, 1 + limit % 5, c)[number])
 
     async def restart(self, declaration: int, *_: int) -> None:
@@ -218,7 +224,9 @@ class Story:
                 await pair.read("mail", lambda r, p=process.id, h=handler: r.mail(h, p, limit=10_000))  # type: ignore[misc]
         for view in await pair.read("open executions", lambda r: r.executions(limit=10_000)):
             await pair.read("execution", lambda r, x=view.id: r.execution(x))  # type: ignore[misc]
-        await pair.read("receipts", lambda r: r.receipts(limit=10_000))
+            for field in (None, "to"):
+                await pair.read("ahead", lambda r, x=view.id, f=field: r.ahead(x, statuses=_ASIDE, field=f))  # type: ignore[misc]
+        await pair.receipts("receipts")
         await pair.read("unread", lambda r: r.unread(limit=10_000))
         await pair.read("events", lambda r: _paged(r, 3))
 
@@ -287,6 +295,7 @@ class Story:
         return made[: how % 5]
 
 
+_ASIDE: Final = (Status.PARKED, Status.DIVERGED)
 _STATUSES: Final = (
     Status.DONE,
     Status.WAITING,
@@ -340,10 +349,11 @@ def _questions(story: Story, a: int, b: int, limit: int, c: int) -> tuple[Callab
         lambda r: r.executions(**of),
         lambda r: r.process(process),
         lambda r: r.processes(**some, before=(None, b % 20)[a % 2], limit=limit),
-        lambda r: r.receipts(after=(0, b % 16)[a % 2], limit=limit),
+        lambda r: r.receipts(limit=limit),
         lambda r: r.mail(letter.handler, letter.process, after=(0, letter.n - 1, letter.n)[c % 3], limit=limit),
         lambda r: r.unread(after=(0, 0, after)[a % 3], limit=limit),
         lambda r: r.door((b"id%d" % (b % 5)).ljust(16, b".")),
+        lambda r: r.manifest(),
     )
 
 

@@ -156,8 +156,8 @@ def found(decoder: Decoder) -> str:
 
 
 def test_another_exception_is_found() -> None:
-    bare = replace(BY_NAME["receipt"], decode=msgspec.msgpack.Decoder(Receipt).decode)
-    assert "receipt: DecodeError for" in found(bare)
+    bare = replace(BY_NAME["receipts"], decode=msgspec.msgpack.Decoder(tuple[Receipt, ...]).decode)
+    assert "receipts: DecodeError for" in found(bare)
     deep = replace(BY_NAME["request number"], decode=leaky)
     assert "request number: RecursionError for" in found(deep)
 

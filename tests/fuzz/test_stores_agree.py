@@ -25,9 +25,9 @@ OFTEN = 10
 REFUSALS = ("conflict", "stale epoch", "felled", "duplicate", "user")
 MUST_HAPPEN = (
     *(f"durable: {because}" for because in ("nothing", *REFUSALS)),
-    *(f"look {n}" for n in range(10)),
+    *(f"look {n}" for n in range(11)),
     *(f"look {n}: nothing" for n in range(10)),
-    *("closed", "open", "mail", "unread", "receipts", "execution"),
+    *("closed", "open", "mail", "unread", "receipts", "receipts one by one", "execution", "ahead", "ahead: nothing"),
 )
 
 
@@ -103,6 +103,15 @@ class LateEnd(batch.Batch):
         return super().close_ledger()
 
 
+class ShortBundle(batch.Batch):
+    """Of several receipts of one shard the last is lost."""
+
+    def bundles(self) -> Any:
+        for shard, receipts in self._receipts.items():
+            self._receipts[shard] = receipts[:-1] or receipts
+        return super().bundles()
+
+
 def plant_batch(kind: type[Any]) -> Callable[[pytest.MonkeyPatch], None]:
     return lambda patch: patch.setattr(memory, "Batch", kind)
 
@@ -148,6 +157,8 @@ PLANTS = {
     "a process ends a millisecond late": plant_batch(LateEnd),
     "an event number twice": no_check,
     "receipts go on counting after a restart": kept_seqs,
+    "a receipt is lost from its bundle": plant_batch(ShortBundle),
+    "an execution stands behind itself": plant_query("ahead", "x.id < :execution", "x.id <= :execution"),
     "closing forgets what is appended": close_in_a_hurry,
     "a page begins one too early": plant_query("mail", "m.n > :after", "m.n >= :after"),
     "unread shows who does not wait": plant_query("unread", "x.status = 2", "x.status <> 1"),

@@ -7,7 +7,7 @@ import apsw
 
 from onstage.core.commit import event_of, handler_of
 from onstage.core.journal import Stepped
-from onstage.events.receipt import Status, decode_receipt
+from onstage.events.receipt import Status, decode_receipts
 from onstage.observe.ledger import Ledger
 from onstage.ports.store import EventView, ExecutionView, ProcessView, Reader
 from onstage.testing import Sim
@@ -31,8 +31,9 @@ def check_accounts(sim: Sim) -> None:
         for epoch, shard, seq, body in connection.execute(
             "select epoch, shard, seq, body from onstage_receipt order by position"
         ):
-            seqs[epoch, shard].append(seq)
-            assert ledger.apply(epoch, shard, seq, decode_receipt(body)), "a receipt stands there twice"
+            for place, receipt in enumerate(decode_receipts(body), seq):
+                seqs[epoch, shard].append(place)
+                assert ledger.apply(epoch, shard, place, receipt), "a receipt stands there twice"
     finally:
         connection.close()
     for place, found in seqs.items():
@@ -56,8 +57,8 @@ def check_settled(sim: Sim) -> None:
     connection = apsw.Connection(str(sim.world.path), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         for (body,) in connection.execute("select body from onstage_receipt"):
-            receipt = decode_receipt(body)
-            settled[receipt.event, receipt.handler] += receipt.handler > 0 and not Status(receipt.status).is_open
+            for receipt in decode_receipts(body):
+                settled[receipt.event, receipt.handler] += receipt.handler > 0 and not Status(receipt.status).is_open
     finally:
         connection.close()
     assert {place: count for place, count in settled.items() if place in owed} == dict.fromkeys(owed, 1)

@@ -222,6 +222,27 @@ def test_a_client_emits_on_while_the_node_is_killed_and_restarted(url: str) -> N
     assert len(set(ids)) == EVENTS
 
 
+def test_a_client_stores_events_itself_while_no_node_runs_after_one_was_killed(url: str) -> None:
+    with other("node", url) as first, other("client", url) as client:
+        ids = [said(client) for _ in range(EVENTS // 3)]
+        first.kill()
+        first.wait()
+        ids += [said(client) for _ in range(EVENTS // 3)]  # with no node anywhere
+        with other("node", url):
+            ids += [said(client) for _ in range(EVENTS - len(ids))]
+            assert said(client) == "done"
+
+    async def story() -> None:
+        async with APP.run(url) as stage:
+            counts = await once_each(stage)
+            assert set(counts.values()) == {1}
+            assert len(counts) == 2 * EVENTS
+
+    asyncio.run(story())
+    assert len(set(ids)) == EVENTS
+    assert "" not in ids
+
+
 def test_a_node_in_another_process_makes_this_stage_a_client(url: str) -> None:
     async def story() -> None:
         async with APP.run(url) as stage:

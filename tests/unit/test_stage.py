@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from onstage import App, Envelope, Process, Reject, Service, connect, event, wait
 from onstage.errors import DuplicateId, InvalidEvent, StoreUnavailable, UsageError
-from onstage.stage import Stage
+from onstage.runtime import local_door
+from onstage.stage import ProcessHandle, Stage
 
 
 @event("stage.placed", key="id")
@@ -48,6 +50,7 @@ APP = App(shop, order)
 @pytest.fixture
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(local_door, "ATTEMPT_PAUSE_S", 0.01)
     return f"sqlite:///{tmp_path}/shop.db"
 
 
@@ -133,6 +136,58 @@ def test_a_client_of_a_client_is_a_client(url: str) -> None:
             assert (await first.process("o1")).id == process.id
             async with APP.run(url) as node:
                 await completed(node, "o1")
+
+    asyncio.run(story())
+
+
+async def typed(stage: Stage) -> list[str]:
+    async with stage.reading() as reader:
+        return sorted(f"{event.type} {event.key}" for event in await reader.events())
+
+
+def envelopes(*ids_and_keys: str) -> list[Envelope]:
+    return [
+        Envelope(id=name, source="//file", type="stage.placed", data=f'{{"id":"{key}"}}'.encode())
+        for name, _, key in (each.partition(" ") for each in ids_and_keys)
+    ]
+
+
+@pytest.mark.parametrize("become", ["node", "client"])
+def test_many_envelopes_stop_at_the_first_that_is_refused_unless_they_are_to_go_on(url: str, become: str) -> None:
+    async def story() -> None:
+        async with APP.run(url) as node, connect(url, APP) as client:
+            stage = node if become == "node" else client
+            sent = envelopes("1 a", "2 b", "1 c", "3 d")
+            first, _, refused = await stage.emit_envelopes(sent)
+            assert isinstance(first, ProcessHandle)
+            assert str(await first.verdict(timeout=10)) == "completed (stage.paid)"
+            assert isinstance(refused, DuplicateId)
+            assert [each for each in await typed(node) if "placed" in each] == ["stage.placed a", "stage.placed b"]
+            again, _, refused, last = await stage.emit_envelopes(sent, go_on=True)
+            assert isinstance(again, ProcessHandle)
+            assert again.id == first.id
+            assert isinstance(refused, DuplicateId)
+            assert isinstance(last, ProcessHandle)
+            assert await stage.emit_envelopes([]) == []
+
+    asyncio.run(story())
+
+
+def test_envelopes_that_one_door_did_not_come_to_go_to_the_next(url: str) -> None:
+    class Ways:
+        def __init__(self) -> None:
+            self.asked: list[list[str]] = []
+
+        async def emit_all(self, events: list[dict[str, Any]], *, go_on: bool) -> list[str | Exception]:
+            self.asked.append([event["id"] for event in events])
+            return [f"p-{events[0]['id']}", *([StoreUnavailable("closed")] if len(events) > 1 else [])]
+
+    async def story() -> None:
+        stage, ways = APP.run(url), Ways()
+        stage._ways = ways  # type: ignore[assignment]  # noqa: SLF001
+        handles = await stage.emit_envelopes(envelopes("1 a", "2 b", "3 c"))
+        assert [repr(handle) for handle in handles] == ["Process[p-1]", "Process[p-2]", "Process[p-3]"]
+        assert ways.asked == [["1", "2", "3"], ["2", "3"], ["3"]]
 
     asyncio.run(story())
 

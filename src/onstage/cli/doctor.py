@@ -21,6 +21,7 @@ from onstage.cli.options import Surroundings, app_option, surroundings
 from onstage.cli.printing import clean, plural, print_json, styled
 from onstage.cli.store_file import StoreFile, lock_holder, looking_at
 from onstage.errors import OnstageError
+from onstage.stores.sqlite.connection import read_meta
 
 if TYPE_CHECKING:
     from onstage.app import App
@@ -30,6 +31,12 @@ __all__ = ["Finding", "command", "examine", "has_wal_bug"]
 WAL_BYTES_MAX: Final = 256 << 20
 FREE_BYTES_MIN: Final = 512 << 20
 PYTHON_MIN: Final = (3, 11)
+_SURVIVES: Final = {
+    "EXTRA": "what is accepted survives a power cut",
+    "FULL": "what is accepted survives a power cut",
+    "NORMAL": "what is accepted survives a kill; a power cut may take the last commits with it",
+    "OFF": "a power cut may damage the file",
+}
 
 
 @final
@@ -149,9 +156,7 @@ def _inside(path: Path, at: Surroundings) -> Iterator[Finding]:
         with looking_at(path) as store:
             yield Finding("layout", True, f"{store.layout()}, the newest")
             mode = str(store.connection.pragma("journal_mode"))
-            promise = "synchronous=FULL unless App.run says otherwise: what is accepted survives a power cut"
-            mend = None if mode == "wal" else "start a node once: it sets the journal mode"
-            yield Finding("durability", mend is None, f"journal_mode={mode}; {promise}", mend)
+            yield _durability(mode, read_meta(store.connection, "synchronous"))
             check = str(store.rows("check")[0][0])
             mend = None if check == "ok" else "stop the node, keep a copy of all files, restore a backup"
             yield Finding("integrity", mend is None, f"quick_check: {check}", mend)
@@ -160,6 +165,17 @@ def _inside(path: Path, at: Surroundings) -> Iterator[Finding]:
         yield Finding("contents", False, str(error).partition("\n")[0], _mend_in(str(error)))
     except Exception as error:  # noqa: BLE001  a Failure says what to do; anything else is told as it is
         yield Finding("contents", False, str(error).partition("\n")[0], _mend_in(str(error)))
+
+
+def _durability(mode: str, synchronous: str | None) -> Finding:
+    if mode != "wal":
+        return Finding("durability", False, f"journal_mode={mode}", "start a node once: it sets the journal mode")
+    if synchronous is None:
+        found = "which synchronous= its writer used is not recorded; the next one to start does that"
+        return Finding("durability", True, f"journal_mode=wal; {found}")
+    found = f"journal_mode=wal; the newest writer runs with synchronous={synchronous}: {_SURVIVES[synchronous]}"
+    mend = 'run with synchronous="FULL", or with "NORMAL" if you accept the loss' if synchronous == "OFF" else None
+    return Finding("durability", mend is None, found, mend)
 
 
 def _mend_in(text: str) -> str:
@@ -190,10 +206,14 @@ def _contents(store: StoreFile, at: Surroundings) -> Iterator[Finding]:
 
 
 def _writer(path: Path) -> Iterator[Finding]:
-    from onstage.runtime.local_door import socket_path
+    from onstage.runtime.local_socket import socket_path
 
     holder = lock_holder(path)
-    pid, runs = asyncio.run(_ping(path))
+    try:
+        pid, runs = asyncio.run(_ping(path))
+    except OnstageError as error:
+        yield Finding("node", False, " ".join(str(error).partition("\n  to do:")[0].split()), _mend_in(str(error)))
+        return
     if holder is None:
         stale = "; a socket of a dead node is there, the next one replaces it" if socket_path(path).exists() else ""
         yield Finding("node", True, f"none runs on this store{stale}")

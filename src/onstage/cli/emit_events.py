@@ -1,7 +1,8 @@
 """`onstage emit`: one event from the arguments, or a file of events, many at a time.
 
-Lines are checked here, in the order of the file, before they are sent; so at the first bad one everything before it
-is emitted and nothing of it or after it. Events of one key are sent one after the other, in the order of the file.
+Lines are checked here, and sent in pages. The node decides about them one after the other, in the order of the file,
+and stops at the first that it refuses; the next page is sent when the page before is answered. So whoever refuses a
+line, everything before it is emitted, and nothing of it and (without --continue) after it.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from onstage.ports.store import ProcessView
     from onstage.stage import ProcessHandle, Stage
 
-__all__ = ["AT_ONCE", "Sender", "command"]
+__all__ = ["PAGE_LINES_MAX", "Sender", "command"]
 
-AT_ONCE: Final = 64
+PAGE_LINES_MAX: Final = 128
+PAGE_BYTES_MAX: Final = 1 << 20
 BAD_LINES_SHOWN_MAX: Final = 20
 
 
@@ -51,6 +53,9 @@ def command(at: Surroundings, *, type: str | None, data: str | None, file: str |
 
     A file holds one CloudEvent in JSON per line; {"type": ..., "data": ...} will do. Lines without an id get one made
     of the file's hash and the line's number, so that the same file twice emits nothing twice.
+
+    At a line that is refused, here or by the node, everything before it is emitted and nothing of it; nothing after it
+    either without --continue. If the node is lost instead, how far it came is not known: send the same file again.
     """
     if type == "-" and data is None and file is None:
         return _run_file(at, "-", options)
@@ -139,7 +144,7 @@ async def _emit_file(sender: Sender, at: Surroundings, file: IO[bytes], timeout_
 
 @final
 class Sender:
-    """Sends the lines of a file, many at a time, those of one key one after the other.
+    """Sends the lines of a file in their order, a page at a time.
 
     Afterwards `accepted` counts what is durable, `processes` maps ids to handles, `bad` has what was refused, and
     `broken` is what made it impossible to go on, if anything did.
@@ -155,52 +160,61 @@ class Sender:
         self.on_sent: Callable[[int], None] = lambda _: None
         self._types = types_of(app)
         self.go_on, self._first = go_on, first
-        self._newest: dict[str, asyncio.Task[None]] = {}
 
     async def send(self, client: Stage, file: IO[bytes]) -> None:
         """Return when every line is accepted or refused, or when it stopped and nothing is under way any more."""
-        room, under_way = asyncio.Semaphore(AT_ONCE), set[asyncio.Task[None]]()
-        for line in read_lines(file, self._types, first=self._first):
-            await room.acquire()
+        under_way: asyncio.Task[None] | None = None
+        for lines in _pages(read_lines(file, self._types, first=self._first)):
+            if under_way is not None:
+                await under_way
             if self._must_stop():
-                break
-            if isinstance(line, BadLine):
-                self.bad.append(line)
-                room.release()
-                continue
-            before = None if line.key is None else self._newest.get(line.key)
-            task = asyncio.create_task(self._send(client, line, before))
-            if line.key is not None:
-                self._newest[line.key] = task
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
-            task.add_done_callback(lambda _: room.release())
-        await asyncio.gather(*under_way)
+                return
+            # The page before is answered when this one is sent; it is checked while that one is under way.
+            under_way = asyncio.create_task(self._send(client, lines))
+            await asyncio.sleep(0)
+        if under_way is not None:
+            await under_way
 
     def _must_stop(self) -> bool:
         return self.broken is not None or (bool(self.bad) and not self.go_on)
 
-    async def _send(self, client: Stage, line: Line, before: asyncio.Task[None] | None) -> None:
+    async def _send(self, client: Stage, page: list[Line | BadLine]) -> None:
         from onstage.errors import UsageError
 
-        if before is not None:
-            await before
-        # A refusal of the file itself lies behind this line; one by the node may lie before it.
-        if self.broken is not None or (not self.go_on and any(bad.number < line.number for bad in self.bad)):
-            return
+        bad = [line for line in page if isinstance(line, BadLine)]
+        end = bad[0].number if bad and not self.go_on else sys.maxsize
+        lines = [line for line in page if isinstance(line, Line) and line.number < end]
         try:
-            process = await client.emit_envelope(line.envelope)
-        except UsageError as error:
-            self.bad.append(BadLine(line.number, error))
+            answers = await client.emit_envelopes([line.envelope for line in lines], go_on=self.go_on)
         except Exception as error:  # noqa: BLE001  raised again when everything under way has ended
             self.broken = error
-        else:
-            self.accepted += 1
-            self.processes[process.id] = process
-            self.on_sent(self.accepted)
-        finally:
-            if line.key is not None and self._newest.get(line.key) is asyncio.current_task():
-                del self._newest[line.key]
+            return
+        for line, answer in zip(lines, answers, strict=False):
+            if isinstance(answer, UsageError | LookupError):
+                self.bad.append(BadLine(line.number, answer))
+            elif isinstance(answer, Exception):
+                self.broken = self.broken or answer
+            else:
+                self.accepted += 1
+                self.processes[answer.id] = answer
+        if not self._must_stop():
+            self.bad += bad if self.go_on else bad[:1]
+        self.on_sent(self.accepted)
+
+
+def _pages(lines: Iterator[Line | BadLine]) -> Iterator[list[Line | BadLine]]:
+    """Lines in pages of limited length and size; a line that is larger than the limit is a page of its own."""
+    page: list[Line | BadLine] = []
+    size = 0
+    for line in lines:
+        length = line.size if isinstance(line, Line) else 0
+        if page and (len(page) == PAGE_LINES_MAX or size + length > PAGE_BYTES_MAX):
+            yield page
+            page, size = [], 0
+        page.append(line)
+        size += length
+    if page:
+        yield page
 
 
 @contextmanager

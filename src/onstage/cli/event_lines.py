@@ -20,7 +20,7 @@ import msgspec
 
 from onstage.cli.failures import Exit, Failure
 from onstage.errors import InvalidEvent
-from onstage.events.envelope import EVENT_BYTES_MAX, NAME_BYTES_MAX, Envelope, from_json
+from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX, Envelope, check_depth, from_json
 
 if TYPE_CHECKING:
     from onstage.events.event import EventType
@@ -40,11 +40,11 @@ _CHUNK: Final = 1 << 20
 @final
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One event that fits the app: the number of its line, its envelope with an id, and its business key."""
+    """One event that fits the app: the number of its line, its envelope with an id, and how long the line is."""
 
     number: int
     envelope: Envelope
-    key: str | None
+    size: int
 
 
 @final
@@ -117,10 +117,10 @@ class _Digest:
 
 def _line(number: int, body: bytes, types: Mapping[str, EventType], file_hash: Callable[[], str]) -> Line:
     envelope = _envelope(body)
-    key = check_event(types, envelope.type, envelope.data)
+    check_event(types, envelope.type, envelope.data)
     if not envelope.id:
         envelope = msgspec.structs.replace(envelope, id=f"{file_hash()}:{number}")
-    return Line(number, envelope, key)
+    return Line(number, envelope, len(body))
 
 
 def _envelope(body: bytes) -> Envelope:
@@ -134,8 +134,8 @@ def _envelope(body: bytes) -> Envelope:
     return from_json(msgspec.json.encode(completed), id_required=False)
 
 
-def check_event(types: Mapping[str, EventType], name: str, data: bytes) -> str | None:
-    """Check an event as the node will; answers its key. Raises InvalidEvent with what, why and what to do."""
+def check_event(types: Mapping[str, EventType], name: str, data: bytes) -> None:
+    """Check an event as the node will. Raises InvalidEvent with what, why and what to do."""
     known = types.get(name)
     if known is None:
         some = ", ".join(sorted(types)[:10]) or "none"
@@ -145,11 +145,16 @@ def check_event(types: Mapping[str, EventType], name: str, data: bytes) -> str |
         why = f"it has {len(data)} bytes, the limit is {EVENT_BYTES_MAX}"
         raise _refused(f"{name}: the payload is too large", why, "store the large part elsewhere, send its address")
     try:
+        check_depth(data)
         event: Any = known.decode(data)
-        return known.key_of(event)
+        key = known.key_of(event)
+    except InvalidEvent as error:
+        raise _refused(f"{name}: the payload cannot be taken", str(error), "send a flatter one") from error
     except Exception as error:
         mend = f"correct it as the class at {known.where} says"
         raise _refused(f"{name}: the payload does not fit {known.cls.__qualname__}", str(error), mend) from error
+    if key is not None and len(key.encode("utf-8", "surrogatepass")) > KEY_BYTES_MAX:
+        raise _refused(f"{name}: the key is too long", f"the limit is {KEY_BYTES_MAX} bytes", "use a shorter one")
 
 
 def _too_long() -> InvalidEvent:

@@ -31,7 +31,7 @@ JOIN onstage_handler h ON h.id = x.id & 65535 WHERE x.status < 6 GROUP BY h.name
 -- name: sizes
 -- How many rows the tables hold that grow.
 SELECT (SELECT count(*) FROM onstage_event), (SELECT count(*) FROM onstage_execution),
-    (SELECT count(*) FROM onstage_entry), (SELECT count(*) FROM onstage_receipt)
+    (SELECT count(*) FROM onstage_entry), (SELECT coalesce(sum(count), 0) FROM onstage_receipt)
 
 -- name: check
 -- Whether the file is sound: `ok`, or the first thing that is not.

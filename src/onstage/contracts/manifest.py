@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, final
 
 import msgspec
 
-__all__ = ["AppManifest", "HandlerManifest", "ProcessManifest", "TypeManifest", "digest"]
+__all__ = ["AppManifest", "HandlerManifest", "ProcessManifest", "TypeManifest", "digest", "from_stored"]
 
 
 @final
@@ -77,6 +78,15 @@ def digest(manifest: AppManifest) -> str:
     groups: tuple[tuple[_Part, ...], ...] = (manifest.handlers, manifest.processes, manifest.types)
     lines = [sorted(_ORDERED.encode(_unordered(part)) for part in group) for group in groups]
     return blake2b(b"\n\n".join(b"\n".join(group) for group in lines), digest_size=16).hexdigest()
+
+
+@lru_cache(maxsize=8)
+def from_stored(stored: bytes) -> AppManifest:
+    """The manifest that a store keeps, its digest on the first line, then JSON; an empty one for any other form."""
+    try:
+        return msgspec.json.decode(stored.partition(b"\n")[2], type=AppManifest)
+    except msgspec.DecodeError:
+        return AppManifest()
 
 
 def _unordered(part: _Part) -> dict[str, object]:

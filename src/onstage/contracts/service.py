@@ -41,7 +41,9 @@ Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 """Makes the async context manager that gives a service's steps their resources."""
 
 CONCURRENCY_MAX: Final = 100_000
+NAMESPACE: Final = "onstage"
 _TOKEN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]+(-+[a-z0-9]+)*(\.[a-z0-9]+(-+[a-z0-9]+)*)*")
 _HANDLER: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
     "on_failure": ("block", "park"),
@@ -49,6 +51,7 @@ _CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
     "start": ("new",),
     "gating": (None, True, False),
 }
+_TO_COME: Final = ("a new handler cannot be given the events of before yet", "leave start= out, emit them again")
 
 
 class HandlerOptions(TypedDict, total=False):
@@ -193,17 +196,17 @@ class Service:
     the service's own tables. ``namespace`` is the authority in the CloudEvents source ``//namespace/name``.
 
     Raises:
-        DefinitionError: if the name is not one lower-case token, or is ``onstage``.
+        DefinitionError: if the name is not one lower-case token, or is reserved, or the namespace is no host name.
     """
 
     __slots__ = ("__weakref__", "_handlers", "lifespan", "name", "namespace", "tables", "where")
 
     def __init__(
-        self, name: str, *, lifespan: Lifespan | None = None, tables: str | None = None, namespace: str = ""
+        self, name: str, *, lifespan: Lifespan | None = None, tables: str | None = None, namespace: str = NAMESPACE
     ) -> None:
         """Declare the service."""
         self.where: Final = _place_of_caller()
-        _refuse_wrong_service_name(name, self.where)
+        _refuse_wrong_source(namespace, name, self.where)
         self.name: Final = name
         self.lifespan: Final = lifespan
         self.tables: Final = tables
@@ -293,13 +296,16 @@ def _place_of_caller() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-def _refuse_wrong_service_name(name: object, where: str) -> None:
+def _refuse_wrong_source(namespace: object, name: object, where: str) -> None:
     mend = 'write a name such as Service("stock")'
     if not isinstance(name, str) or not _TOKEN.fullmatch(name):
         why = "a name is 1 to 64 of a-z, 0-9, - and _, beginning with a-z or 0-9"
         raise refusal(f"a service cannot be named {name!r}", why, mend, where)
-    if name == "onstage":
+    if name == "onstage" or (namespace, name) == (NAMESPACE, "door"):  # //onstage/door emits what is from outside
         raise refusal(f"a service cannot be named {name!r}", "it is reserved for Onstage itself", mend, where)
+    if not isinstance(namespace, str) or not _HOST.fullmatch(namespace):
+        why, mend = "it is the host in a URI: words of a-z, 0-9, - with dots between", 'write "shop.example", say'
+        raise refusal(f"service {name} has namespace={namespace!r}", why, mend, where)
 
 
 def _split_triggers(
@@ -355,8 +361,9 @@ def _refuse_wrong_choices(options: HandlerOptions, name: str, where: str) -> Non
     for option, choices in _CHOICES.items():
         value = options.get(option, choices[0])
         if value not in choices:
-            mend = f"choose one of {', '.join(map(repr, choices))}"
-            raise refusal(f"handler {name} has {option}={value!r}", "there is no such choice", mend, where)
+            unknown = ("there is no such choice", f"choose one of {', '.join(map(repr, choices))}")
+            why, mend = _TO_COME if value == "earliest" else unknown
+            raise refusal(f"handler {name} has {option}={value!r}", why, mend, where)
 
 
 def _former_names(service: str, options: HandlerOptions, where: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HANDLERS_MAX",
+    "HANDLER_BITS",
     "Commit",
     "Door",
     "Mail",

@@ -6,7 +6,7 @@ Rule for editors: a transition that is not in `TRANSITIONS` does not exist. The 
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from onstage.events.receipt import Status
@@ -14,7 +14,7 @@ from onstage.events.receipt import Status
 __all__ = ["TRANSITIONS", "IllegalTransition", "Input", "advance", "diagram"]
 
 
-class Input(Enum):
+class Input(StrEnum):
     """What can happen to an execution."""
 
     PROGRESS = "a durable call is recorded"

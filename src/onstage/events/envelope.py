@@ -114,7 +114,8 @@ class EventId:
 
 def hlc_next(last: int, now_ms: int) -> int:
     """Return the clock after ``last`` at the time ``now_ms`` (milliseconds since 1970): always greater."""
-    return max(now_ms << _HLC_BITS, last + 1)
+    time = now_ms << _HLC_BITS
+    return time if time > last else last + 1
 
 
 def hlc_ms(hlc: int) -> int:
@@ -128,8 +129,8 @@ def hlc_ms(hlc: int) -> int:
 def to_json(envelope: Envelope) -> bytes:
     """Return the structured JSON event format of ``envelope``: attributes without a value left out.
 
-    A JSON payload is inlined verbatim as ``data``; any other, or one that is not JSON after all, becomes
-    ``data_base64``. ``hlc`` is written as text, since a CloudEvents Integer has 32 bits.
+    A JSON payload is inlined verbatim as ``data``; any other, one that is not JSON after all, or has blanks around it
+    that a parser would drop, becomes ``data_base64``. ``hlc`` is written as text: a CloudEvents Integer has 32 bits.
     """
     document: dict[str, object] = {"specversion": envelope.specversion}
     for name in _ATTRIBUTES:
@@ -141,7 +142,7 @@ def to_json(envelope: Envelope) -> bytes:
     document.update(envelope.extensions)
     if not envelope.data:
         return msgspec.json.encode(document)
-    if _says_json(envelope.datacontenttype) and _is_json(envelope.data):
+    if _says_json(envelope.datacontenttype) and _is_json(envelope.data) and envelope.data == envelope.data.strip():
         document["data"] = msgspec.Raw(envelope.data)
     else:
         document["data_base64"] = envelope.data  # msgspec writes bytes as base64

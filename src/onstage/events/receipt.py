@@ -17,7 +17,7 @@ import msgspec
 
 from onstage.events.codec import DecodeFailed
 
-__all__ = ["OPEN_MAX", "Receipt", "Status", "decode_receipt", "encode_receipt", "token"]
+__all__ = ["OPEN_MAX", "Receipt", "Status", "decode_receipts", "encode_receipts", "token"]
 
 
 class Status(IntEnum):
@@ -74,16 +74,16 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     until: int | None = None
 
 
-encode_receipt = msgspec.msgpack.Encoder().encode
-_DECODE: Final = msgspec.msgpack.Decoder(Receipt).decode
+encode_receipts = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(tuple[Receipt, ...]).decode
 
 
-def decode_receipt(body: bytes) -> Receipt:
-    """The receipt in `body`, as `encode_receipt` wrote it. Raises DecodeFailed if it is none."""
+def decode_receipts(body: bytes) -> tuple[Receipt, ...]:
+    """The receipts in `body`, as `encode_receipts` wrote them. Raises DecodeFailed if it holds none."""
     try:
         return _DECODE(body)
     except (ValueError, RecursionError) as error:
-        raise DecodeFailed(f"a receipt: {error}") from error
+        raise DecodeFailed(f"receipts: {error}") from error
 
 
 def token(process: str, event: str, handler: str, segment: int) -> int:

@@ -4,7 +4,7 @@
 |---|---|
 | running | open obligations, at least one of them active |
 | waiting | every open obligation is in a wait, a sleep or a retry: for what, until when |
-| stuck | an open obligation is set aside: a dead letter, or diverged |
+| stuck | an open obligation is set aside (a dead letter, or diverged), or queues behind such a one of its key |
 | completed | nothing is open and a declared outcome occurred |
 | dead end | nothing is open and no declared outcome occurred: the last events, and why nothing followed |
 """
@@ -13,22 +13,38 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, Final, Literal, final
 
 from onstage.events.receipt import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LastEvent", "OpenObligation", "Verdict", "judge"]
+__all__ = ["Blocker", "LastEvent", "OpenObligation", "Verdict", "judge"]
+
+_ASIDE: Final = (Status.PARKED, Status.DIVERGED)
 
 VerdictStatus = Literal["running", "waiting", "stuck", "completed", "dead end"]
 
 
 @final
 @dataclass(frozen=True, slots=True)
+class Blocker:
+    """An execution that was set aside and keeps its lane closed: of which process, how, since when (ms), why."""
+
+    process: str
+    status: Status
+    since: int
+    error: str | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class OpenObligation:
-    """One open obligation: its handler, status, awaited event types, when it is due (ms) and its error."""
+    """One open obligation: its handler, status, awaited event types, when it is due (ms) and its error.
+
+    `behind` is what keeps its lane closed, if anything that was set aside does.
+    """
 
     handler: str
     status: Status
@@ -36,6 +52,7 @@ class OpenObligation:
     due: int | None = None
     error: str | None = None
     live: bool = True
+    behind: Blocker | None = None
 
 
 @final
@@ -75,7 +92,7 @@ def judge(
     """The verdict on a process: pure, so that the same facts always give the same word."""
     if not open_obligations:
         return _ended(outcome, last_events)
-    aside = [o for o in open_obligations if o.status in (Status.PARKED, Status.DIVERGED) or not o.live]
+    aside = [o for o in open_obligations if o.status in _ASIDE or not o.live or o.behind is not None]
     if aside:
         return Verdict("stuck", outcome, tuple(_why_stuck(o) for o in aside))
     dues = [o.due for o in open_obligations if o.due is not None]
@@ -104,14 +121,26 @@ def _why_ended(event: LastEvent) -> str:
 def _why_stuck(obligation: OpenObligation) -> str:
     if not obligation.live:
         return f"{obligation.handler}: no live node has this handler"
+    if obligation.behind is not None:
+        return f"{obligation.handler} is {obligation.status.label} behind {_shown(obligation.behind)}"
     first = (obligation.error or "").partition("\n")[0]
     return f"{obligation.handler} is a {obligation.status.label}: {first}".replace("a diverged", "diverged")
+
+
+def _shown(blocker: Blocker) -> str:
+    kind = "a dead letter" if blocker.status is Status.PARKED else "a diverged execution"
+    first = (blocker.error or "").partition("\n")[0]
+    return f"{kind} of process {blocker.process} since {_moment(blocker.since)}: {first}"
+
+
+def _moment(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _why_waiting(obligation: OpenObligation) -> str:
     until = ""
     if obligation.due is not None:
-        until = f" until {datetime.fromtimestamp(obligation.due / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        until = f" until {_moment(obligation.due)}"
     if obligation.status is Status.RETRYING:
         return f"{obligation.handler} tries again{until.replace(' until', ' at')}"
     if obligation.waits:

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from onstage.events.receipt import Receipt
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from onstage.core.commit import Commit, Refusal
     from onstage.core.journal import Entry
-    from onstage.events.receipt import Receipt
 
 __all__ = [
     "BatchOutcome",
+    "Bundle",
     "Closed",
     "Connection",
     "Declaration",
@@ -96,6 +98,15 @@ class EventView(msgspec.Struct, frozen=True):
     data: bytes
     extra: bytes | None = None
 
+    def lane(self, field: str | None) -> Any:
+        """The lane of this event: its key, or with `field` that field of its JSON payload; None if it has none."""
+        if field is None:
+            return self.key
+        try:
+            return msgspec.json.decode(self.data, type=dict[str, Any]).get(field)
+        except (ValueError, RecursionError):
+            return None
+
 
 class ExecutionView(msgspec.Struct, frozen=True):
     """One obligation and how far it got. Times are milliseconds since the epoch, `waits` a list of event types."""
@@ -137,6 +148,16 @@ class Stored(msgspec.Struct, frozen=True):
     execution: ExecutionView
     event: EventView
     entries: tuple[Entry, ...]
+
+
+class Bundle(msgspec.Struct, frozen=True):
+    """Receipts of one shard that one batch wrote, in commit order; `seq` is that of the first, and they are dense."""
+
+    position: int
+    epoch: int
+    shard: int
+    seq: int
+    receipts: tuple[Receipt, ...]
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -195,6 +216,18 @@ class Reader(Protocol):
         """Executions in the order of their numbers. Without `process` only open `statuses` may be asked for."""
         ...
 
+    async def ahead(self, execution: int, *, statuses: Iterable[int], field: str | None = None) -> ExecutionView | None:
+        """The first earlier execution of the same handler and the same lane that is set aside, with such a status.
+
+        The lane is the event's key, or with `field` that top-level field of its JSON payload. None if there is none,
+        or if this event has no lane.
+        """
+        ...
+
+    async def manifest(self) -> bytes:
+        """The manifest of the newest declaration, as it was declared; empty if nothing was."""
+        ...
+
     async def process(self, process: int) -> ProcessView | None:
         """One process."""
         ...
@@ -211,8 +244,8 @@ class Reader(Protocol):
         """Processes, the newest first, before number `before`."""
         ...
 
-    async def receipts(self, *, after: int = 0, limit: int = 1000) -> list[tuple[int, int, int, Receipt]]:
-        """Receipts as (position, shard, seq, receipt), in the order in which they were committed."""
+    async def receipts(self, *, after: int = 0, limit: int = 1000) -> list[Bundle]:
+        """Receipts in bundles, after the bundle at position `after`; those of one shard in commit order."""
         ...
 
     async def mail(self, handler: int, process: int, *, after: int = 0, limit: int = 100) -> list[EventView]:
@@ -220,7 +253,11 @@ class Reader(Protocol):
         ...
 
     async def unread(self, *, after: int = 0, limit: int = 1000) -> list[int]:
-        """Waiting executions that have mail: those to look at after a restart."""
+        """Waiting executions whose mailbox holds something: all that may have to be woken after a restart.
+
+        A superset of those: what an execution has taken stays in its mailbox, and only its journal tells what that
+        is. Whoever reads this looks at each once and goes on behind it; asking again gives the same ones.
+        """
         ...
 
     async def door(self, identity: bytes) -> tuple[int, bytes] | None:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from onstage.runtime.emission import Route
     from onstage.runtime.node import Node
 
-__all__ = ["Admission"]
+__all__ = ["Admission", "Admitted"]
+
+Admitted = tuple[int, int, int]
+"""What was decided about an event: its process, its position (0 if it came before), its number."""
 
 _PAGE: Final = 1000
 OWN_SOURCE: Final = "//onstage/door"
@@ -67,20 +70,49 @@ class Admission:
         Raises InvalidEvent for an id or source that is none, DuplicateId, AmbiguousProcess, or StoreUnavailable; then
         nothing of it is stored.
         """
+        admitted = await self.admit(route, data, key, id=id, source=source, process=process, extra=extra)
+        return await self.stored(admitted)
+
+    async def admit(
+        self,
+        route: Route,
+        data: bytes,
+        key: str | None,
+        *,
+        id: str | None = None,
+        source: str | None = None,
+        process: int | None = None,
+        extra: bytes | None = None,
+    ) -> Admitted:
+        """The first half of `emit`: decide, and append. It waits for no disk, and raises as `emit` does."""
         self._node.refuse_in_trouble()
         door = _door(source or OWN_SOURCE, id, route.type.name, data) if id else None
         if door is not None:
             known = self._recent.get(door.identity)
             found = (known.n, known.payload) if known else await self._node.store.reader.door(door.identity)
             if found is not None:
-                return await self._came_before(found, door, id or "")
+                return self._came_before(found, door, id or "")
         if process is None:
             process = self._joined(route, key)
-        return await self._admit(route, data, key, process=process, door=door, extra=extra)
+        return self._append(route, data, key, process=process, door=door, extra=extra)
 
-    async def _admit(
+    async def stored(self, admitted: Admitted) -> int:
+        """The second half of `emit`: wait for the disk; answers the number of the process."""
+        process, position, n = admitted
+        if not position:
+            await self._node.settle_window()
+            return await self._process_of(n)
+        try:
+            await self._node.store.durable(position)
+        except Refused as refused:
+            if refused.refusal.because != RefusedBecause.DUPLICATE or refused.refusal.existing is None:
+                raise
+            return await self._process_of(refused.refusal.existing)
+        return process
+
+    def _append(
         self, route: Route, data: bytes, key: str | None, *, process: int, door: Door | None, extra: bytes | None
-    ) -> int:
+    ) -> Admitted:
         node = self._node
         emission = Emission(node.numbers)
         n = emission.emit(route, data, key, now_ms=node.clock.now_ms(), process=process, extra=extra)
@@ -101,25 +133,20 @@ class Admission:
         if door is not None:
             self._recent[door.identity] = door
             self._order.append((position, door.identity))
+        if process:
+            node.watch.reopened(process)
         node.dispatcher.wake()
         node.dispatcher.flush_soon()
-        try:
-            await node.store.durable(position)
-        except Refused as refused:
-            if refused.refusal.because != RefusedBecause.DUPLICATE or refused.refusal.existing is None:
-                raise
-            return await self._process_of(refused.refusal.existing)
-        return process or n
+        return process or n, position, n
 
-    async def _came_before(self, found: tuple[int, bytes], door: Door, id: str) -> int:
+    def _came_before(self, found: tuple[int, bytes], door: Door, id: str) -> Admitted:
         n, payload = found
         if payload != door.payload:
             raise DuplicateId(
                 f"an event with id {id} was admitted before, with another payload\n"
                 "  why: an id names one event forever\n  to do: draw a new id, or send the same payload"
             )
-        await self._node.settle_window()
-        return await self._process_of(n)
+        return 0, 0, n
 
     async def _process_of(self, n: int) -> int:
         event = await self._node.store.reader.event(n)

@@ -76,11 +76,11 @@ async def perform_step(step: Step[..., Any], frame: Frame, position: str, argume
             result = await driver.node.invoke(step, frame, position, arguments)
         except Exception as error:  # noqa: BLE001  the policy decides what it means
             return await _failed_attempt(step, frame, position, hashed, error, (answer.attempt, first))
-        data = _encode_result(step, result)
+        data, result = _as_recorded(step, result)
         call = None if undo is None else step.call_codec.encode(arguments)
         ended = driver.node.clock.now_ms()
         driver.tell(frame, Stepped(position, hashed, data, step.schema, answer.attempt, ended, undo, call))
-        return step.result_codec.decode(data)
+        return result
 
 
 async def run_function(step: Step[..., Any], frame: Frame, position: str, arguments: tuple[Any, ...]) -> Any:
@@ -172,17 +172,17 @@ def _kind(error: type[BaseException]) -> str:
     return f"{error.__module__}.{error.__qualname__}"
 
 
-def _encode_result(durable: Durable[Any], result: Any) -> bytes:
+def _as_recorded(durable: Durable[Any], result: Any) -> tuple[bytes, Any]:
+    """A result encoded, and as replay will answer it: the handler gets the same now."""
     codec = durable.result_codec
     try:
-        data = codec.encode(result)
-        codec.read(data)
-    except (TypeError, ValueError, RecursionError) as error:
+        data = bytes(codec.encode(result))
+        return data, codec.decode(data)
+    except Exception as error:  # the class's own code may raise anything
         raise UsageError(
             f"{durable.kind} {durable.name} returned {type(result).__qualname__}, not what its annotation says\n"
             f"  why: {error}\n  to do: mend the annotation or the result ({durable.where})"
         ) from error
-    return bytes(data)
 
 
 async def perform_transaction(
@@ -202,7 +202,7 @@ async def perform_transaction(
 
         def run(connection: Any) -> Entry:
             result = context.run(step.run, connection, *arguments)
-            return Transacted(position, hashed, _encode_result(step, result), step.schema)
+            return Transacted(position, hashed, _as_recorded(step, result)[0], step.schema)
 
         await frame.decided()
         driver.save(frame)
@@ -223,7 +223,7 @@ async def perform_transaction(
         finally:
             frame.undecided = None
             decided.set_result(None)
-            asyncio.get_running_loop().call_soon(driver.save, frame)  # what was told meanwhile
+            driver.save_soon(frame)  # what was told meanwhile
         assert isinstance(entry, Transacted), "the writer answers with the entry it wrote"
         execution.committed(entry)
         return step.result_codec.decode(entry.result)

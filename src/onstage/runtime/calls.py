@@ -23,7 +23,7 @@ from onstage.core.execution import (
     WaitRequest,
 )
 from onstage.core.journal import Emitted, Valued, WaitEnded, fingerprint
-from onstage.errors import NotInExecution, UndeclaredEvent
+from onstage.errors import NotInExecution, UndeclaredEvent, UsageError
 from onstage.events.duration import seconds
 from onstage.events.event import event_type
 from onstage.events.receipt import Status
@@ -32,9 +32,11 @@ from onstage.runtime.attempts import ask
 from onstage.runtime.call import Call, active, calling_frame
 from onstage.runtime.emission import Emission
 from onstage.runtime.frame import CURRENT, INSIDE_STEP, Frame, Park
+from onstage.runtime.output import put
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Never
 
 __all__ = ["emit", "idempotency_key", "now", "random", "resource", "sleep", "uuid", "wait"]
 
@@ -105,7 +107,9 @@ def wait(
     timeout: Duration | None = ...,
     after: Literal["trigger"] | None = ...,
 ) -> Call[A | B | C | D | E | F]: ...
-def wait(*types: type[Any], timeout: Duration | None = None, after: Literal["trigger"] | None = None) -> Call[Any]:
+def wait(
+    *types: type[Any], timeout: Duration | None = None, after: Literal["trigger"] | None = None, **unknown: Never
+) -> Call[Any]:
     """Wait durably for the next event of one of these types in the same process.
 
     Events are taken in the order of the process' inbox, each at most once per execution: one that came earlier is
@@ -113,8 +117,14 @@ def wait(*types: type[Any], timeout: Duration | None = None, after: Literal["tri
     execution is rows in the store and nothing else.
 
     Raises TimeoutError when `timeout` is over, UndeclaredEvent for a type that could not be found in the handler's
-    source (add it with `waits=[...]`).
+    source (add it with `waits=[...]`), UsageError for `key=`, which is still to come.
     """
+    if unknown:
+        _refuse_unbuilt("wait", unknown)
+    if after not in (None, "trigger"):
+        raise UsageError(
+            f'wait has after={after!r}\n  why: there is no such choice\n  to do: write after="trigger", or leave it out'
+        )
     frame = _frame_for("wait")
     missing = [cls for cls in types if cls not in frame.reaction.waits]
     if missing:
@@ -175,14 +185,37 @@ async def _sleep(frame: Frame, position: str, duration_ms: int) -> None:
         frame.driver.save(frame)
 
 
-def emit(event: object) -> Call[None]:
+def emit(event: object, **unknown: Never) -> Call[None]:
     """Emit an event now, in the middle of the handler; it belongs to the handler's process.
 
-    Raises UndeclaredEvent for a type that the handler's return annotation (or `emits=`) does not name.
+    Raises UndeclaredEvent for a type that the handler's return annotation (or `emits=`) does not name, UsageError for
+    `after=`, which is still to come.
     """
+    if unknown:
+        _refuse_unbuilt("emit", unknown)
     frame = _frame_for("emit")
     name = event_type(type(event)).name
     return Call("emit", partial(_emit, frame, frame.execution.make(f"emit {name}"), event), frame)
+
+
+_UNBUILT: Final = {
+    ("wait", "key"): (
+        "a wait takes events of its own process only, for now",
+        "leave key= out, and have the event emitted into this process: stage.emit(..., process=...)",
+    ),
+    ("emit", "after"): (
+        "an event is emitted at once, for now",
+        'sleep first, `await sleep("10m")`, or let a handler of its own sleep and emit',
+    ),
+}
+
+
+def _refuse_unbuilt(function: str, unknown: Mapping[str, object]) -> None:
+    for name in unknown:
+        if (function, name) not in _UNBUILT:
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
+        why, mend = _UNBUILT[function, name]
+        raise UsageError(f"{function} has no {name}= yet\n  why: {why}\n  to do: {mend}")
 
 
 async def _emit(frame: Frame, position: str, event: object) -> None:
@@ -194,7 +227,7 @@ async def _emit(frame: Frame, position: str, event: object) -> None:
             return
         await frame.decided()
         emission = Emission(frame.driver.node.numbers)
-        n = frame.driver.put(frame, emission, event, frame.driver.node.clock.now_ms())
+        n = put(frame, emission, event, frame.driver.node.clock.now_ms())
         frame.execution.tell(Emitted(position, hashed, n))
         frame.driver.commit(frame, Status.RUNNING, emission)
         frame.driver.node.dispatcher.wake()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, final
 
+import msgspec
+
 if TYPE_CHECKING:
     from onstage.contracts.service import Handler
     from onstage.core.retry import Retry
@@ -36,6 +38,7 @@ class Reaction:
         "service",
         "timeout_s",
         "waits",
+        "wants_envelope",
         "warned",
     )
 
@@ -59,52 +62,32 @@ class Reaction:
         self.running = 0
         self.lanes: dict[str, deque[Delivery] | None] = {}
         self.backlog: deque[Delivery] = deque()
+        self.wants_envelope = handler.pattern is not None
         self.warned = False
 
 
 @final
-class Delivery:
+class Delivery(msgspec.Struct, eq=False):
     """One obligation on its way to a handler, and later the little that is kept of a parked execution.
 
     `data` is None where it is read from the store before running; `after` is the position of the commit that the
     delivery follows from. `lane` is the key of the lane it holds or waits for, None for no order.
     """
 
-    __slots__ = (
-        "after",
-        "data",
-        "due",
-        "has_lane",
-        "id",
-        "lane",
-        "nudged",
-        "parked",
-        "process",
-        "reaction",
-        "resumed",
-        "token",
-        "type",
-        "waits",
-    )
-
-    def __init__(
-        self, id: int, reaction: Reaction, process: int, *, type: EventType | None, lane: str | None, after: int = 0
-    ) -> None:
-        """A delivery that has not run yet."""
-        self.id = id
-        self.reaction = reaction
-        self.process = process
-        self.type = type
-        self.lane = lane
-        self.after = after
-        self.data: bytes | None = None
-        self.token = 0
-        self.resumed = False
-        self.nudged = False
-        self.parked = False
-        self.has_lane = False
-        self.due: int | None = None
-        self.waits: tuple[str, ...] = ()
+    id: int
+    reaction: Reaction
+    process: int
+    type: EventType | None
+    lane: str | None
+    after: int = 0
+    data: bytes | None = None
+    token: int = 0
+    resumed: bool = False
+    nudged: bool = False
+    parked: bool = False
+    has_lane: bool = False
+    due: int | None = None
+    waits: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:

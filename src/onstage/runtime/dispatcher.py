@@ -2,10 +2,12 @@
 
 Theory of operation. Deliveries become ready in the order of the log. A worker task, once it runs, takes one ready
 delivery after the other, without a task or a turn of the loop for each: a handler that never suspends runs through in
-one call. When a handler suspends, its worker stays with it, and others take over: as many are woken in one turn of the
-loop as handlers have lately been seen to suspend (`_spread`, doubled and reset). After at most `TURN_DELIVERIES_MAX`
-handlers a worker hands what they appended to the writer and lets the loop breathe. While the store has more than
-`UNDURABLE_COMMITS_MAX` commits that are not on disk, nothing new is begun.
+one call. The one delivery that a handler has caused runs right after it, for at most `FUSED_HOPS_MAX` hops before the
+others have their turn: so a process goes through many hops in one batch, which writes its rows once. When a handler
+suspends, its worker stays with it, and others take over: as many are woken in one turn of the loop as handlers have
+lately been seen to suspend (`_spread`, doubled and reset). After at most `TURN_DELIVERIES_MAX` handlers a worker hands
+what they appended to the writer and lets the loop breathe. While the store has more than `UNDURABLE_COMMITS_MAX`
+commits that are not on disk, nothing new is begun.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.runtime.foreign_await import foreign_await
+from onstage.runtime.frame import CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -31,6 +34,7 @@ TURN_DELIVERIES_MAX: Final = 512
 UNDURABLE_COMMITS_MAX: Final = 20_000
 IDLE_WORKERS_MAX: Final = 256
 SPREAD_MAX: Final = 256
+FUSED_HOPS_MAX: Final = 64
 
 
 @final
@@ -177,7 +181,8 @@ class Dispatcher:
             if suspended is not None:
                 await self._stay(*suspended)
                 continue
-            self._store.flush()
+            if left < TURN_DELIVERIES_MAX:  # else what others append in this turn of the loop goes along
+                self._store.flush()
             if left == 0:
                 self._scheduled += 1
                 await asyncio.sleep(0)
@@ -191,12 +196,17 @@ class Dispatcher:
         left = TURN_DELIVERIES_MAX
         suspended: tuple[Frame, _Suspended] | None = None
         self._draining = True
+        ready, fused = self._ready, 0
         try:
-            while self._ready and left and self._store.undurable < UNDURABLE_COMMITS_MAX:
+            while ready and left and self._store.undurable < UNDURABLE_COMMITS_MAX:
                 left -= 1
-                suspended = self._run(self._ready.popleft())
+                others = len(ready) - 1
+                suspended = self._run(ready.popleft())
                 if suspended is not None:
                     break
+                fused = fused + 1 if len(ready) == others + 1 and fused < FUSED_HOPS_MAX else 0
+                if fused:
+                    ready.appendleft(ready.pop())
         finally:
             self._draining = False
         begun = TURN_DELIVERIES_MAX - left
@@ -258,7 +268,8 @@ class Dispatcher:
         context = self._context.copy()
         frame.coroutine = coroutine
         try:
-            first = context.run(self._driver.enter, frame, coroutine)
+            context.run(CURRENT.set, frame)
+            first = context.run(coroutine.send, None)
         except StopIteration as stop:
             self._driver.returned(frame, stop.value)
             return None

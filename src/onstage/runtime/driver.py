@@ -12,19 +12,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core import lifecycle
-from onstage.core.commit import Commit
+from onstage.core.commit import HANDLER_BITS, Commit
 from onstage.core.execution import Execution
 from onstage.core.journal import JOURNAL_ENTRIES_MAX, Rejected
 from onstage.core.lifecycle import Input
 from onstage.core.retry import delay
 from onstage.errors import Diverged, InsideStep, NotInExecution, OperationError, Reject, UndeclaredEvent, UsageError
-from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX
-from onstage.events.event import event_type, is_event
-from onstage.events.receipt import Receipt, Status, token
+from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import error_text, leaves, said, storable
-from onstage.runtime.frame import CURRENT, Frame, Park
+from onstage.runtime.frame import Frame, Park
+from onstage.runtime.output import emission_of
 from onstage.runtime.undo import undo_steps
 
 if TYPE_CHECKING:
@@ -48,6 +47,8 @@ class Driver:
     def __init__(self, node: Node) -> None:
         """Drive handlers for this node."""
         self.node = node
+        self._now_ms = node.clock.now_ms
+        self._to_save: list[Frame] = []
 
     # How steps and transactions run; here so that a step need not know its runner.
     perform_step = staticmethod(perform_step)
@@ -57,7 +58,7 @@ class Driver:
 
     def begin(self, delivery: Delivery) -> tuple[Frame, Coroutine[Any, Any, Any] | None]:
         """A frame and the coroutine to run in it; no coroutine if the event cannot be decoded (it is set aside)."""
-        frame = Frame(delivery, self, self.node.clock.now_ms())
+        frame = Frame(delivery, delivery.reaction, self, delivery.after, self._now_ms(), Execution())
         if delivery.resumed or delivery.data is None:
             return frame, self._resume(frame)
         reaction = delivery.reaction
@@ -70,12 +71,6 @@ class Driver:
         if reaction.timeout_s is not None:
             return frame, self._limited(frame, event)
         return frame, reaction.fn(event)
-
-    @staticmethod
-    def enter(frame: Frame, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Run the handler to its first suspension, in its own context."""
-        CURRENT.set(frame)
-        return coroutine.send(None)
 
     def _event(self, delivery: Delivery, stored: EventView) -> Any:
         if delivery.reaction.handler.pattern is not None:
@@ -92,9 +87,11 @@ class Driver:
         """Run again what has a journal: replay answers what is recorded, then it goes on."""
         delivery = frame.delivery
         frame.active += 1
-        await self.node.store.durable(delivery.after)
-        stored = await self.node.store.reader.execution(delivery.id)
-        frame.active -= 1
+        try:
+            await frame.barrier()
+            stored = await self.node.store.reader.execution(delivery.id)
+        finally:  # who ends the run waits until nothing of it is active
+            frame.active -= 1
         if stored is None or not Status(stored.execution.status).is_open:
             raise Park  # it was settled meanwhile; there is nothing to run
         view = stored.execution
@@ -127,7 +124,7 @@ class Driver:
             self._diverged(frame, missing)
             return
         try:
-            emission = None if result is None else self._emission(frame, result)
+            emission = None if result is None else emission_of(frame, result)
         except Exception as error:  # noqa: BLE001  encoding runs the class's own code
             self._failed(frame, error)
             return
@@ -203,35 +200,6 @@ class Driver:
         happened = Input.RETRY if park.retrying else Input.PARK
         self._settle(frame, happened, None, due=park.due, waits=park.waits)
 
-    def _emission(self, frame: Frame, result: Any) -> Emission:
-        outputs = result if isinstance(result, (tuple, list)) else (result,)
-        emission = Emission(self.node.numbers)
-        now_ms = self.node.clock.now_ms()
-        for output in outputs:
-            self.put(frame, emission, output, now_ms)
-        return emission
-
-    def put(self, frame: Frame, emission: Emission, output: Any, now_ms: int) -> int:
-        """Add one event to an emission. Raises UndeclaredEvent for a type the handler did not declare."""
-        cls = type(output)
-        if cls not in frame.reaction.emits:
-            raise _undeclared(frame, output)
-        route = self.node.routes_by_class[cls]
-        data = route.type.encode(output)
-        if len(data) > EVENT_BYTES_MAX:
-            raise ValueError(f"an event of {len(data)} bytes is larger than {EVENT_BYTES_MAX}")
-        key = route.type.key_of(output)
-        if key is not None and len(key) > KEY_BYTES_MAX // 4:  # a character has at most four bytes
-            key = self.node.admission.key_of(route, output)
-        return emission.emit(
-            route,
-            data,
-            key,
-            now_ms=now_ms,
-            process=frame.delivery.process if frame.reaction.gating else 0,
-            cause=frame.delivery.id,
-        )
-
     def _settle(
         self,
         frame: Frame,
@@ -261,72 +229,65 @@ class Driver:
     ) -> int:
         """Append one commit of this execution: everything told since the last one, and its receipt."""
         node, delivery, execution = self.node, frame.delivery, frame.execution
-        now = node.clock.now_ms()
-        expected = execution.length
-        entries = execution.take_entries()
+        now = self._now_ms()
+        attempts = frame.attempts if status <= OPEN_MAX else frame.attempts + 1
+        segment = frame.segment
+        delta = self._delta(frame, status, emission)  # may begin the next segment
         emitted = emission or _NOTHING
-        error = None if error is None else storable(error)
-        receipt = self._receipt(frame, status, emission, now, error=error, due=due)
-        position = node.append(
-            Commit(
-                execution=delivery.id,
-                process=delivery.process,
-                gating=frame.reaction.gating,
-                epoch=node.epoch,
-                expected=expected,
-                after=(frame.after,),
-                status=status,
-                segment=frame.segment,
-                attempts=receipt.attempts,
-                due=due,
-                started=frame.started,
-                ended=now,
-                code=frame.reaction.code,
-                waits=" ".join(waits) or None,
-                error=error,
-                entries=entries,
-                events=emitted.events,
-                opened=emitted.opened,
-                mail=emitted.mail,
-                receipts=(receipt, *emitted.receipts) if emitted.receipts else (receipt,),
-                roots=emitted.roots,
-                transaction=transaction,
-            ),
-            emission,
+        if error is not None:
+            error = storable(error)
+        receipt = Receipt(
+            delivery.process,
+            delivery.id >> HANDLER_BITS,
+            frame.reaction.number,
+            segment,
+            status,
+            node.numbers.hlc,
+            delta,
+            tuple(emitted.outputs),
+            frame.started,
+            now,
+            attempts,
+            error,
+            due,
         )
-        frame.after = delivery.after = position
+        commit = Commit(
+            delivery.id,
+            delivery.process,
+            frame.reaction.gating,
+            node.epoch,
+            execution.length,
+            (frame.after,),
+            status,
+            frame.segment,
+            attempts,
+            due,
+            frame.started,
+            now,
+            frame.reaction.code,
+            " ".join(waits) or None,
+            error,
+            execution.take_entries(),
+            emitted.events,
+            emitted.opened,
+            emitted.mail,
+            (receipt, *emitted.receipts),
+            emitted.roots,
+            None,
+            transaction,
+        )
+        frame.after = delivery.after = position = node.append(commit, emission)
         delivery.due = due
         if waits:  # until then it goes on listening to what its calls have asked for
             delivery.waits = waits
         return position
-
-    def _receipt(
-        self, frame: Frame, status: Status, emission: Emission | None, now: int, *, error: str | None, due: int | None
-    ) -> Receipt:
-        segment = frame.segment
-        delta = self._delta(frame, status, emission)  # may begin the next segment
-        return Receipt(
-            frame.delivery.process,
-            frame.delivery.n,
-            frame.reaction.number,
-            segment,
-            status,
-            self.node.numbers.hlc,
-            delta,
-            () if emission is None else tuple(emission.outputs),
-            frame.started,
-            now,
-            frame.attempts if status.is_open else frame.attempts + 1,
-            error,
-            due,
-        )
 
     def _delta(self, frame: Frame, status: Status, emission: Emission | None) -> bytes:
         """Close this segment's token if the obligation is settled or something was emitted; open what follows."""
         if not frame.reaction.gating:
             return _ZERO
         delta = emission.delta if emission is not None else 0
-        if not status.is_open:
+        if status > OPEN_MAX:
             delta ^= self._token(frame)
         elif emission is not None:
             delta ^= self._token(frame)
@@ -363,7 +324,18 @@ class Driver:
         """Record an entry, and save it in this turn of the loop unless the handler goes on and takes it along."""
         self.refuse_full(frame)
         frame.execution.tell(entry)
-        asyncio.get_running_loop().call_soon(self.save, frame)
+        self.save_soon(frame)
+
+    def save_soon(self, frame: Frame) -> None:
+        """Save in this turn of the loop what has been told by then."""
+        if not self._to_save:
+            asyncio.get_running_loop().call_soon(self._save_all)
+        self._to_save.append(frame)
+
+    def _save_all(self) -> None:
+        frames, self._to_save = self._to_save, []
+        for frame in frames:
+            self.save(frame)
 
     def forget(self, delivery: Delivery) -> None:
         """A delivery whose commit was refused will not run."""
@@ -390,11 +362,3 @@ _REJECTED: Final = object()
 async def _then_rejected(frame: Frame) -> Any:
     await undo_steps(frame)
     return _REJECTED
-
-
-def _undeclared(frame: Frame, output: Any) -> UndeclaredEvent:
-    what = event_type(type(output)).name if is_event(type(output)) else f"{type(output).__qualname__} (no event)"
-    return UndeclaredEvent(
-        f"{frame.reaction.name} emits {what}, which it does not declare ({frame.reaction.handler.where})\n"
-        "  why: the return annotation is the contract\n  to do: add it to the annotation, or to emits=[...]"
-    )

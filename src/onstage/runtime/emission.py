@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
+import msgspec
+
 from onstage.core.commit import Mail, NewEvent, NewProcess, Obligation
 from onstage.events.envelope import hlc_next
 from onstage.events.receipt import Receipt, Status, token
@@ -55,23 +57,19 @@ class Numbers:
 
 
 @final
-class Emission:
+class Emission(msgspec.Struct, eq=False):
     """What one commit emits; `delta` is the XOR of all tokens it opens."""
 
-    __slots__ = ("deliveries", "delta", "events", "mail", "numbers", "opened", "outputs", "receipts", "roots", "woken")
-
-    def __init__(self, numbers: Numbers) -> None:
-        """Nothing emitted yet."""
-        self.numbers = numbers
-        self.events: list[NewEvent] = []
-        self.opened: list[Obligation] = []
-        self.mail: list[Mail] = []
-        self.receipts: list[Receipt] = []
-        self.roots: list[NewProcess] = []
-        self.deliveries: list[Delivery] = []
-        self.woken: list[Delivery] = []
-        self.outputs: list[tuple[int, int]] = []
-        self.delta = 0
+    numbers: Numbers
+    events: list[NewEvent] = []
+    opened: list[Obligation] = []
+    mail: list[Mail] = []
+    receipts: list[Receipt] = []
+    roots: list[NewProcess] = []
+    deliveries: list[Delivery] = []
+    woken: list[Delivery] = []
+    outputs: list[tuple[int, int]] = []
+    delta: int = 0
 
     def emit(
         self,
@@ -115,9 +113,7 @@ class Emission:
             x = n << 16 | reaction.number
             gating = reaction.gating
             lane = key if reaction.key is None else lane_key(route.type, reaction.key, data)
-            delivery = Delivery(x, reaction, process, type=route.type, lane=lane)
-            if reaction.handler.pattern is None:
-                delivery.data = data
+            delivery = Delivery(x, reaction, process, route.type, lane, 0, None if reaction.wants_envelope else data)
             if gating:
                 process_id, event_id = process_id or wire(process), event_id or wire(n)
                 delivery.token = token(process_id, event_id, reaction.name, 0)

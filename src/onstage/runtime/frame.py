@@ -6,13 +6,15 @@ import asyncio
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
-from onstage.core.execution import Execution
+import msgspec
+
 from onstage.ports.store import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from onstage.runtime.delivery import Delivery
+    from onstage.core.execution import Execution
+    from onstage.runtime.delivery import Delivery, Reaction
     from onstage.runtime.driver import Driver
 
 __all__ = ["CURRENT", "INSIDE_STEP", "Frame", "Park"]
@@ -31,7 +33,7 @@ class Park(BaseException):
 
 
 @final
-class Frame:
+class Frame(msgspec.Struct, eq=False):
     """One run of one execution: from its start, or from its waking up, to its end or its next park.
 
     `after` is the position of the newest commit this run follows from. `blocked` holds the calls that cannot go on
@@ -39,49 +41,25 @@ class Frame:
     and have not begun.
     """
 
-    __slots__ = (
-        "active",
-        "after",
-        "attempts",
-        "blocked",
-        "branches",
-        "closed",
-        "coroutine",
-        "delivery",
-        "driver",
-        "ended",
-        "execution",
-        "made",
-        "parked",
-        "reaction",
-        "resting",
-        "segment",
-        "started",
-        "task",
-        "undecided",
-    )
-
-    def __init__(self, delivery: Delivery, driver: Driver, started: int) -> None:
-        """A fresh run."""
-        self.delivery = delivery
-        self.reaction = delivery.reaction
-        self.driver = driver
-        self.execution = Execution()
-        self.after = delivery.after
-        self.started = started
-        self.segment = 0
-        self.attempts = 0
-        self.active = 0
-        self.made = 0
-        self.closed = False
-        self.ended = False
-        self.branches: tuple[asyncio.Task[Any], ...] = ()
-        self.resting: asyncio.Future[None] | None = None
-        self.undecided: asyncio.Future[None] | None = None
-        self.parked: Park | None = None
-        self.blocked: list[tuple[asyncio.Future[None], Park]] | None = None
-        self.coroutine: Coroutine[Any, Any, Any] | None = None
-        self.task: asyncio.Task[Any] | None = None
+    delivery: Delivery
+    reaction: Reaction
+    driver: Driver
+    after: int
+    started: int
+    execution: Execution
+    segment: int = 0
+    attempts: int = 0
+    active: int = 0
+    made: int = 0
+    closed: bool = False
+    ended: bool = False
+    branches: tuple[asyncio.Task[Any], ...] = ()
+    resting: asyncio.Future[None] | None = None
+    undecided: asyncio.Future[None] | None = None
+    parked: Park | None = None
+    blocked: list[tuple[asyncio.Future[None], Park]] | None = None
+    coroutine: Coroutine[Any, Any, Any] | None = None
+    task: asyncio.Task[Any] | None = None
 
     def diverge(self, diff: str) -> NoReturn:
         """Stop here: the code asks for something else than was recorded."""

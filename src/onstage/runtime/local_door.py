@@ -1,8 +1,9 @@
 """The door for other processes on the same machine: a socket beside the running node.
 
 The socket lies in the user's runtime directory, named by a hash of the store's path, and only its owner may connect.
-Frames and messages stand in `door_messages`. The client draws an event's id once, before the first attempt, and sends
-the same one again if the answer was lost; the node recognises it.
+Frames and messages stand in `door_messages`. A client's event has its id before the first attempt, and the same one is
+sent again if the answer was lost; whoever has the store by then recognises it. When nobody answers, the client's stage
+tries to take the store itself; where it does, the door is closed and what was under way moves there.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ import asyncio
 import contextlib
 import logging
 import os
-from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never, final
 
 import msgspec
@@ -23,16 +22,33 @@ from onstage.events.envelope import EVENT_BYTES_MAX
 from onstage.observe.verdict import Verdict
 from onstage.ports.clock import SystemClock
 from onstage.runtime import door_messages as messages
-from onstage.runtime.door_messages import AskVerdict, Emit, MakeWay, Operate, Ping, Reply, Request, frame
+from onstage.runtime.door_messages import (
+    OTHER_VERSION,
+    PROTOCOL,
+    Answers,
+    AskVerdict,
+    Emit,
+    EmitAll,
+    MakeWay,
+    Operate,
+    Ping,
+    Pong,
+    Reply,
+    Request,
+    frame,
+)
 from onstage.runtime.error_text import said
+from onstage.runtime.local_socket import FOLDER_MODE, refuse_foreign, socket_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
 
-__all__ = ["LocalDoor", "RemoteDoor", "call_when_running", "socket_path"]
+__all__ = ["LocalDoor", "Moved", "RemoteDoor", "call_when_running"]
 
 ATTEMPTS_MAX: Final = 60
 ATTEMPT_PAUSE_S: Final = 0.25
+ATTEMPTS_BEFORE_TAKE_OVER: Final = 4
 log = logging.getLogger("onstage.door")
 
 
@@ -40,20 +56,12 @@ class _Ways(Protocol):
     async def emit(
         self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
     ) -> str: ...
+    async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]: ...
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
     async def operate(self, action: str, execution: int) -> str: ...
     @property
     def runs(self) -> bool: ...
     def make_way(self) -> None: ...
-
-
-def socket_path(store: Path) -> Path:
-    """Where the node on this store listens: within the length limit of socket names, wherever the store is."""
-    import tempfile  # lazily: only a node or a client needs it
-
-    base = os.environ.get("XDG_RUNTIME_DIR") or f"{tempfile.gettempdir()}/onstage-{os.getuid()}"
-    name = blake2b(str(store.resolve()).encode(), digest_size=10).hexdigest()
-    return Path(base) / f"onstage-{name}.sock"
 
 
 @final
@@ -68,8 +76,13 @@ class LocalDoor:
         self._clients: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Listen. The writer's lock is held, so a socket that is already there belongs to a dead node."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Listen. The writer's lock is held, so a socket that is already there belongs to a dead node.
+
+        Raises StoreUnavailable if others could reach the folder.
+        """
+        with contextlib.suppress(FileExistsError):
+            self._path.parent.mkdir(mode=FOLDER_MODE, parents=True)
+        refuse_foreign(self._path.parent)
         self._path.unlink(missing_ok=True)
         mask = os.umask(0o177)
         try:
@@ -99,7 +112,7 @@ class LocalDoor:
         try:
             answer = frame(Reply(at, await self._do(messages.request_in(body))))
         except Exception as error:  # noqa: BLE001  the client raises it again
-            answer = frame(Reply(at, error=(type(error).__name__, said(error))))
+            answer = frame(Reply(at, error=_told(error)))
         with contextlib.suppress(ConnectionError):
             writer.write(answer)
             await writer.drain()
@@ -107,11 +120,14 @@ class LocalDoor:
     async def _do(self, request: Request) -> Any:
         match request:
             case Ping():
-                return os.getpid(), self._ways.runs
+                return Pong(os.getpid(), self._ways.runs, PROTOCOL)
             case MakeWay():
                 return self._ways.make_way()
             case Emit(event=event):
                 return await self._ways.emit(**msgspec.structs.asdict(event))
+            case EmitAll(events=events, go_on=go_on):
+                answers = await self._ways.emit_all([msgspec.structs.asdict(event) for event in events], go_on=go_on)
+                return [_told(answer) if isinstance(answer, Exception) else answer for answer in answers]
             case AskVerdict(process=process, timeout_s=timeout_s):
                 verdict = await self._ways.verdict(process, timeout_s)
                 return msgspec.to_builtins(verdict)
@@ -131,15 +147,22 @@ class LocalDoor:
 
 
 @final
+class Moved(Exception):
+    """This door was closed, and whatever was under way may be asked again at the stage's new way to the store."""
+
+
+@final
 class RemoteDoor:
     """A client's side: requests over one connection, many at a time, repeated over a new one if it breaks."""
 
-    def __init__(self, store: Path, pid: int = 0) -> None:
-        """To the node on this store."""
+    def __init__(self, store: Path, take_over: Callable[[RemoteDoor], Awaitable[None]] | None = None) -> None:
+        """To the node on this store. While nobody answers, `take_over` is asked again and again to take its place."""
         self._path = socket_path(store)
         self._token: Callable[[int], bytes] = SystemClock().token
-        self.pid = pid
+        self.take_over = take_over
+        self.pid = 0
         self.runs = True
+        self._closed = False
         self._writer: asyncio.StreamWriter | None = None
         self._listening: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -164,26 +187,47 @@ class RemoteDoor:
             )
         drawn = id or self._token(16).hex()
         request = Emit.of(type=type, data=data, id=drawn, source=source, process=process, extra=extra)
-        answer: str = await self._request(request, str)
+        answer: str = await self._request(lambda: request, str)
         return answer
+
+    async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]:
+        """Emit events that have their ids, in this order; see `LocalWays.emit_all`."""
+        request = EmitAll.of(events, go_on=go_on)
+        answers: Answers = await self._request(lambda: request, Answers)
+        return [answer if isinstance(answer, str) else _rebuilt(*answer) for answer in answers]
 
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
         """The node's verdict."""
-        answer: Verdict = await self._request(AskVerdict(process=process, timeout_s=timeout_s), Verdict)
+        loop = asyncio.get_running_loop()
+        give_up = None if timeout_s is None else loop.time() + timeout_s
+
+        def request() -> Request:
+            left_s = None if give_up is None else max(0.0, give_up - loop.time())
+            return AskVerdict(process=process, timeout_s=left_s)
+
+        answer: Verdict = await self._request(request, Verdict)
         return answer
 
     async def operate(self, action: str, execution: int) -> str:
-        """An operator's action on a dead letter. It is not repeated if the connection breaks."""
-        answer: str = await self._request(Operate(action=action, execution=execution), str, attempts=1)
+        """An operator's action on a dead letter. Once it was sent, it is not repeated if the connection breaks."""
+        request = Operate(action=action, execution=execution)
+        answer: str = await self._request(lambda: request, str, repeat=False)
         return answer
 
-    async def _request(self, request: Request, type_: Any, *, attempts: int = ATTEMPTS_MAX) -> Any:
-        for attempt in range(attempts):
+    async def _request(self, request: Callable[[], Request], type_: Any, *, repeat: bool = True) -> Any:
+        for attempt in range(ATTEMPTS_MAX):
+            if self._closed:
+                raise Moved
             try:
-                return messages.answer_as(type_, await self._once(request))
-            except (ConnectionError, FileNotFoundError):
-                if attempt + 1 == attempts:
+                return messages.answer_as(type_, await self._once(request()))
+            except (ConnectionRefusedError, FileNotFoundError):
+                log.debug("nobody listens; nothing was sent")
+            except ConnectionError:
+                if not repeat:
                     break
+            if self.take_over is not None and attempt + 1 >= ATTEMPTS_BEFORE_TAKE_OVER:
+                await self.take_over(self)
+            if not self._closed:
                 await asyncio.sleep(ATTEMPT_PAUSE_S)
         raise errors.StoreUnavailable(
             "the node does not answer\n  why: it stopped, and whether it took the last request is not known\n"
@@ -192,10 +236,30 @@ class RemoteDoor:
 
     async def _once(self, request: Request) -> Any:
         async with self._connecting:
-            if self._writer is None:
-                reader, self._writer = await asyncio.open_unix_connection(str(self._path))
-                self._listening = asyncio.create_task(self._listen(reader))
-            writer = self._writer
+            writer = self._writer or await self._connect()
+        return await self._ask(writer, request)
+
+    async def _connect(self) -> asyncio.StreamWriter:
+        refuse_foreign(self._path.parent)
+        reader, writer = await asyncio.open_unix_connection(str(self._path))
+        if self._closed:  # meanwhile; whoever answers there by now may be this very stage
+            writer.close()
+            raise Moved
+        self._writer = writer
+        self._listening = asyncio.create_task(self._listen(reader))
+        await self._greet(writer)
+        return writer
+
+    async def _greet(self, writer: asyncio.StreamWriter) -> None:
+        try:
+            there: Pong = messages.answer_as(Pong, await self._ask(writer, Ping()))
+        except errors.OperationError as error:
+            self._lost()
+            what = f"the node at {self._path} answers in an unknown way"
+            raise errors.OperationError(f"{what}\n{OTHER_VERSION}") from error
+        self.pid, self.runs = there.pid, there.runs
+
+    async def _ask(self, writer: asyncio.StreamWriter, request: Request) -> Any:
         if writer.is_closing():
             raise ConnectionResetError("the node went away")
         self._next += 1
@@ -233,8 +297,15 @@ class RemoteDoor:
                 future.set_exception(ConnectionResetError("the node went away"))
 
     async def ping(self) -> None:
-        """Ask who is there: learn its process id, and whether it runs handlers or only holds the store."""
-        self.pid, self.runs = messages.answer_as(tuple[int, bool], await self._once(Ping()))
+        """Ask who is there: learn its process id, and whether it runs handlers or only holds the store.
+
+        Raises OperationError if it speaks another version.
+        """
+        async with self._connecting:
+            if self._writer is None:
+                await self._connect()
+            else:
+                await self._greet(self._writer)
 
     async def make_way(self) -> None:
         """Ask a client that holds the store to let a node in."""
@@ -242,7 +313,8 @@ class RemoteDoor:
             await self._once(MakeWay())
 
     async def close(self) -> None:
-        """Leave."""
+        """Leave; what is under way raises Moved."""
+        self._closed = True
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
@@ -250,7 +322,10 @@ class RemoteDoor:
 
 
 async def call_when_running(store: Path) -> RemoteDoor | None:
-    """A client of the node that runs on this store, or None if none answers."""
+    """A client of the node that runs on this store, or None if none answers.
+
+    Raises OperationError if it speaks another version, StoreUnavailable if others could reach the socket's folder.
+    """
     remote = RemoteDoor(store)
     try:
         async with asyncio.timeout(2):
@@ -258,6 +333,9 @@ async def call_when_running(store: Path) -> RemoteDoor | None:
     except (OSError, TimeoutError):
         await remote.close()
         return None
+    except BaseException:
+        await remote.close()
+        raise
     return remote
 
 
@@ -272,6 +350,10 @@ _RAISED: Final[dict[str, Callable[[str], Exception]]] = {
         LookupError,
     )
 }
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    return type(error).__name__, said(error)
 
 
 def _rebuilt(name: str, text: str) -> Exception:

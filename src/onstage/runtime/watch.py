@@ -6,10 +6,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, final
 
+from onstage.contracts.manifest import from_stored
 from onstage.core.commit import event_of
 from onstage.errors import StoreUnavailable
 from onstage.events.receipt import Status
-from onstage.observe.verdict import LastEvent, OpenObligation, Verdict, judge
+from onstage.observe.verdict import Blocker, LastEvent, OpenObligation, Verdict, judge
 
 if TYPE_CHECKING:
     from onstage.ports.store import BatchOutcome, Closed, ExecutionView, Reader, Store
@@ -19,6 +20,7 @@ __all__ = ["Watch", "verdict_of"]
 OBLIGATIONS_SHOWN_MAX: Final = 100
 PAGE: Final = 100
 EVENTS_LOOKED_AT_MAX: Final = 1000
+RECENT_PROCESSES_MAX: Final = 4_096
 log = logging.getLogger("onstage.ledger")
 
 
@@ -50,6 +52,8 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
         if len(page) < PAGE:
             break
         after = page[-1].id
+    shown = views[:OBLIGATIONS_SHOWN_MAX]
+    behind = await _blockers(reader, [view for view in shown if view.status == Status.READY])
     return [
         OpenObligation(
             view.handler,
@@ -58,9 +62,31 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
             view.due,
             view.error,
             live is None or view.handler in live,
+            behind.get(view.id),
         )
-        for view in views[:OBLIGATIONS_SHOWN_MAX]
+        for view in shown
     ]
+
+
+async def _blockers(reader: Reader, ready: list[ExecutionView]) -> dict[int, Blocker]:
+    """What was set aside and keeps the lanes of these closed.
+
+    A lane that opens at the first wait is not looked at: the rows do not tell whether it is open already.
+    """
+    if not ready:
+        return {}
+    handlers = {handler.name: handler for handler in from_stored(await reader.manifest()).handlers}
+    found: dict[int, Blocker] = {}
+    for view in ready:
+        handler = handlers.get(view.handler)
+        if handler is None or handler.lane != "until-end":
+            continue
+        closing = (Status.DIVERGED,) if handler.on_failure == "park" else (Status.PARKED, Status.DIVERGED)
+        ahead = await reader.ahead(view.id, statuses=closing, field=handler.key)
+        process = None if ahead is None else await reader.process(ahead.process)
+        if ahead is not None and process is not None:
+            found[view.id] = Blocker(process.wire_id, Status(ahead.status), ahead.ended, ahead.error)
+    return found
 
 
 async def _last_events(reader: Reader, process: int) -> list[LastEvent]:
@@ -95,6 +121,7 @@ class Watch:
         """Watch the processes of this store."""
         self._store = store
         self._waiters: dict[int, list[asyncio.Future[Closed | None]]] = {}
+        self._recent: dict[int, Closed] = {}
         self._closed = False
         self.unbalanced = 0
 
@@ -104,9 +131,17 @@ class Watch:
             if not closed.balanced:
                 self.unbalanced += 1
                 log.error("accounting violation: process %s has nothing open and a digest", closed.process)
+            self._recent[closed.process] = closed
             for waiter in self._waiters.pop(closed.process, ()):
                 if not waiter.done():
                     waiter.set_result(closed)
+        recent = self._recent
+        while len(recent) > RECENT_PROCESSES_MAX:
+            del recent[next(iter(recent))]
+
+    def reopened(self, process: int) -> None:
+        """An event joins this process: what is remembered of its end no longer holds."""
+        self._recent.pop(process, None)
 
     async def verdict(
         self, process: int, timeout_s: float | None, live: frozenset[str] | None, *, known_open: bool = False
@@ -115,6 +150,9 @@ class Watch:
 
         With `known_open` the store is not asked before something happens or the time is over.
         """
+        recent = self._recent.get(process)
+        if recent is not None and recent.outcome is not None:
+            return judge((), recent.outcome)
         loop = asyncio.get_running_loop()
         give_up = None if timeout_s is None else loop.time() + timeout_s
         if known_open and (give_up is None or timeout_s):
@@ -143,6 +181,8 @@ class Watch:
 
     async def _woken(self, process: int, waiter: asyncio.Future[Closed | None], give_up: float | None) -> Closed | None:
         try:
+            if give_up is None:
+                return await waiter
             async with asyncio.timeout_at(give_up):
                 return await waiter
         except TimeoutError:

@@ -48,15 +48,19 @@ class ThreadWorkers:
             log.debug("the loop is closed; a report of the writer was dropped")
 
     async def run(self, function: Callable[[], R]) -> R:
-        """Run a synchronous function in the pool. Cancelling waits for it: attempts never overlap."""
+        """Run a synchronous function in the pool. Cancelling waits for it, however often: attempts never overlap."""
         future = self._loop.run_in_executor(self._pool, function)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            if not future.cancelled():
-                future.exception()
-            raise
+        cancelled: asyncio.CancelledError | None = None
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError as error:
+                cancelled = cancelled or error  # a thread cannot be cancelled: wait on, however often it is said
+        if cancelled is None:
+            return future.result()
+        if not future.cancelled():
+            future.exception()
+        raise cancelled
 
     async def close(self) -> None:
         """Finish what was submitted, then stop both."""

@@ -9,15 +9,16 @@ run a user's transaction, and writes the rows.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from onstage.core.commit import Commit, NewEvent, Obligation, Refusal, RefusedBecause
 from onstage.core.journal import Entry, encode_entry
-from onstage.events.receipt import OPEN_MAX, encode_receipt
+from onstage.events.receipt import OPEN_MAX, Receipt, encode_receipts
 from onstage.ports.store import BatchOutcome, Closed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
     from onstage.core.commit import Door, NewProcess, Transaction
@@ -70,16 +71,16 @@ class Peek(Protocol):
     epoch: int
     outcomes: dict[str, dict[int, str]]
 
-    def execution(self, execution: int) -> list[Any] | None:
-        """The stored row of an execution."""
+    def executions(self, ids: Collection[int]) -> Iterable[tuple[Any, ...]]:
+        """The stored rows of these executions, in any order; nothing for those that do not exist."""
         ...
 
-    def process(self, process: int) -> ProcessRow | None:
-        """The stored row of a process."""
+    def processes(self, ids: Collection[int]) -> Iterable[tuple[Any, ...]]:
+        """The stored rows of these processes, likewise."""
         ...
 
-    def door(self, identity: bytes) -> tuple[int, bytes] | None:
-        """The event number and payload hash under an identity from outside."""
+    def doors(self, identities: Collection[bytes]) -> Iterable[tuple[bytes, int, bytes]]:
+        """Identity, event number and payload hash of what was admitted under these identities, likewise."""
         ...
 
     def transact(self, transaction: Transaction) -> Entry:
@@ -99,14 +100,18 @@ class Batch:
         """Begin a batch on the present state of the store."""
         self._peek = peek
         self._refused_before = refused_before
+        self._decisive = {number for numbers in peek.outcomes.values() for number in numbers}
         self.felled: set[int] = set()
         self.hlc = 0
         self.seqs = list(seqs)
         self.events: list[NewEvent] = []
-        self.rows: dict[int, Any] = {}
-        self._peeked: dict[int, list[Any]] = {}
+        self.opened: dict[int, Obligation | tuple[Any, ...]] = {}
+        self.changed: dict[int, tuple[Any, ...]] = {}
+        self._stored: dict[int, tuple[Any, ...]] = {}
+        self._stored_processes: dict[int, tuple[Any, ...]] = {}
+        self._stored_doors: dict[bytes, tuple[int, bytes]] = {}
         self.entries: list[tuple[int, int, bytes]] = []
-        self.receipts: list[tuple[int, int, int, bytes]] = []
+        self._receipts: defaultdict[int, list[Receipt]] = defaultdict(list)
         self.mail: list[tuple[int, int, int]] = []
         self.doors: dict[bytes, Door] = {}
         self.processes: dict[int, ProcessRow] = {}
@@ -118,14 +123,18 @@ class Batch:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write: every commit was refused, or none changes a row."""
-        return not (self.events or self.rows or self.receipts or self.mail or self.doors or self.processes)
+        rows = (self.events, self.opened, self.changed, self._receipts, self.mail, self.doors, self.processes)
+        return not any(rows)
 
-    def add(self, commits: Iterable[Commit]) -> None:
+    def add(self, commits: Sequence[Commit]) -> None:
         """Apply the commits in their order, each wholly or not at all."""
+        self._look_up(commits)
         for commit in commits:
             self.count += 1
             self.position = commit.position
-            refusal = self._refusal(commit) or self._transact(commit)
+            refusal = self._refusal(commit)
+            if refusal is None and commit.transaction is not None:
+                refusal = self._transact(commit, commit.transaction)
             if refusal is None:
                 self._apply(commit)
                 continue
@@ -141,21 +150,32 @@ class Batch:
         ]
         return BatchOutcome(self.position, self.refused, self.results, closed)
 
-    def execution_rows(self) -> list[list[Any]]:
-        """The execution rows to write, obligations that are only opened included, in the order of their numbers."""
-        epoch = self._peek.epoch
-        rows = self.rows
-        return [
-            [o.execution, o.process, 0, o.gating, 0, 0, epoch, 0, o.due, 0, 0, 0, None, None]
-            if type(o := rows[x]) is Obligation
-            else o
-            for x in sorted(rows)
-        ]
+    def _look_up(self, commits: Sequence[Commit]) -> None:
+        """Read all rows that the commits change and this batch does not begin, each kind at once."""
+        opened, begun = set(self.opened), set[int]()
+        executions, processes, doors = set[int](), set[int](), set[bytes]()
+        for commit in commits:
+            for root in commit.roots:
+                begun.add(root.process)
+            for obligation in commit.opened:
+                opened.add(obligation.execution)
+            for event in commit.events:
+                processes.add(event.process)
+            if commit.door is not None:
+                doors.add(commit.door.identity)
+            if commit.execution:
+                processes.add(commit.process)
+                if commit.execution not in opened:
+                    executions.add(commit.execution)
+        peek = self._peek
+        self._stored |= {row[0]: row for row in peek.executions(executions)}
+        self._stored_processes |= {row[0]: row for row in peek.processes(processes - begun)}
+        self._stored_doors |= {identity: (n, payload) for identity, n, payload in peek.doors(doors)}
 
     # Refusing.
 
     def _refusal(self, commit: Commit) -> Refusal | None:
-        if commit.after and self._descends_from_refused(commit.after):
+        if (self.felled or self._refused_before) and self._descends_from_refused(commit.after):
             return Refusal(commit, RefusedBecause.FELLED)
         if commit.epoch != self._peek.epoch:
             return Refusal(commit, RefusedBecause.STALE_EPOCH)
@@ -170,30 +190,26 @@ class Batch:
 
     def _seen_at_the_door(self, commit: Commit, door: Door) -> Refusal | None:
         known = self.doors.get(door.identity)
-        stored = (known.n, known.payload) if known else self._peek.door(door.identity)
+        stored = (known.n, known.payload) if known else self._stored_doors.get(door.identity)
         if stored is None:
             return None
         same = stored[0] if stored[1] == door.payload else None
         return Refusal(commit, RefusedBecause.DUPLICATE, existing=same)
 
     def _conflict(self, commit: Commit) -> Refusal | None:
-        row = self.rows.get(commit.execution) or self._peeked.get(commit.execution)
-        if type(row) is Obligation:
-            return None if commit.expected == 0 else Refusal(commit, RefusedBecause.CONFLICT)
-        if row is None:
-            row = self._peek.execution(commit.execution)
-            if row is None:
-                return Refusal(commit, RefusedBecause.CONFLICT)
-            self._peeked[commit.execution] = row
-        if row[STATUS] > OPEN_MAX or row[LENGTH] != commit.expected:
-            return Refusal(commit, RefusedBecause.CONFLICT)
-        return None
+        row = self._row(commit.execution)
+        if isinstance(row, Obligation):
+            conflicts = commit.expected != 0
+        else:
+            conflicts = row is None or row[STATUS] > OPEN_MAX or row[LENGTH] != commit.expected
+        return Refusal(commit, RefusedBecause.CONFLICT) if conflicts else None
 
-    def _transact(self, commit: Commit) -> Refusal | None:
-        if commit.transaction is None:
-            return None
+    def _row(self, execution: int) -> Obligation | tuple[Any, ...] | None:
+        return self.opened.get(execution) or self.changed.get(execution) or self._stored.get(execution)
+
+    def _transact(self, commit: Commit, transaction: Transaction) -> Refusal | None:
         try:
-            entry = self._peek.transact(commit.transaction)
+            entry = self._peek.transact(transaction)
         except Spoilt:
             raise
         except Exception as error:  # noqa: BLE001  whatever the user's function raises is its answer
@@ -210,28 +226,27 @@ class Batch:
             self.doors[commit.door.identity] = commit.door
         if commit.execution:
             self._settle(commit)
-        if commit.events:
-            self.events.extend(commit.events)
-            for event in commit.events:
-                self.hlc = max(self.hlc, event.hlc)
+        for event in commit.events:
+            self.events.append(event)
+            self.hlc = max(self.hlc, event.hlc)
+            if event.type in self._decisive:
                 self._note_outcome(event)
         for obligation in commit.opened:
-            self.rows[obligation.execution] = obligation
+            self.opened[obligation.execution] = obligation
             if obligation.gating:
                 self._process(obligation.process).open += 1
         for mail in commit.mail:
             self.mail.append((mail.handler, mail.process, mail.n))
         for receipt in commit.receipts:
-            process = self._process(receipt.process)
-            process.digest ^= int.from_bytes(receipt.delta, "big")
+            self._process(receipt.process).digest ^= int.from_bytes(receipt.delta, "big")
             self.hlc = max(self.hlc, receipt.hlc)
-            shard = receipt.process % SHARDS
-            seq = self.seqs[shard] = self.seqs[shard] + 1
-            self.receipts.append((shard, seq, receipt.process, encode_receipt(receipt)))
+            self._receipts[receipt.process % SHARDS].append(receipt)
 
     def _settle(self, commit: Commit) -> None:
-        row = self.rows.get(commit.execution) or self._peeked[commit.execution]
-        if type(row) is Obligation:  # its process, and whether it counts, were settled when it was opened
+        execution = commit.execution
+        row = self._row(execution)
+        assert row is not None, "`_conflict` has seen it"
+        if isinstance(row, Obligation):  # its process, and whether it counts, were settled when it was opened
             process, gating = row.process, row.gating
         else:
             process, gating = row[PROCESS], bool(row[GATING])
@@ -240,10 +255,11 @@ class Batch:
         if commit.transaction is not None:
             entries = (*entries, self.results[commit.position])
         for entry in entries:
-            self.entries.append((commit.execution, length, encode_entry(entry)))
+            self.entries.append((execution, length, encode_entry(entry)))
             length += 1
-        self.rows[commit.execution] = [
-            commit.execution,
+        rows: dict[int, Any] = self.opened if execution in self.opened else self.changed
+        rows[execution] = (
+            execution,
             process,
             commit.status,
             gating,
@@ -257,7 +273,7 @@ class Batch:
             commit.code,
             commit.waits,
             commit.error,
-        ]
+        )
         if gating and commit.status > OPEN_MAX:
             ledger = self._process(process)
             ledger.open -= 1
@@ -267,18 +283,37 @@ class Batch:
     def _process(self, process: int) -> ProcessRow:
         row = self.processes.get(process)
         if row is None:
-            row = self._peek.process(process)
-            assert row is not None, f"process {process} has no row: event of execution without a root"
-            self.processes[process] = row
+            stored = self._stored_processes.get(process)
+            if stored is None:  # no commit named it, as that of an execution which belongs to another process
+                stored = next(iter(self._peek.processes((process,))), None)
+            assert stored is not None, f"process {process} has no row: event of execution without a root"
+            row = self.processes[process] = ProcessRow(stored)
         return row
 
     def _note_outcome(self, event: NewEvent) -> None:
-        outcomes = self._peek.outcomes
-        if not outcomes:
-            return
         process = self._process(event.process)
         if process.outcome is None and process.declared is not None:
-            process.outcome = outcomes.get(process.declared, {}).get(event.type)
+            process.outcome = self._peek.outcomes.get(process.declared, {}).get(event.type)
+
+    # What is to be written.
+
+    def opened_rows(self) -> list[tuple[Any, ...]]:
+        """The execution rows to insert: what this batch opened, in its newest state."""
+        epoch = self._peek.epoch
+        return [
+            (o.execution, o.process, 0, o.gating, 0, 0, epoch, 0, o.due, 0, 0, 0, None, None)
+            if isinstance(o, Obligation)
+            else o
+            for o in self.opened.values()
+        ]
+
+    def bundles(self) -> list[tuple[int, int, int, bytes]]:
+        """The receipts to insert, one bundle per shard: shard, seq of the first, count, body. Call it once."""
+        seqs, made = self.seqs, []
+        for shard, receipts in self._receipts.items():
+            made.append((shard, seqs[shard] + 1, len(receipts), encode_receipts(receipts)))
+            seqs[shard] += len(receipts)
+        return made
 
     def close_ledger(self) -> list[tuple[Any, ...]]:
         """The process rows to write. A process with nothing open has ended; one with something open has not."""

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 from onstage.core.commit import Refusal, RefusedBecause, event_of, handler_of
 from onstage.core.journal import Entry, decode_entry
 from onstage.errors import NodeRunning, UsageError
-from onstage.events.receipt import OPEN_MAX, Receipt, Status, decode_receipt
-from onstage.ports.store import BatchOutcome, EventView, ExecutionView, Features, Opened, ProcessView, Stored
-from onstage.stores.batch import LENGTH, SHARDS, STATUS, Batch, ProcessRow
-from onstage.stores.names import check_count, renames, retired
+from onstage.events.receipt import OPEN_MAX, Status, decode_receipts
+from onstage.ports.store import BatchOutcome, Bundle, EventView, ExecutionView, Features, Opened, ProcessView, Stored
+from onstage.stores.batch import LENGTH, SHARDS, STATUS, Batch
+from onstage.stores.names import interned, retired
 from onstage.stores.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from onstage.core.commit import Commit, NewEvent, Transaction
     from onstage.ports.clock import Clock
@@ -45,14 +45,14 @@ class _Rows:
 
     def __init__(self) -> None:
         self.events: dict[int, NewEvent] = {}
-        self.executions: dict[int, list[Any]] = {}
+        self.executions: dict[int, tuple[Any, ...]] = {}
         self.open: set[int] = set()
         self.entries: dict[int, list[bytes]] = {}
         self.processes: dict[int, tuple[Any, ...]] = {}
         self.open_processes: set[int] = set()
         self.mail: dict[tuple[int, int], list[int]] = {}
         self.doors: dict[bytes, tuple[int, bytes]] = {}
-        self.receipts: list[tuple[int, int, bytes]] = []
+        self.receipts: list[tuple[int, int, int, int, bytes]] = []
         # Numbers in order, kept up to date by commits that come almost in order.
         self.log: list[int] = []
         self.events_of: dict[int, list[int]] = {}
@@ -67,6 +67,7 @@ class _Rows:
         self.handlers_ever = 0
         self.incarnations: list[tuple[int, str]] = []
         self.topologies: list[str] = []
+        self.manifest = b""
         self.store = ""
         self.hlc = 0
 
@@ -85,7 +86,7 @@ class _Rows:
             self.events[event.n] = event
             insort(self.log, event.n)
             insort(self.events_of.setdefault(event.process, []), event.n)
-        for row in batch.execution_rows():
+        for row in (*batch.opened_rows(), *batch.changed.values()):
             self._write_execution(row)
         for execution, place, body in batch.entries:
             journal = self.entries.setdefault(execution, [])
@@ -95,12 +96,14 @@ class _Rows:
             insort(self.mail.setdefault((handler, process), []), n)
         for door in batch.doors.values():
             self.doors[door.identity] = (door.n, door.payload)
-        self.receipts.extend((shard, seq, body) for shard, seq, _, body in batch.receipts)
+        epoch = len(self.incarnations)
+        for shard, seq, _, body in batch.bundles():
+            self.receipts.append((len(self.receipts) + 1, epoch, shard, seq, body))
         for values in batch.close_ledger():
             self._write_process(values)
         self.hlc = max(self.hlc, batch.hlc)
 
-    def _write_execution(self, row: list[Any]) -> None:
+    def _write_execution(self, row: tuple[Any, ...]) -> None:
         number = row[0]
         if number not in self.executions:
             insort(self.executions_of.setdefault(row[1], []), number)
@@ -163,6 +166,21 @@ class MemoryReader:
             views = (view for view in views if view.status in wanted)
         return _page((view for view in views if handler is None or view.handler == handler), limit)
 
+    async def ahead(self, execution: int, *, statuses: Iterable[int], field: str | None = None) -> ExecutionView | None:
+        """The first earlier execution of the same handler and lane that is set aside."""
+        rows, handler, wanted = self._rows, handler_of(execution), set(statuses)
+        lane = self._event(event_of(execution)).lane(field) if execution in rows.executions else None
+        earlier = (x for x in sorted(rows.open) if x < execution and handler_of(x) == handler)
+        aside = (
+            x for x in earlier if rows.executions[x][STATUS] in wanted and self._event(x >> 16).lane(field) == lane
+        )
+        found = None if lane is None else next(aside, None)
+        return None if found is None else self._execution(rows.executions[found])
+
+    async def manifest(self) -> bytes:
+        """The manifest of the newest declaration."""
+        return self._rows.manifest
+
     async def process(self, process: int) -> ProcessView | None:
         """One process."""
         values = self._rows.processes.get(process)
@@ -187,10 +205,10 @@ class MemoryReader:
         wanted = (view for view in earlier if declared is None or view.declared == declared)
         return _page((view for view in wanted if view.open or not open_only), limit)
 
-    async def receipts(self, *, after: int = 0, limit: int = 1000) -> list[tuple[int, int, int, Receipt]]:
-        """Receipts in commit order."""
+    async def receipts(self, *, after: int = 0, limit: int = 1000) -> list[Bundle]:
+        """Receipts in bundles, those of one shard in commit order."""
         page = self._rows.receipts[after : after + limit]
-        return [(after + i, shard, seq, decode_receipt(body)) for i, (shard, seq, body) in enumerate(page, 1)]
+        return [Bundle(*row[:-1], decode_receipts(row[-1])) for row in page]
 
     async def mail(self, handler: int, process: int, *, after: int = 0, limit: int = 100) -> list[EventView]:
         """The mailbox of one handler for one process."""
@@ -212,7 +230,7 @@ class MemoryReader:
         name, version = self._rows.type_names[e.type]
         return EventView(n, e.process, name, version, e.key, e.cause, e.hlc, e.topology, e.data, e.extra)
 
-    def _execution(self, row: list[Any]) -> ExecutionView:
+    def _execution(self, row: tuple[Any, ...]) -> ExecutionView:
         values = [*row[:2], self._rows.handler_names[handler_of(row[0])], *row[2:]]
         values[4] = bool(values[4])
         values[13] = tuple(values[13].split(" ")) if values[13] else ()
@@ -258,7 +276,8 @@ class MemoryStore:
         if self._is_open:
             raise NodeRunning("this memory store is open\n  why: one node writes to a store\n  to do: close it first")
         rows = self._rows
-        handlers = _intern_handlers(rows, declaration)
+        handlers, rows.handlers_ever = interned(rows.handlers, declaration.handlers, rows.handlers_ever)
+        rows.handlers = handlers
         self._is_open = True
         self._begin()
         rows.store = rows.store or self._clock.token(5).hex()
@@ -268,6 +287,7 @@ class MemoryStore:
         digest = blake2b(declaration.manifest, digest_size=16).hexdigest()
         if rows.topologies[-1:] != [digest]:
             rows.topologies.append(digest)
+        rows.manifest = declaration.manifest
         for key in declaration.types:
             rows.types.setdefault(key, len(rows.types) + 1)
         rows.type_names = {number: key for key, number in rows.types.items()}
@@ -345,37 +365,23 @@ class MemoryStore:
 
     # What a batch asks for.
 
-    def execution(self, execution: int) -> list[Any] | None:
-        """The stored row of an execution."""
-        row = self._rows.executions.get(execution)
-        assert row is None or row[LENGTH] == len(self._rows.entries.get(execution, ())), "row and journal agree"
-        return row
+    def executions(self, ids: Collection[int]) -> list[tuple[Any, ...]]:
+        """The stored rows of executions."""
+        rows = [self._rows.executions[x] for x in ids if x in self._rows.executions]
+        assert all(row[LENGTH] == len(self._rows.entries.get(row[0], ())) for row in rows), "row and journal agree"
+        return rows
 
-    def process(self, process: int) -> ProcessRow | None:
-        """The stored row of a process."""
-        values = self._rows.processes.get(process)
-        return None if values is None else ProcessRow(values)
+    def processes(self, ids: Collection[int]) -> list[tuple[Any, ...]]:
+        """The stored rows of processes."""
+        return [self._rows.processes[n] for n in ids if n in self._rows.processes]
 
-    def door(self, identity: bytes) -> tuple[int, bytes] | None:
-        """What was admitted under this identity."""
-        return self._rows.doors.get(identity)
+    def doors(self, identities: Collection[bytes]) -> list[tuple[bytes, int, bytes]]:
+        """What was admitted under identities."""
+        return [(i, *self._rows.doors[i]) for i in identities if i in self._rows.doors]
 
     def transact(self, transaction: Transaction) -> Entry:
         """There are no transactions here: raises UsageError, which refuses the commit."""
         raise UsageError(_NO_TRANSACTIONS)
-
-
-def _intern_handlers(rows: _Rows, declaration: Declaration) -> dict[str, int]:
-    handlers, ever = dict(rows.handlers), rows.handlers_ever
-    for old, new in renames(handlers, declaration.handlers):
-        handlers[new] = handlers.pop(old)
-    for name, _ in declaration.handlers:
-        if name not in handlers:
-            ever += 1
-            handlers[name] = ever
-    check_count(handlers)
-    rows.handlers, rows.handlers_ever = handlers, ever
-    return handlers
 
 
 def _behind(numbers: list[int], after: int) -> Iterator[int]:

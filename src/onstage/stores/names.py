@@ -10,7 +10,7 @@ from onstage.errors import OperationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["check_count", "renames", "retired"]
+__all__ = ["check_count", "interned", "renames", "retired"]
 
 Declared = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -41,6 +41,22 @@ def retired(known: Mapping[str, int], declared: Declared) -> dict[int, str]:
     """The handlers that the store knows and nobody declares any more."""
     present = {name for name, _ in declared}
     return {number: name for name, number in known.items() if name not in present}
+
+
+def interned(known: Mapping[str, int], declared: Declared, ever: int) -> tuple[dict[str, int], int]:
+    """The numbers of all handlers after this declaration, and the largest that was ever given.
+
+    Raises OperationError if there are more handlers than numbers.
+    """
+    numbers = dict(known)
+    for old, new in renames(numbers, declared):
+        numbers[new] = numbers.pop(old)
+    for name, _ in declared:
+        if name not in numbers:
+            ever += 1
+            numbers[name] = ever
+    check_count(numbers)
+    return numbers, ever
 
 
 def check_count(known: Mapping[str, int]) -> None:

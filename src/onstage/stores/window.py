@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from array import array
 from bisect import bisect_left
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core.commit import Commit, Refusal, RefusedBecause
@@ -36,8 +35,7 @@ class Window:
         """`hand_over` gives a list of commits to the writer."""
         self._hand_over = hand_over
         self._buffer: list[Commit] = []
-        self._waiters: list[tuple[int, int, asyncio.Future[Entry | None]]] = []
-        self._tie = 0
+        self._waiters: dict[int, list[asyncio.Future[Entry | None]]] = {}
         self._refused: dict[int, Refusal] = {}
         self._results: dict[int, Entry] = {}
         self._all_refused = array("q")  # every refused position, ascending: no refusal is ever taken for durable
@@ -72,39 +70,42 @@ class Window:
         if self.closed is not None:
             raise StoreUnavailable(self.closed)
         future: asyncio.Future[Entry | None] = asyncio.get_running_loop().create_future()
-        self._tie += 1
-        heappush(self._waiters, (position, self._tie, future))
+        self._waiters.setdefault(position, []).append(future)
         return await future
 
     def settle(self, outcome: BatchOutcome) -> None:
         """The writer's report: wake everybody up to its position."""
         if self.closed is not None:
             return
-        self.settled = outcome.position
+        earlier, self.settled = self.settled, outcome.position
         for refusal in outcome.refused:
             self._refused[refusal.commit.position] = refusal
             self._all_refused.append(refusal.commit.position)
         self._results |= outcome.results
-        waiters = self._waiters
-        while waiters and waiters[0][0] <= outcome.position:
-            position, _, future = heappop(waiters)
-            if future.done():
-                continue
-            refused = self._refused.get(position)
-            if refused is None:
-                future.set_result(outcome.results.get(position))
-                continue
-            future.set_exception(Refused(refused))
+        if self._waiters:
+            for position in range(earlier + 1, outcome.position + 1):
+                for future in self._waiters.pop(position, ()):
+                    self._tell(future, position, outcome)
         _trim(self._refused)
         _trim(self._results)
 
     def close(self, reason: str) -> None:
         """Nobody will settle anything any more: tell everybody that waits."""
         self.closed = reason
-        while self._waiters:
-            future = heappop(self._waiters)[2]
-            if not future.done():
-                future.set_exception(StoreUnavailable(reason))
+        waiters, self._waiters = self._waiters, {}
+        for futures in waiters.values():
+            for future in futures:
+                if not future.done():
+                    future.set_exception(StoreUnavailable(reason))
+
+    def _tell(self, future: asyncio.Future[Entry | None], position: int, outcome: BatchOutcome) -> None:
+        refused = self._refused.get(position)
+        if future.done():
+            return
+        if refused is None:
+            future.set_result(outcome.results.get(position))
+        else:
+            future.set_exception(Refused(refused))
 
     def _answer(self, position: int) -> Entry | None:
         refusal = self._refused.get(position)

@@ -18,8 +18,8 @@ import msgspec
 
 from onstage.events.event import event_type
 from onstage.events.receipt import Status
+from onstage.runtime.local_ways import LocalWays
 from onstage.runtime.node import Node
-from onstage.stage import LocalWays
 from onstage.stores.sqlite.store import SqliteStore
 from onstage.testing.inline_workers import InlineWorkers
 from onstage.testing.sim_faults import Faults

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onstage.core.journal import Begun, Slept, Valued
+import msgspec
+
+from onstage.core.commit import execution_id
+from onstage.core.journal import Begun, Slept, Valued, WaitEnded
 from onstage.events.receipt import Status
+from onstage.testing.commit_script import DECLARATION
 from onstage.testing.store_trial import StoreMaker, played
 
 if TYPE_CHECKING:
     from onstage.core.commit import Commit
+    from onstage.events.receipt import Receipt
     from onstage.testing.store_trial import Trial
 
 __all__ = ["StoreReading"]
 
-WAITING, PARKED = int(Status.WAITING), int(Status.PARKED)
+WAITING, PARKED, DIVERGED = int(Status.WAITING), int(Status.PARKED), int(Status.DIVERGED)
 BILL, PACK, MAIL = "shop.bill", "shop.pack", "shop.mail"
 
 
@@ -115,6 +120,43 @@ class StoreReading(StoreMaker):
         assert await reader.executions(after=everything[1].id, limit=2) == everything[2:4]
 
     @played
+    async def test_what_was_set_aside_ahead_in_the_same_lane_is_found(self, trial: Trial) -> None:
+        """Of the same handler and key, earlier, with such a status; the first of them."""
+        script, ahead = trial.script, trial.store.reader.ahead
+        roots = [script.root(BILL, PACK, key=key) for key in ("o-1", "o-2", "o-1", "o-1")]
+        aside = [script.step(root, BILL, status=PARKED) for root in roots[:2]]
+        aside.append(script.step(roots[2], BILL, status=DIVERGED))
+        await trial.put(*roots, *aside, script.step(roots[3], PACK, status=PARKED))
+        last = execution_id(roots[3].process, trial.opened.handlers[BILL])
+        found = [await ahead(last, statuses=wanted) for wanted in ((PARKED, DIVERGED), (DIVERGED,), ())]
+        assert [view and view.id for view in found] == [aside[0].execution, aside[2].execution, None]
+        for execution in (aside[0].execution, aside[1].execution, 99 << 16):
+            assert await ahead(execution, statuses=(PARKED, DIVERGED)) is None
+
+    @played
+    async def test_a_lane_may_be_a_field_of_the_payload_and_a_payload_may_be_anything(self, trial: Trial) -> None:
+        """What has no such field has no lane."""
+        script, ahead = trial.script, trial.store.reader.ahead
+        payloads = (b'{"to":"x"}', b"no JSON", b'{"to":"y"}', b"[]", b'{"to":"y"}', b"{}")
+        roots = [script.root(BILL, key="same") for _ in payloads]
+        for root, payload in zip(roots, payloads, strict=True):
+            root.events[0].data = payload
+        await trial.put(*roots, *(script.step(root, BILL, status=PARKED) for root in roots[:4]))
+        numbers = [execution_id(root.process, trial.opened.handlers[BILL]) for root in roots]
+        found = [await ahead(number, statuses=(PARKED,), field="to") for number in numbers]
+        assert [view and view.id for view in found] == [None, None, None, None, numbers[2], None]
+        by_key = await ahead(numbers[5], statuses=(PARKED,))
+        assert by_key is not None
+        assert by_key.id == numbers[0]
+
+    @played
+    async def test_the_newest_manifest_is_read_as_it_was_declared(self, trial: Trial) -> None:
+        """Also after a restart with another."""
+        assert await trial.store.reader.manifest() == DECLARATION.manifest
+        await trial.restart(msgspec.structs.replace(DECLARATION, manifest=b"shop 2"))
+        assert await trial.store.reader.manifest() == b"shop 2"
+
+    @played
     async def test_executions_of_a_process_span_its_events(self, trial: Trial) -> None:
         """A chain of handlers belongs to one process, page by page."""
         script, reader = trial.script, trial.store.reader
@@ -162,16 +204,18 @@ class StoreReading(StoreMaker):
         settled = [script.step(root, BILL) for root in roots]
         await trial.put(*roots[:70], bad, *settled[:50])
         await trial.put(*roots[70:], *settled[50:])
-        receipts = await reader.receipts()
-        assert [receipt for *_, receipt in receipts] == [r for c in _order(roots, settled) for r in c.receipts]
-        shards: dict[int, list[int]] = {}
-        for _, shard, seq, receipt in receipts:
-            shards.setdefault(shard, []).append(seq)
-            assert shard == receipt.process % 64
-        assert all(seqs == list(range(1, len(seqs) + 1)) for seqs in shards.values())
-        positions = [position for position, *_ in receipts]
+        bundles = await reader.receipts()
+        shards: dict[int, list[Receipt]] = {}
+        for bundle in bundles:
+            found = shards.setdefault(bundle.shard, [])
+            assert bundle.seq == len(found) + 1
+            found += bundle.receipts
+        written = [receipt for commit in _order(roots, settled) for receipt in commit.receipts]
+        assert shards == {shard: [r for r in written if r.process % 64 == shard] for shard in shards}
+        assert sum(map(len, shards.values())) == len(written)
+        positions = [bundle.position for bundle in bundles]
         assert positions == sorted(set(positions))
-        assert await reader.receipts(after=positions[9], limit=7) == receipts[10:17]
+        assert await reader.receipts(after=positions[9], limit=7) == bundles[10:17]
 
     @played
     async def test_receipts_are_dense_anew_in_each_epoch(self, trial: Trial) -> None:
@@ -180,7 +224,8 @@ class StoreReading(StoreMaker):
         await trial.restart()
         extra = trial.script.joining(1)
         await trial.put(extra)
-        assert [(shard, seq) for _, shard, seq, _ in await trial.store.reader.receipts()] == [(1, 1), (1, 1)]
+        bundles = await trial.store.reader.receipts()
+        assert [(bundle.epoch, bundle.shard, bundle.seq) for bundle in bundles] == [(1, 1, 1), (2, 1, 1)]
 
     @played
     async def test_mail_is_read_in_order_by_handler_and_process(self, trial: Trial) -> None:
@@ -215,6 +260,9 @@ class StoreReading(StoreMaker):
         assert await reader.unread() == expected
         assert await reader.unread(limit=1) == expected[:1]
         assert await reader.unread(after=expected[0]) == expected[1:]
+        taken = WaitEnded("wait#0", 2, "shop.placed", b"{}")
+        await trial.put(script.step(roots[0], BILL, status=WAITING, entries=(taken,)))
+        assert await reader.unread() == expected  # what was taken is known to the journal only
 
     @played
     async def test_what_is_not_durable_cannot_be_read(self, trial: Trial) -> None:

@@ -326,7 +326,7 @@ class StoreWriting(StoreMaker):
         root = trial.script.root(BILL)
         last = trial.script.step(root, BILL)
         await trial.put(root, last)
-        highest = max(receipt.hlc for *_, receipt in await trial.store.reader.receipts())
+        highest = max(r.hlc for bundle in await trial.store.reader.receipts() for r in bundle.receipts)
         assert highest == last.receipts[0].hlc
         assert (await trial.restart()).hlc == highest
         assert (await trial.restart()).hlc == highest

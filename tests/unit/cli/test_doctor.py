@@ -1,5 +1,11 @@
 """`onstage doctor`."""
 
+import asyncio
+import os
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +51,51 @@ def test_an_app_that_cannot_be_imported_is_a_problem(tiny: Any) -> None:
 def test_a_file_that_is_no_database_is_a_problem(tiny: Any) -> None:
     tiny.store.write_bytes(b"no database at all" * 100)
     assert "contents" in problems(tiny)
+
+
+@pytest.mark.parametrize(
+    ("synchronous", "says", "is_well"),
+    [
+        ("FULL", "survives a power cut", True),
+        ("NORMAL", "a power cut may take the last commits", True),
+        ("OFF", "a power cut may damage the file", False),
+    ],
+)
+def test_it_says_what_the_writer_really_does_for_durability(
+    tiny: Any, synchronous: str, says: str, is_well: bool
+) -> None:
+    async def start() -> None:
+        for mode in ("FULL", synchronous):
+            async with tiny.app().run(f"sqlite:///{tiny.store}", synchronous=mode):
+                pass
+
+    asyncio.run(start())
+    (found,) = (each for each in tiny.json("doctor", code=0 if is_well else 1) if each["what"] == "durability")
+    assert found["found"].startswith(f"journal_mode=wal; the newest writer runs with synchronous={synchronous}: ")
+    assert says in found["found"]
+    assert found["is_well"] is is_well
+
+
+def test_a_file_that_does_not_say_how_it_was_written_is_no_problem(tiny: Any) -> None:
+    tiny.play(("o1", 5))
+    with closing(sqlite3.connect(tiny.store)) as file:
+        file.execute("DELETE FROM onstage_meta WHERE name = 'synchronous'")
+        file.commit()
+    (found,) = (each for each in tiny.json("doctor") if each["what"] == "durability")
+    assert "is not recorded" in found["found"]
+
+
+def test_a_folder_for_sockets_that_others_could_reach_is_a_problem(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / f"onstage-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(0o755)
+    found = problems(tiny)["node"]
+    assert found["found"].startswith(f"{folder} cannot hold the node's socket why: its mode is 755")
+    assert found["mend"].startswith("remove it, or set XDG_RUNTIME_DIR")
 
 
 @pytest.mark.parametrize(

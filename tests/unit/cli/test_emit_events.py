@@ -1,8 +1,15 @@
 """`onstage emit`, without a node: what is accepted is in the file afterwards."""
 
+import asyncio
+import sqlite3
+from base64 import b64encode
 from typing import Any
 
 import pytest
+
+from onstage import Envelope, connect
+from onstage.cli.emit_events import PAGE_LINES_MAX, Sender
+from onstage.cli.event_lines import SOURCE
 
 GOOD = '{"type": "order-placed", "data": {"order_id": "%s", "amount": 1}}'
 BAD = '{"type": "order-placed", "data": {"order_id": "bad"}}'
@@ -62,6 +69,82 @@ def test_it_stops_at_the_first_bad_line_and_keeps_what_was_before(tiny: Any, lin
     assert result.exit_code == 1
     assert "line 2: order-placed: the payload does not fit" in result.stderr
     assert "--from-line 2" in result.stderr
+    assert keys(tiny) == ["o1"]
+
+
+NAMED = '{"id": "%s", "type": "order-placed", "data": {"order_id": "%s", "amount": 1}}'
+
+
+@pytest.mark.parametrize("place", [0, 3, PAGE_LINES_MAX - 1, PAGE_LINES_MAX, PAGE_LINES_MAX + 1, 3 * PAGE_LINES_MAX])
+def test_nothing_behind_a_line_that_only_the_node_can_refuse_is_written(tiny: Any, lines: Any, place: int) -> None:
+    tiny.json("emit", "order-placed", '{"order_id": "first", "amount": 2}', "--id", "c1")
+    good = [GOOD % f"o{number}" for number in range(3 * PAGE_LINES_MAX + 10)]
+    good[place] = NAMED % ("c1", "first")
+    path = lines(*good)
+    result = tiny.run("emit", "-f", str(path))
+    assert result.exit_code == 1
+    assert f"line {place + 1}: an event with id c1 was admitted before, with another payload" in result.stderr
+    assert f"--from-line {place + 1}" in result.stderr
+    assert stored(tiny) == ["first", *(f"o{number}" for number in range(place))]
+    answer = tiny.json("emit", "-f", str(path), "--continue", code=1)
+    assert (answer["accepted"], [bad["line"] for bad in answer["refused"]]) == (len(good) - 1, [place + 1])
+    assert stored(tiny) == ["first", *(f"o{number}" for number in range(len(good)) if number != place)]
+
+
+@pytest.mark.parametrize("place", [0, 3, 100])
+def test_nothing_behind_a_line_that_a_running_node_refuses_is_written(
+    tiny: Any, lines: Any, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tiny.folder))
+    good = [GOOD % f"o{number}" for number in range(200)]
+    good[place] = NAMED % ("c1", "first")
+    path = lines(*good)
+
+    async def story() -> None:
+        app, url = tiny.app(), f"sqlite:///{tiny.store}"
+        async with app.run(url) as node, connect(url, app) as client:
+            data = b'{"order_id": "first", "amount": 2}'
+            await node.emit_envelope(Envelope(id="c1", source=SOURCE, type="order-placed", data=data))
+            sender = Sender(app)
+            with path.open("rb") as file:
+                await sender.send(client, file)
+            assert [bad.number for bad in sender.bad] == [place + 1]
+            assert sender.accepted == place
+
+    asyncio.run(story())
+    assert sorted(placed(tiny)) == sorted(["first", *(f"o{number}" for number in range(place))])
+
+
+def placed(tiny: Any) -> list[str]:
+    return [row["key"] for row in tiny.json("ps", "--limit", "1000")]
+
+
+def stored(tiny: Any) -> list[str]:
+    return [row[0] for row in sqlite3.connect(tiny.store).execute("SELECT key FROM onstage_event ORDER BY n")]
+
+
+def test_an_id_that_a_file_uses_twice_for_different_events_is_refused_the_second_time(tiny: Any, lines: Any) -> None:
+    result = tiny.run("emit", "-f", str(lines(NAMED % ("c1", "o1"), NAMED % ("c1", "o2"), GOOD % "o3")))
+    assert result.exit_code == 1
+    assert "line 2: an event with id c1 was admitted before" in result.stderr
+    assert keys(tiny) == ["o1"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (GOOD % ("k" * 513), "order-placed: the key is too long"),
+        ('{"type": "order-placed", "datacontenttype": "x/y", "data_base64": "%s"}', "nests deeper than"),
+        ('{"type": "order-placed"}', "does not fit OrderPlaced"),
+    ],
+)
+def test_what_can_be_checked_here_is_refused_before_anything_of_it_is_sent(
+    tiny: Any, lines: Any, bad: Any, reason: Any
+) -> None:
+    bad = bad.replace("%s", b64encode(b"[" * 500 + b"]" * 500).decode())
+    result = tiny.run("emit", "-f", str(lines(GOOD % "o1", bad, GOOD % "o3")))
+    assert result.exit_code == 1
+    assert reason in result.stderr
     assert keys(tiny) == ["o1"]
 
 

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onstage.contracts.manifest import AppManifest, HandlerManifest, ProcessManifest, TypeManifest, digest
+from onstage.contracts.manifest import (
+    AppManifest,
+    HandlerManifest,
+    ProcessManifest,
+    TypeManifest,
+    digest,
+    from_stored,
+)
 
 RESERVE = HandlerManifest(name="stock.reserve", service="stock", triggers=("a", "b"), emits=("c", "d"))
 CHARGE = HandlerManifest(name="payment.charge", service="payment", triggers=("c",))
@@ -36,3 +43,8 @@ def test_the_digest_sees_every_change_of_a_handler(change: dict[str, object]) ->
 def test_a_manifest_survives_the_round_trip() -> None:
     assert msgspec.json.decode(msgspec.json.encode(WHOLE), type=AppManifest) == WHOLE
     assert len(digest(WHOLE)) == 32
+
+
+def test_a_store_keeps_it_in_a_form_that_is_read_again_and_an_unknown_form_says_nothing() -> None:
+    assert from_stored(digest(WHOLE).encode() + b"\n" + msgspec.json.encode(WHOLE)) == WHOLE
+    assert from_stored(b"") == from_stored(b"shop 1") == from_stored(b"x\n[]") == AppManifest()

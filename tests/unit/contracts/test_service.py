@@ -263,6 +263,35 @@ def test_a_manifest_says_what_the_handler_declares() -> None:
     assert (pattern.manifest().triggers, pattern.manifest().pattern) == (("shop.*",), True)
 
 
+@pytest.mark.parametrize("namespace", ["", "//x", "a b", "A", "a..b", "-a", "a-", "ä", "x" * 254, None])
+def test_a_namespace_that_is_no_host_name_is_refused(namespace: str) -> None:
+    with pytest.raises(DefinitionError) as refused:
+        Service("stock", namespace=namespace)
+    assert refused.value.what == f"service stock has namespace={namespace!r}"
+    assert refused.value.mend == 'write "shop.example", say'
+
+
+def test_the_source_of_a_service_is_a_uri_with_an_authority() -> None:
+    assert Service("stock").source == "//onstage/stock"
+    assert Service("stock", namespace="a-1.shop.example").source == "//a-1.shop.example/stock"
+    assert Service("door", namespace="shop").source == "//shop/door"
+    with pytest.raises(DefinitionError, match="it is reserved for Onstage"):
+        Service("door")  # an event of its own could not be told from one that a user named
+
+
+def test_the_history_for_a_new_handler_is_refused_with_what_to_do() -> None:
+    service = Service("stock")
+    with pytest.raises(DefinitionError) as refused:
+        service.on("shop.>", start="earliest")(look)  # type: ignore[arg-type]
+    what, why, mend = str(refused.value).splitlines()
+    assert what.endswith("handler stock.look has start='earliest'")
+    assert why.startswith("  why: a new handler cannot be given the events of before yet")
+    assert mend.startswith("  to do: leave start= out, emit them again")
+
+
+async def look(e: Envelope) -> None: ...
+
+
 def test_a_service_keeps_what_the_node_needs() -> None:
     @asynccontextmanager
     async def clients() -> AsyncIterator[str]:

@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onstage.events.codec import DecodeFailed
-from onstage.events.receipt import OPEN_MAX, Receipt, Status, decode_receipt, encode_receipt, token
+from onstage.events.receipt import OPEN_MAX, Receipt, Status, decode_receipts, encode_receipts, token
 
 
 def test_a_receipt_survives_being_stored() -> None:
     receipt = Receipt(1, 2, 3, 0, 6, 99, b"d" * 16, ((4, 5),), 10, 11, 2, "no", 12)
-    assert decode_receipt(encode_receipt(receipt)) == receipt
+    assert decode_receipts(encode_receipts([receipt, receipt])) == (receipt, receipt)
 
 
 def test_a_token_is_the_same_in_every_store_and_for_ever() -> None:
@@ -33,8 +33,9 @@ def test_people_read_words() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"\xc1", b"\x90", encode_receipt(Receipt(1, 2, 3, 0, 6, 99, b""))[:-1], b"\x91" * 9_999]
+    "body",
+    [b"", b"\xc1", b"\xc0", b"\x91\x90", encode_receipts([Receipt(1, 2, 3, 0, 6, 99, b"")])[:-1], b"\x91" * 9_999],
 )
-def test_what_is_no_receipt_is_refused_with_one_error(body: bytes) -> None:
-    with pytest.raises(DecodeFailed, match="a receipt: "):
-        decode_receipt(body)
+def test_what_holds_no_receipts_is_refused_with_one_error(body: bytes) -> None:
+    with pytest.raises(DecodeFailed, match="receipts: "):
+        decode_receipts(body)

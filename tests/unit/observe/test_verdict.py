@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from onstage.events.receipt import Status
-from onstage.observe.verdict import LastEvent, OpenObligation, Verdict, judge
+from onstage.observe.verdict import Blocker, LastEvent, OpenObligation, Verdict, judge
 
 DUE_MS = 1_700_000_000_000
 DUE = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
@@ -31,6 +31,14 @@ DUE = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
             "stuck: a.b is a dead letter: boom",
         ),
         ([OpenObligation("a.b", Status.DIVERGED, error="asks")], "stuck: a.b is diverged: asks"),
+        (
+            [OpenObligation("a.b", Status.READY, behind=Blocker("o-7", Status.PARKED, DUE_MS, "boom\n  at x"))],
+            "stuck: a.b is ready behind a dead letter of process o-7 since 2023-11-14 22:13:20 UTC: boom",
+        ),
+        (
+            [OpenObligation("a.b", Status.READY, behind=Blocker("o-7", Status.DIVERGED, DUE_MS, "asks"))],
+            "stuck: a.b is ready behind a diverged execution of process o-7 since 2023-11-14 22:13:20 UTC: asks",
+        ),
         ([OpenObligation("a.b", Status.READY, live=False)], "stuck: a.b: no live node has this handler"),
     ],
 )

@@ -98,6 +98,9 @@ class House:
                     return
                 await self._news.wait()
 
+    async def has_nothing_open(self) -> bool:
+        return self.node.open == {}
+
     async def until_verdict(self, process: ProcessHandle, status: str) -> Verdict:
         async def holds() -> bool:
             return (await process.verdict()).status == status

@@ -200,10 +200,12 @@ def test_a_thread_that_takes_too_long_is_waited_for_before_the_next_attempt() ->
     async def story() -> None:
         async with playing(shop) as house:
             await house.settled(Placed("o1"))
-            assert (await house.events("shop.paid"))[0].data == b'{"id":"o1","by":"attempt 2"}'
+            (paid,) = await house.events("shop.paid")
+            assert paid.data == f'{{"id":"o1","by":"attempt {tries}"}}'.encode()
 
     asyncio.run(story())
-    assert (tries, most) == (2, 1)
+    assert tries >= 2  # on a busy machine a later one may take too long as well
+    assert most == 1
 
 
 def test_a_synchronous_step_runs_in_a_thread() -> None:

@@ -1,12 +1,14 @@
 """Wait, sleep, emit, now, random, uuid, and what a step may ask: live, and again on replay."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.unit.runtime.playhouse import Approved, Clock, House, Paid, Placed, Refused, memory, playing
 
 from onstage import Process, Retry, Service, emit, sleep, step, wait
+from onstage.errors import UsageError
 from onstage.events.receipt import Status
 
 HOUR_MS = 3_600_000
@@ -253,25 +255,25 @@ def test_an_event_emitted_in_the_middle_is_not_emitted_again_by_a_retry() -> Non
     assert len(attempts) == 3
 
 
-@pytest.mark.parametrize("how", ["emit", "return"])
-def test_an_undeclared_emission_is_refused_at_once(how: str) -> None:
-    shop = Service("shop")
-    attempts: list[str] = []
+@pytest.mark.parametrize(
+    ("call", "what", "mend"),
+    [
+        (lambda: wait(Approved, key="o1"), "wait has no key= yet", "leave key= out"),
+        (lambda: wait(Approved, after="10m"), "wait has after='10m'", 'write after="trigger"'),
+        (lambda: emit(Approved("o1"), after="10m"), "emit has no after= yet", "sleep first"),
+    ],
+)
+def test_what_is_still_to_come_is_refused_with_what_to_do(call: Callable[[], Any], what: str, mend: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        call()
+    lines = str(refused.value).splitlines()
+    assert lines[0] == what
+    assert lines[1].startswith("  why: ")
+    assert lines[2].startswith(f"  to do: {mend}")
+    assert len(lines) == 3
 
-    @shop.on(Placed)
-    async def take(e: Placed) -> None:
-        attempts.append(how)
-        if how == "emit":
-            await emit(Paid(e.id))
-        return Paid(e.id)  # type: ignore[return-value]
 
-    async def story() -> str:
-        async with playing(shop) as house:
-            why = await house.aside(Placed("o1"))
-            assert await paid(house) == []
-            return why
-
-    why = asyncio.run(story())
-    assert "UndeclaredEvent: shop.take emits shop.paid, which it does not declare (" in why
-    assert "to do: add it to the annotation, or to emits=[...]" in why
-    assert attempts == [how]  # no retry cures it
+def test_an_option_that_nobody_knows_is_no_option() -> None:
+    for call in (wait, emit):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'kee'"):
+            call(Approved, kee=1)  # type: ignore[call-overload]

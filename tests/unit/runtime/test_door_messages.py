@@ -1,6 +1,7 @@
 """Messages of the local door: there and back, and one error for what cannot be read or sent."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,11 +10,16 @@ from onstage.errors import OperationError, UsageError
 from onstage.events.codec import DecodeFailed
 from onstage.runtime.door_messages import (
     FRAME_BYTES_MAX,
+    OTHER_VERSION,
+    PROTOCOL,
+    Answers,
     AskVerdict,
     Emit,
+    EmitAll,
     MakeWay,
     Operate,
     Ping,
+    Pong,
     Reply,
     Request,
     answer_as,
@@ -29,6 +35,7 @@ REQUESTS: list[Request] = [
     Ping(at=1),
     MakeWay(at=2),
     Emit(at=3, event=Emit.of(**EVENT).event),
+    EmitAll(at=6, events=EmitAll.of([EVENT, {**EVENT, "process": "p"}], go_on=True).events, go_on=True),
     AskVerdict(at=4, process="p", timeout_s=None),
     Operate(at=5, action="retry", execution=(1 << 63) - 1),
 ]
@@ -73,6 +80,13 @@ def test_an_older_version_reads_what_it_always_read() -> None:
         "at": 0,
         "with": {**EVENT, "process": None, "extra": None},
     }
+    assert msgspec.msgpack.decode(frame(EmitAll.of([EVENT], go_on=False))[4:]) == {
+        "do": "emit all",
+        "at": 0,
+        "with": [{**EVENT, "process": None, "extra": None}],
+        "go_on": False,
+    }
+    assert msgspec.msgpack.decode(frame(Reply(1, Pong(7, True, PROTOCOL)))[4:]) == {"at": 1, "value": [7, True, 1]}
     assert msgspec.msgpack.decode(frame(Reply(1, "x"))[4:]) == {"at": 1, "value": "x"}
 
 
@@ -94,7 +108,7 @@ def test_what_is_no_message_is_refused_with_one_error_each(body: bytes) -> None:
         request_number(body)
     with pytest.raises(DecodeFailed, match="no reply"):
         reply_in(body)
-    with pytest.raises(UsageError, match="client and node differ in version"):
+    with pytest.raises(OperationError, match="client and node are of different versions"):
         request_in(body)
 
 
@@ -106,7 +120,32 @@ def test_what_cannot_be_sent_is_refused(message: Reply) -> None:
         frame(message)
 
 
-def test_an_answer_of_another_kind_is_the_operators_business() -> None:
-    assert answer_as(tuple[int, bool], [7, True]) == (7, True)
-    with pytest.raises(OperationError, match="the node's answer cannot be read"):
-        answer_as(tuple[int, bool], "hello")
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ({"do": "dance"}, "the node does not know the request 'dance'"),
+        ({"do": "x\n" * 99}, f"the node does not know the request {('x' + chr(10)) * 20!r}"),
+        ({"do": 5}, "the node does not know the request ''"),
+        ({"do": "ping", "at": "x"}, "the node cannot read the request 'ping': Expected `int`, got `str` - at `$.at`"),
+    ],
+)
+def test_a_request_of_another_version_is_refused_in_three_lines(body: object, what: str) -> None:
+    with pytest.raises(OperationError) as refused:
+        request_in(msgspec.msgpack.encode(body))
+    assert str(refused.value) == f"{what}\n{OTHER_VERSION}"
+    assert len(OTHER_VERSION.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "answer"),
+    [
+        (str, "p", "p"),
+        (Pong, [7, True, PROTOCOL], Pong(7, True, PROTOCOL)),
+        (Answers, ["p", ["DuplicateId", "no"]], ["p", ("DuplicateId", "no")]),
+    ],
+)
+def test_an_answer_of_another_kind_is_the_operators_business(type_: Any, value: Any, answer: Any) -> None:
+    assert answer_as(type_, value) == answer
+    for other in (5, None, [5], [7, True], [7, True, PROTOCOL + 1], ["p", ["DuplicateId"]]):
+        with pytest.raises(OperationError, match="the node's answer cannot be read"):
+            answer_as(type_, other)

@@ -105,8 +105,9 @@ def test_the_ledger_rebuilt_from_receipts_says_the_same_as_the_store() -> None:
                 else:
                     await house.until_verdict(process, "waiting")
             ledger, reader = Ledger(), house.node.store.reader
-            for _, shard, seq, receipt in await reader.receipts():
-                assert ledger.apply(1, shard, seq, receipt)
+            for bundle in await reader.receipts():
+                for seq, receipt in enumerate(bundle.receipts, bundle.seq):
+                    assert ledger.apply(bundle.epoch, bundle.shard, seq, receipt)
             for row in await reader.processes():
                 assert ledger.digests[row.id] == row.digest
                 assert ledger.is_quiescent(row.id) is (row.open == 0)

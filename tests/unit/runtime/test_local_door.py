@@ -2,18 +2,18 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from onstage import errors
 from onstage.observe.verdict import Verdict
 from onstage.runtime import local_door
 from onstage.runtime.door_messages import FRAME_BYTES_MAX
-from onstage.runtime.local_door import LocalDoor, RemoteDoor, call_when_running, socket_path
+from onstage.runtime.local_door import LocalDoor, Moved, RemoteDoor, call_when_running
+from onstage.runtime.local_socket import socket_path
 
 
 class Desk:
@@ -25,6 +25,7 @@ class Desk:
         self.gate: asyncio.Event | None = None
         self.runs = True
         self.made_way = False
+        self.patience_s: list[float | None] = []
         self.told = asyncio.Event()
 
     async def emit(
@@ -38,8 +39,12 @@ class Desk:
             raise self.error
         return f"p-{len(self.heard)}"
 
+    async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]:
+        return [await self.emit(**event) if event["id"] else errors.DuplicateId(f"go on: {go_on}") for event in events]
+
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
-        return Verdict("stuck", None, (f"{process} for {timeout_s}",))
+        self.patience_s.append(timeout_s)
+        return Verdict("stuck", None, (process,))
 
     async def operate(self, action: str, execution: int) -> str:
         raise errors.UsageError(f"{action} {execution}")
@@ -108,7 +113,9 @@ def test_requests_go_through_and_many_at_a_time(tmp_path: Path) -> None:
         desk.gate = asyncio.Event()
         sent = [asyncio.create_task(remote.emit("a", b"{}", id=str(n), source=None)) for n in range(20)]
         verdict = await remote.verdict("p", 1.5)  # overtakes those that wait
-        assert verdict == Verdict("stuck", None, ("p for 1.5",))
+        assert verdict == Verdict("stuck", None, ("p",))
+        assert desk.patience_s[0] is not None
+        assert 0 < desk.patience_s[0] <= 1.5
         desk.gate.set()
         assert len(set(await asyncio.gather(*sent))) >= 1
         assert sorted(desk.heard) == sorted(("a", str(n)) for n in range(20))
@@ -138,56 +145,6 @@ def test_an_error_of_the_node_is_raised_at_the_client(tmp_path: Path, error: Exc
     play(tmp_path / "shop.db", story)
 
 
-async def say(path: Path, *requests: object) -> list[Any]:
-    """What the door answers to these frames, sent as MessagePack."""
-    reader, writer = await asyncio.open_unix_connection(str(socket_path(path)))
-    for request in requests:
-        body = msgspec.msgpack.encode(request)
-        writer.write(len(body).to_bytes(4, "big") + body)
-    answers: list[Any] = []
-    async with asyncio.timeout(5):
-        while len(answers) < len(requests):
-            size = int.from_bytes(await reader.readexactly(4), "big")
-            answers.append(msgspec.msgpack.decode(await reader.readexactly(size)))
-    writer.close()
-    return answers
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        {"do": "dance"},
-        {"do": "emit", "with": {"type": 5}},
-        {"do": "operate", "action": "retry", "execution": 1 << 63},
-        {"do": "verdict", "process": "p", "timeout_s": "soon"},
-        {"do": "verdict", "process": "p", "timeout_s": float("nan")},
-        {},
-    ],
-)
-def test_a_request_that_the_node_does_not_know_is_refused(tmp_path: Path, request_: dict[str, Any]) -> None:
-    path = tmp_path / "shop.db"
-
-    async def story(desk: Desk, remote: RemoteDoor) -> None:
-        (answer,) = await say(path, {"at": 7, **request_})
-        assert answer["at"] == 7
-        assert answer["error"][0] == "UsageError"
-        assert "client and node differ in version" in answer["error"][1]
-        assert desk.heard == []
-
-    play(path, story)
-
-
-def test_what_a_newer_client_adds_is_passed_over(tmp_path: Path) -> None:
-    path = tmp_path / "shop.db"
-    options = {"type": "a", "data": b"{}", "id": "1", "source": None, "colour": "red"}
-
-    async def story(desk: Desk, remote: RemoteDoor) -> None:
-        (answer,) = await say(path, {"at": 1, "do": "emit", "with": options, "later": [1]})
-        assert answer == {"at": 1, "value": "p-1"}
-
-    play(path, story)
-
-
 def test_an_error_without_a_text_is_an_answer_too(tmp_path: Path) -> None:
     class Mute(Exception):
         def __str__(self) -> str:
@@ -211,6 +168,20 @@ def test_what_cannot_be_sent_is_refused_at_the_client(tmp_path: Path, id: str, s
         with pytest.raises(errors.UsageError, match="cannot be sent between client and node"):
             await remote.emit("a", b"{}", id=id, source=None, extra=b"x" * size)
         assert desk.heard == []
+
+    play(tmp_path / "shop.db", story)
+
+
+def test_many_events_are_answered_one_by_one(tmp_path: Path) -> None:
+    async def story(desk: Desk, remote: RemoteDoor) -> None:
+        event = {"type": "a", "data": b"{}", "source": None, "process": None, "extra": None}
+        answers = await remote.emit_all([event | {"id": name} for name in ("1", "", "2")], go_on=True)
+        assert answers[::2] == ["p-1", "p-2"]
+        assert repr(answers[1]) == "DuplicateId('go on: True')"
+        large = event | {"id": "3", "data": b"x" * (FRAME_BYTES_MAX // 2)}
+        with pytest.raises(errors.UsageError, match="to do: send fewer events at a time"):
+            await remote.emit_all([large, large], go_on=True)
+        assert len(desk.heard) == 2
 
     play(tmp_path / "shop.db", story)
 
@@ -258,31 +229,75 @@ def test_a_node_that_stays_away_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     asyncio.run(story())
 
 
-@pytest.mark.parametrize(
-    "rubbish",
-    [
-        b"\xff\xff\xff\xff",
-        b"\x00\x00\x00\x02\xc1\xc1",
-        b"\x00",
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"\x00\x00\x00\x01\x90",  # a list
-        b"\x00\x00\x00\x01\xc0",  # nil
-        b"\x00\x00\x00\x05\x81\xa2at\xff",  # request number -1
-        b"\x00\x01\x00\x00" + b"\x91" * 0x10000,  # nested without end
-    ],
-)
-def test_rubbish_at_the_door_closes_that_connection_only(tmp_path: Path, rubbish: bytes) -> None:
+def test_when_nobody_answers_the_stage_is_asked_to_take_over_and_what_was_under_way_moves(tmp_path: Path) -> None:
+    asked: list[RemoteDoor] = []
+
+    async def take_over(remote: RemoteDoor) -> None:
+        asked.append(remote)
+        if len(asked) == 3:  # twice somebody else had the store
+            await remote.close()
+
+    async def story() -> None:
+        remote = RemoteDoor(tmp_path / "shop.db", take_over)
+        emits = [asyncio.create_task(remote.emit("a", b"{}", id=None, source=None)) for _ in range(2)]
+        emits.append(asyncio.create_task(remote.operate("drop", 1)))  # nothing of it was sent, so it may move too
+        ends = await asyncio.gather(*emits, return_exceptions=True)
+        assert [type(end) for end in ends] == [Moved] * 3
+        assert set(asked) == {remote}
+
+    asyncio.run(story())
+
+
+def test_what_was_sent_once_is_not_repeated_if_it_must_not_be(tmp_path: Path) -> None:
+    async def story() -> None:
+        desk = Desk()
+        door, again = (LocalDoor(tmp_path / "shop.db", desk) for _ in range(2))
+        await door.open()
+        remote = await call_when_running(tmp_path / "shop.db")
+        assert remote is not None
+        heard: list[int] = []
+
+        async def away(action: str, execution: int) -> str:
+            heard.append(execution)
+            desk.told.set()
+            await asyncio.get_running_loop().create_future()
+            return ""
+
+        async def come_back() -> None:
+            await desk.told.wait()
+            await door.close()
+            await again.open()
+
+        desk.operate = away  # type: ignore[method-assign]
+        coming = asyncio.create_task(come_back())
+        with pytest.raises(errors.StoreUnavailable, match="whether it took the last request is not known"):
+            async with asyncio.timeout(10):
+                await remote.operate("drop", 1)
+        assert heard == [1]
+        await coming
+        await remote.close()
+        await again.close()
+
+    asyncio.run(story())
+
+
+def test_a_client_learns_anew_who_is_there_when_it_connects_again(tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
-    unhandled: list[dict[str, Any]] = []
 
-    async def story(desk: Desk, remote: RemoteDoor) -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
-        reader, writer = await asyncio.open_unix_connection(str(socket_path(path)))
-        writer.write(rubbish)
-        writer.write_eof()
-        assert await reader.read() == b""
-        writer.close()
-        assert await remote.emit("a", b"{}", id=None, source=None) == "p-1"
+    async def story() -> None:
+        holder, node = Desk(), Desk()
+        holder.runs = False
+        door = LocalDoor(path, holder)
+        await door.open()
+        remote = await call_when_running(path)
+        assert remote is not None
+        assert not remote.runs
+        await door.close()
+        again = LocalDoor(path, node)
+        await again.open()
+        await remote.emit("a", b"{}", id=None, source=None)
+        assert remote.runs
+        await remote.close()
+        await again.close()
 
-    play(path, story)
-    assert unhandled == []
+    asyncio.run(story())

@@ -1,12 +1,14 @@
 """Verdicts on request: final, stuck, waiting, running, dead end; each with its reasons, none before it is durable."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.unit.runtime.playhouse import Approved, Paid, Placed, Refused, playing
 
 from onstage import Process, Retry, Service, sleep, wait
 from onstage.errors import StoreUnavailable
+from onstage.events.receipt import Status
 
 
 def shop() -> Service:
@@ -115,5 +117,63 @@ def test_many_open_side_lines_do_not_hide_what_a_process_waits_for() -> None:
             await house.emit(Refused("o1"), process=process)
             verdict = await house.until_verdict(process, "waiting")
             assert verdict.reasons == ("main.hold waits for shop.approved",)
+
+    asyncio.run(story())
+
+
+def test_a_finished_process_that_an_event_joins_is_open_again() -> None:
+    """What is remembered of its end does not outlive it."""
+    made = shop()
+
+    @made.on(Approved)
+    async def look(e: Approved) -> None:
+        await sleep("1h")
+
+    async def story() -> None:
+        async with playing(made, ORDER) as house:
+            process = await house.emit(Placed("pays"))
+            assert (await process.verdict(timeout=5)).status == "completed"
+            await house.emit(Approved("pays"), process=process)
+            await house.until_verdict(process, "waiting")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("options", "is_stuck"),
+    [({}, True), ({"key": "id"}, True), ({"on_failure": "park"}, False), ({"lane": "until-wait"}, False)],
+)
+def test_what_queues_behind_a_dead_letter_is_stuck_until_the_lane_opens(
+    options: dict[str, Any], is_stuck: bool
+) -> None:
+    made, healthy = Service("shop"), asyncio.Event()
+
+    @made.on(Placed, retry=Retry(1), **options)
+    async def take(e: Placed) -> Paid:
+        if not healthy.is_set():
+            raise ConnectionError("no line")
+        return Paid(e.id)
+
+    async def story() -> None:
+        async with playing(made, ORDER) as house:
+            first = await house.emit(Placed("o1"))
+            await house.until_verdict(first, "stuck")
+            (dead,) = await house.executions(Status.PARKED)
+            healthy.set()
+            second = await house.emit(Placed("o1"))
+            other = await house.emit(Placed("o2"))
+            assert str(await other.verdict(timeout=10)) == "completed (shop.paid)"
+            if options.get("on_failure") == "park":
+                assert str(await second.verdict(timeout=10)) == "completed (shop.paid)"
+                return
+            verdict = await second.verdict()
+            behind = f"shop.take is ready behind a dead letter of process {first.id} since "
+            assert (verdict.status, verdict.reasons[0].startswith(behind)) == (
+                ("stuck", True) if is_stuck else ("running", False)
+            )
+            assert not is_stuck or verdict.reasons[0].endswith("UTC: ConnectionError: no line")
+            assert not verdict.is_final
+            await house.stage.operate("retry", dead.id)
+            assert str(await second.verdict(timeout=10)) == "completed (shop.paid)"
 
     asyncio.run(story())

@@ -87,7 +87,8 @@ def test_a_step_runs_beside_the_loop_and_answers() -> None:
     play(story)
 
 
-def test_a_cancelled_step_is_waited_for() -> None:
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_a_cancelled_step_is_waited_for_however_often_it_is_cancelled(times: int) -> None:
     began, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
     def step() -> None:
@@ -98,12 +99,33 @@ def test_a_cancelled_step_is_waited_for() -> None:
     async def story(workers: ThreadWorkers) -> None:
         running = asyncio.ensure_future(workers.run(step))
         await asyncio.to_thread(began.wait)
+        for time in range(times):
+            running.cancel(f"number {time}")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert not running.done()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError, match="number 0"):
+            await running
+        assert ended.is_set()
+
+    play(story)
+
+
+def test_a_cancelled_step_that_failed_raises_the_cancellation() -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    def step() -> None:
+        began.set()
+        may_end.wait(10)
+        raise ValueError("no")
+
+    async def story(workers: ThreadWorkers) -> None:
+        running = asyncio.ensure_future(workers.run(step))
+        await asyncio.to_thread(began.wait)
         running.cancel()
-        await asyncio.sleep(0)
-        assert not running.done()
         may_end.set()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert ended.is_set()
 
     play(story)

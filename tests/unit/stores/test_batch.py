@@ -1,5 +1,6 @@
 """One batch, worked out on rows in dictionaries."""
 
+from collections.abc import Collection
 from itertools import pairwise
 from typing import Any
 
@@ -20,38 +21,45 @@ OPENED = Opened("s", ((1, "i"),), 1, 0, 1, 1, TYPES, HANDLERS, {})
 BILL, PACK = "shop.bill", "shop.pack"
 
 
-class Rows:
-    """Stored rows, and what a batch peeks at in them."""
+class Peeked:
+    """What a batch asks of stored rows."""
 
     epoch = 1
+
+    def __init__(self, rows: "Rows") -> None:
+        self.rows = rows
+        self.outcomes = rows.outcomes
+
+    def executions(self, ids: Collection[int]) -> list[tuple[Any, ...]]:
+        return [self.rows.executions[x] for x in ids if x in self.rows.executions]
+
+    def processes(self, ids: Collection[int]) -> list[tuple[Any, ...]]:
+        return [self.rows.processes[n] for n in ids if n in self.rows.processes]
+
+    def doors(self, identities: Collection[bytes]) -> list[tuple[bytes, int, bytes]]:
+        return [(i, *self.rows.doors[i]) for i in identities if i in self.rows.doors]
+
+    def transact(self, transaction: Transaction) -> Entry:
+        return transaction.run(None)
+
+
+class Rows:
+    """Stored rows."""
 
     def __init__(self) -> None:
         self.outcomes = {"order": {2: "shop.paid", 3: "shop.lost"}}
         self.felled: set[int] = set()
         self.seqs = [0] * SHARDS
-        self.executions: dict[int, list[Any]] = {}
+        self.executions: dict[int, tuple[Any, ...]] = {}
         self.processes: dict[int, tuple[Any, ...]] = {}
         self.doors: dict[bytes, tuple[int, bytes]] = {}
         self.logs: list[Any] = []
         self.refused: list[tuple[int, str]] = []
 
-    def execution(self, execution: int) -> list[Any] | None:
-        return self.executions.get(execution)
-
-    def process(self, process: int) -> ProcessRow | None:
-        row = self.processes.get(process)
-        return None if row is None else ProcessRow(row)
-
-    def door(self, identity: bytes) -> tuple[int, bytes] | None:
-        return self.doors.get(identity)
-
-    def transact(self, transaction: Transaction) -> Entry:
-        return transaction.run(None)
-
     def write(self, commits: list[Commit]) -> Batch:
-        batch = Batch(self, self.felled, self.seqs)
+        batch = Batch(Peeked(self), self.felled, self.seqs)
         batch.add(commits)
-        self.executions |= {row[0]: row for row in batch.execution_rows()}
+        self.executions |= {row[0]: row for row in (*batch.opened_rows(), *batch.changed.values())}
         self.processes |= {row[0]: row for row in batch.close_ledger()}
         self.doors |= {door.identity: (door.n, door.payload) for door in batch.doors.values()}
         self.logs += [("event", e.n) for e in batch.events]

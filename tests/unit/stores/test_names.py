@@ -6,7 +6,7 @@ import pytest
 
 from onstage.core.commit import HANDLERS_MAX
 from onstage.errors import OperationError
-from onstage.stores.names import check_count, renames, retired
+from onstage.stores.names import check_count, interned, renames, retired
 
 
 def applied(known: dict[str, int], declared: tuple[tuple[str, tuple[str, ...]], ...]) -> dict[str, int]:
@@ -47,3 +47,10 @@ def test_more_handlers_than_numbers_are_refused() -> None:
     check_count({"a": HANDLERS_MAX})
     with pytest.raises(OperationError, match="to do"):
         check_count({"a": HANDLERS_MAX + 1})
+
+
+def test_a_number_is_given_once_for_ever() -> None:
+    assert interned({"a": 1}, (("b", ("a",)), ("c", ())), 4) == ({"b": 1, "c": 5}, 5)
+    assert interned({}, (), 4) == ({}, 4)
+    with pytest.raises(OperationError, match="at most"):
+        interned({}, (("a", ()),), HANDLERS_MAX)

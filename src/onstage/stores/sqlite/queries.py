@@ -1,13 +1,26 @@
-"""The named queries of `queries.sql`, read once."""
+"""The named queries of `queries.sql`, read once, and statements for many rows.
+
+SQLite runs without the interpreter's lock, but only within one statement: row by row, the writer and the loop would
+hand the lock to and fro at every row. So many rows go into one statement, `ROWS_AT_ONCE` of them.
+"""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ["migrations", "named_statements", "query"]
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
+    import apsw
+
+__all__ = ["insert_many", "migrations", "named_statements", "query", "select_many"]
+
+ROWS_AT_ONCE: Final = 256
+_PLACES: Final = re.compile(r"\((\?(?:, \?)*)\)")
 _MARK: Final = "-- name: "
 
 
@@ -29,6 +42,38 @@ def _all() -> dict[str, str]:
 def query(name: str) -> str:
     """The statement with this name. Raises KeyError for a name that is not in the file."""
     return _all()[name]
+
+
+@cache
+def _wide(name: str) -> str:
+    """The statement for `ROWS_AT_ONCE` rows of values, or members of `IN (?)`."""
+    statement = query(name)
+    if "IN (?)" in statement:
+        return statement.replace("IN (?)", f"IN ({','.join('?' * ROWS_AT_ONCE)})")
+    return _PLACES.sub(lambda places: ",".join([places.group().replace(" ", "")] * ROWS_AT_ONCE), statement, count=1)
+
+
+def insert_many(connection: apsw.Connection, name: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Run the statement `name`, which has one row of `VALUES (?, ...)`, for all rows in their order."""
+    whole = len(rows) - len(rows) % ROWS_AT_ONCE
+    for start in range(0, whole, ROWS_AT_ONCE):
+        connection.execute(_wide(name), tuple(chain.from_iterable(rows[start : start + ROWS_AT_ONCE])))
+    if whole < len(rows):
+        connection.executemany(query(name), rows[whole:])
+
+
+def select_many(connection: apsw.Connection, name: str, keys: Collection[Any]) -> list[tuple[Any, ...]]:
+    """The rows that the statement `name`, which asks for `IN (?)`, finds for all keys, in any order."""
+    found: list[tuple[Any, ...]] = []
+    wanted = list(keys)
+    for start in range(0, len(wanted), ROWS_AT_ONCE):
+        some = wanted[start : start + ROWS_AT_ONCE]
+        if len(some) == 1:
+            found += connection.execute(query(name), some)
+            continue
+        some += some[-1:] * (ROWS_AT_ONCE - len(some))
+        found += connection.execute(_wide(name), some)
+    return found
 
 
 def migrations() -> list[tuple[int, str]]:

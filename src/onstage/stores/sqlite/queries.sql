@@ -2,8 +2,12 @@
 -- One event, in commit order.
 INSERT INTO onstage_event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 
--- name: upsert_execution
--- The newest state of an obligation; within a batch each is written once.
+-- name: insert_execution
+-- An obligation that a batch opens, in the state in which the batch leaves it.
+INSERT INTO onstage_execution VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: update_execution
+-- The newest state of an obligation that was stored before; who it belongs to and whether it gates stay as they are.
 INSERT INTO onstage_execution VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET status = excluded.status, segment = excluded.segment, length = excluded.length,
     epoch = excluded.epoch, attempts = excluded.attempts, due = excluded.due, started = excluded.started,
@@ -17,9 +21,9 @@ INSERT INTO onstage_entry VALUES (?, ?, ?)
 -- One event into one mailbox.
 INSERT INTO onstage_mail VALUES (?, ?, ?)
 
--- name: insert_receipt
--- One receipt, with its dense seq.
-INSERT INTO onstage_receipt (epoch, shard, seq, process, body) VALUES (?, ?, ?, ?, ?)
+-- name: insert_receipts
+-- The receipts of one batch and shard; `seq` is that of the first, and dense.
+INSERT INTO onstage_receipt (epoch, shard, seq, count, body) VALUES (?, ?, ?, ?, ?)
 
 -- name: upsert_process
 -- The ledger's row of a process.
@@ -43,17 +47,21 @@ SELECT value FROM onstage_meta WHERE name = ?
 -- Set one value about the store.
 INSERT INTO onstage_meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
--- name: peek_execution
--- The stored row of an execution, as the writer checks it.
-SELECT * FROM onstage_execution WHERE id = ?
+-- name: put_meta
+-- Set or replace one value about the store.
+INSERT INTO onstage_meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
--- name: peek_process
--- The stored row of a process, as the ledger continues it.
-SELECT * FROM onstage_process WHERE id = ?
+-- name: peek_executions
+-- The stored rows of executions, as the writer checks them.
+SELECT * FROM onstage_execution WHERE id IN (?)
 
--- name: peek_door
--- What was admitted under this identity.
-SELECT n, payload FROM onstage_door WHERE identity = ?
+-- name: peek_processes
+-- The stored rows of processes, as the ledger continues them.
+SELECT * FROM onstage_process WHERE id IN (?)
+
+-- name: peek_doors
+-- What was admitted under these identities.
+SELECT identity, n, payload FROM onstage_door WHERE identity IN (?)
 
 -- name: writer_epoch
 -- The newest writer; an older one's commits are refused.
@@ -147,6 +155,23 @@ FROM onstage_execution x INDEXED BY onstage_execution_open CROSS JOIN onstage_ha
 WHERE x.status < 6 AND x.id > :after AND (:statuses IS NULL OR x.status IN (SELECT value FROM json_each(:statuses)))
     AND (:handler IS NULL OR h.name = :handler) ORDER BY x.id LIMIT :limit
 
+-- name: ahead
+-- The first execution before one, of the same handler and lane, that is set aside. A payload may be anything.
+SELECT x.id, x.process, h.name, x.status, x.gating, x.segment, x.length, x.epoch, x.attempts, x.due, x.started,
+    x.ended, x.code, x.waits, x.error
+FROM onstage_event mine CROSS JOIN onstage_execution x INDEXED BY onstage_execution_set_aside
+JOIN onstage_event e ON e.n = x.id >> 16 JOIN onstage_handler h ON h.id = x.id & 65535
+WHERE mine.n = :execution >> 16 AND x.status IN (4, 5) AND x.id < :execution AND x.id & 65535 = :execution & 65535
+    AND x.status IN (SELECT value FROM json_each(:statuses))
+    AND CASE WHEN :path IS NULL THEN e.key = mine.key
+        WHEN json_valid(CAST(e.data AS TEXT)) AND json_valid(CAST(mine.data AS TEXT))
+        THEN json_extract(CAST(e.data AS TEXT), :path) = json_extract(CAST(mine.data AS TEXT), :path) END
+ORDER BY x.id LIMIT 1
+
+-- name: newest_manifest
+-- The declaration in force.
+SELECT manifest FROM onstage_topology WHERE epoch = (SELECT max(epoch) FROM onstage_topology)
+
 -- name: process
 -- One process.
 SELECT * FROM onstage_process WHERE id = ?
@@ -167,8 +192,8 @@ SELECT * FROM onstage_process
 WHERE open > 0 AND id < :before AND (:declared IS NULL OR declared = :declared) ORDER BY id DESC LIMIT :limit
 
 -- name: receipts
--- Receipts in commit order.
-SELECT position, shard, seq, body FROM onstage_receipt WHERE position > :after ORDER BY position LIMIT :limit
+-- Bundles of receipts in commit order.
+SELECT position, epoch, shard, seq, body FROM onstage_receipt WHERE position > :after ORDER BY position LIMIT :limit
 
 -- name: mail
 -- The mailbox of one handler for one process, in order.

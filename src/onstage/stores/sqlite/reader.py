@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core.journal import decode_entry
-from onstage.events.receipt import OPEN_MAX, Receipt, decode_receipt
-from onstage.ports.store import EventView, ExecutionView, ProcessView, Stored
+from onstage.events.receipt import OPEN_MAX, decode_receipts
+from onstage.ports.store import Bundle, EventView, ExecutionView, ProcessView, Stored
 from onstage.stores.sqlite.queries import query
 
 if TYPE_CHECKING:
@@ -78,6 +78,18 @@ class SqliteReader:
             rows = self._rows("open_executions", bindings)
         return [_execution(row) for row in rows]
 
+    async def ahead(self, execution: int, *, statuses: Iterable[int], field: str | None = None) -> ExecutionView | None:
+        """The first earlier execution of the same handler and lane that is set aside."""
+        path = None if field is None else f"$.{json.dumps(field)}"
+        wanted = json.dumps([int(status) for status in statuses])
+        rows = self._rows("ahead", {"execution": execution, "statuses": wanted, "path": path})
+        return _execution(rows[0]) if rows else None
+
+    async def manifest(self) -> bytes:
+        """The manifest of the newest declaration."""
+        rows = self._rows("newest_manifest", ())
+        return bytes(rows[0][0]) if rows else b""
+
     async def process(self, process: int) -> ProcessView | None:
         """One process."""
         rows = self._rows("process", (process,))
@@ -100,10 +112,12 @@ class SqliteReader:
             rows = self._rows("open_processes" if open_only else "processes", bindings)
         return [_process(row) for row in rows]
 
-    async def receipts(self, *, after: int = 0, limit: int = 1000) -> list[tuple[int, int, int, Receipt]]:
-        """Receipts in commit order."""
-        rows = self._rows("receipts", {"after": after, "limit": limit})
-        return [(position, shard, seq, decode_receipt(body)) for position, shard, seq, body in rows]
+    async def receipts(self, *, after: int = 0, limit: int = 1000) -> list[Bundle]:
+        """Receipts in bundles, those of one shard in commit order."""
+        return [
+            Bundle(position, epoch, shard, seq, decode_receipts(body))
+            for position, epoch, shard, seq, body in self._rows("receipts", {"after": after, "limit": limit})
+        ]
 
     async def mail(self, handler: int, process: int, *, after: int = 0, limit: int = 100) -> list[EventView]:
         """The mailbox of one handler for one process."""
@@ -116,8 +130,8 @@ class SqliteReader:
 
     async def door(self, identity: bytes) -> tuple[int, bytes] | None:
         """What was admitted under this identity."""
-        rows = self._rows("peek_door", (identity,))
-        return (rows[0][0], rows[0][1]) if rows else None
+        rows = self._rows("peek_doors", (identity,))
+        return (rows[0][1], rows[0][2]) if rows else None
 
     def close(self) -> None:
         """Close the connection."""

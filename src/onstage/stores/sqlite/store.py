@@ -30,6 +30,7 @@ __all__ = ["LOCK_WAIT_S_MAX", "SqliteStore"]
 
 LOCK_WAIT_S_MAX: Final = 5.0
 _POLL_S: Final = 0.05
+_SYNCHRONOUS: Final = ("OFF", "NORMAL", "FULL", "EXTRA")
 
 
 @final
@@ -110,6 +111,7 @@ class SqliteStore:
             if store is None:
                 store = self._clock.token(5).hex()
                 db.execute(query("set_meta"), ("store", store))
+            db.execute(query("put_meta"), ("synchronous", _SYNCHRONOUS[db.pragma("synchronous")]))
             highest = cast("tuple[int]", db.execute(query("high_water")).fetchone())[0]
             hlc = files.read_meta(db, "hlc") or 0
             earlier: list[Any] = db.execute(query("incarnations")).fetchall()

@@ -1,4 +1,4 @@
-"""The writer: takes whatever is queued, works it out as one batch, writes it in one transaction, one fsync.
+"""The writer: takes what is queued, works it out as one batch, writes it in one transaction, one fsync.
 
 What can go wrong, and what happens then:
 
@@ -19,22 +19,25 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, final
 
 import apsw
+from msgspec.structs import astuple
 
 from onstage.core.commit import Commit, Refusal, RefusedBecause, Transaction
 from onstage.ports.store import BatchOutcome
-from onstage.stores.batch import SHARDS, Batch, ProcessRow, Spoilt
+from onstage.stores.batch import SHARDS, Batch, Spoilt
 from onstage.stores.sqlite.connection import Guard, read_meta
-from onstage.stores.sqlite.queries import query
+from onstage.stores.sqlite.queries import insert_many, query, select_many
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from onstage.core.journal import Entry
     from onstage.ports.workers import Workers
 
-__all__ = ["FELLED_MAX", "RETRY_S", "Writer"]
+__all__ = ["BATCH_COMMITS_MAX", "FELLED_MAX", "RETRY_S", "Writer"]
 
 RETRY_S: Final = 0.25
+BATCH_COMMITS_MAX: Final = 2_000
+"""A batch takes no more lists of commits beyond this: whoever waits for one goes on while the next is written."""
 CHECKPOINT_PAGES: Final = 4_000
 FELLED_MAX: Final = 100_000
 """How many refused positions are remembered: far more than the undurable commits that could descend from them."""
@@ -139,10 +142,12 @@ class Writer:
                 self._postpone(commits, error)
                 return
             self._commit(commits)
+            while self._queue and not self._retry:  # their own turns passed while the store was in trouble
+                self._commit(self._queued())
 
     def _queued(self) -> list[Commit]:
         commits: list[Commit] = []
-        while self._queue:
+        while self._queue and len(commits) < BATCH_COMMITS_MAX:
             commits.extend(self._queue.popleft())
         return commits
 
@@ -214,28 +219,18 @@ class Writer:
     def _persist(self, batch: Batch) -> None:
         if batch.is_empty:
             return
-        many = self.connection.executemany
-        if batch.events:
-            many(
-                query("insert_event"),
-                ((e.n, e.process, e.type, e.key, e.cause, e.hlc, e.topology, e.data, e.extra) for e in batch.events),
-            )
-        if batch.rows:
-            many(query("upsert_execution"), batch.execution_rows())
-        if batch.entries:
-            many(query("insert_entry"), batch.entries)
-        if batch.receipts:
-            epoch = self.epoch
-            many(query("insert_receipt"), ((epoch, *receipt) for receipt in batch.receipts))
-        if batch.mail:
-            many(query("insert_mail"), batch.mail)
-        if batch.doors:
-            many(query("insert_door"), [(d.identity, d.n, d.payload) for d in batch.doors.values()])
-        if batch.processes:
-            many(query("upsert_process"), batch.close_ledger())
+        db = self.connection
+        insert_many(db, "insert_event", list(map(astuple, batch.events)))
+        insert_many(db, "insert_execution", batch.opened_rows())
+        insert_many(db, "update_execution", list(batch.changed.values()))
+        insert_many(db, "insert_entry", batch.entries)
+        insert_many(db, "insert_receipts", [(self.epoch, *bundle) for bundle in batch.bundles()])
+        insert_many(db, "insert_mail", batch.mail)
+        insert_many(db, "insert_door", [(d.identity, d.n, d.payload) for d in batch.doors.values()])
+        insert_many(db, "upsert_process", batch.close_ledger())
         if batch.hlc:
-            self.connection.execute(query("raise_hlc"), (batch.hlc,))
-        self.connection.execute(query("set_batch"), (f"{self.incarnation}:{batch.position}",))
+            db.execute(query("raise_hlc"), (batch.hlc,))
+        db.execute(query("set_batch"), (f"{self.incarnation}:{batch.position}",))
 
     def _check_epoch(self) -> None:
         newest = self.connection.execute(query("writer_epoch")).fetchone()
@@ -288,20 +283,17 @@ class Writer:
 
     # What a batch asks for.
 
-    def execution(self, execution: int) -> list[Any] | None:
-        """The stored row of an execution."""
-        row = self.connection.execute(query("peek_execution"), (execution,)).fetchone()
-        return None if row is None else list(row)
+    def executions(self, ids: Collection[int]) -> list[tuple[Any, ...]]:
+        """The stored rows of executions."""
+        return select_many(self.connection, "peek_executions", ids)
 
-    def process(self, process: int) -> ProcessRow | None:
-        """The stored row of a process."""
-        row = self.connection.execute(query("peek_process"), (process,)).fetchone()
-        return None if row is None else ProcessRow(row)
+    def processes(self, ids: Collection[int]) -> list[tuple[Any, ...]]:
+        """The stored rows of processes."""
+        return select_many(self.connection, "peek_processes", ids)
 
-    def door(self, identity: bytes) -> tuple[int, bytes] | None:
-        """What was admitted under this identity."""
-        row = self.connection.execute(query("peek_door"), (identity,)).fetchone()
-        return None if row is None else (row[0], row[1])
+    def doors(self, identities: Collection[bytes]) -> list[tuple[Any, ...]]:
+        """What was admitted under identities."""
+        return select_many(self.connection, "peek_doors", identities)
 
     def transact(self, transaction: Transaction) -> Entry:
         """Run a user's transaction in a savepoint; its journal entry is the answer.

@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from onstage.stores.sqlite.connection import migrate, open_writer
-from onstage.stores.sqlite.queries import migrations, query
+from onstage.stores.sqlite.queries import insert_many, migrations, query, select_many
 
 TEXT = (files("onstage.stores.sqlite") / "queries.sql").read_text(encoding="utf-8")
 NAMES = re.findall(r"^-- name: (\w+)$", TEXT, re.MULTILINE)
@@ -72,6 +72,26 @@ def test_open_processes_are_found_by_the_partial_index(connection: apsw.Connecti
 )
 def test_a_page_is_read_in_the_order_of_its_index(connection: apsw.Connection, name: str) -> None:
     assert [step for step in plan(connection, name) if "TEMP B-TREE" in step] == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 200])
+def test_many_rows_go_in_and_come_out_as_one_by_one(connection: apsw.Connection, count: int) -> None:
+    rows = [(bytes([n]), n, b"payload") for n in range(count)]
+    insert_many(connection, "insert_door", rows)
+    stored = connection.execute("SELECT identity, n, payload FROM onstage_door ORDER BY n").fetchall()
+    assert stored == rows
+    wanted = {bytes([n]) for n in range(250)}
+    assert sorted(select_many(connection, "peek_doors", wanted)) == rows
+    assert select_many(connection, "peek_doors", {b"nobody"}) == []
+    assert sorted(select_many(connection, "peek_doors", wanted - {b"\0"})) == rows[1:]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(("insert_", "update_", "upsert_"))])
+def test_a_statement_for_many_rows_says_the_same(connection: apsw.Connection, name: str) -> None:
+    """All places of one row, and nothing else, are repeated."""
+    width = query(name).count("?")
+    with pytest.raises(apsw.ConstraintError):
+        insert_many(connection, name, [(None,) * width] * 64)
 
 
 def test_migrations_are_numbered_without_gaps() -> None:

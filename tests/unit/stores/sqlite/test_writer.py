@@ -16,7 +16,7 @@ from onstage.ports.store import BatchOutcome, Declaration
 from onstage.stores.sqlite import writer as module
 from onstage.stores.sqlite.connection import open_writer, read_meta
 from onstage.stores.sqlite.store import SqliteStore
-from onstage.stores.sqlite.writer import Writer
+from onstage.stores.sqlite.writer import BATCH_COMMITS_MAX, Writer
 from onstage.testing.commit_script import DECLARATION, CommitScript
 from onstage.testing.inline_workers import InlineWorkers
 
@@ -174,8 +174,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 def assert_dense(desk: Desk) -> None:
     seqs: dict[int, list[int]] = {}
-    for shard, seq in desk.rows("SELECT shard, seq FROM onstage_receipt ORDER BY position"):
-        seqs.setdefault(shard, []).append(seq)
+    for shard, seq, count in desk.rows("SELECT shard, seq, count FROM onstage_receipt ORDER BY position"):
+        seqs.setdefault(shard, []).extend(range(seq, seq + count))
     assert all(found == list(range(1, len(found) + 1)) for found in seqs.values())
 
 
@@ -338,6 +338,18 @@ def test_a_closed_writer_leaves_the_rest_of_the_queue_alone(desk: Desk) -> None:
     desk.again()
     desk.put(desk.script.root(BILL))
     assert (desk.outcomes, desk.events()) == ([], [])
+
+
+def test_a_batch_is_bounded_and_the_rest_follows_in_order(desk: Desk) -> None:
+    desk.faults.instead["BEGIN"] = apsw.BusyError("locked")
+    for _ in range(3 * BATCH_COMMITS_MAX // 500):
+        desk.put(*(desk.script.root(BILL) for _ in range(500)))
+    assert desk.outcomes == []
+    desk.again()
+    first = BATCH_COMMITS_MAX + 500  # what was to be repeated, and a batch's worth
+    assert [outcome.position for outcome in desk.outcomes] == [first, first + BATCH_COMMITS_MAX, 3 * BATCH_COMMITS_MAX]
+    assert_dense(desk)
+    assert len(desk.events()) == 3 * BATCH_COMMITS_MAX
 
 
 @pytest.mark.parametrize(("boundary", "survive"), [("before", 1), ("written", 1), ("after", 3)])

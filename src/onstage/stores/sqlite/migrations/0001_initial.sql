@@ -40,10 +40,11 @@ CREATE TABLE onstage_entry (
 CREATE TABLE onstage_mail (
     handler INTEGER NOT NULL, process INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (handler, process, n)) WITHOUT ROWID;
 
--- Receipts, dense in (writer incarnation, shard): what observers fold.
+-- Receipts, dense in (writer incarnation, shard): what observers fold. A row bundles what one batch wrote for one shard;
+-- `seq` is that of the first, `count` how many there are.
 CREATE TABLE onstage_receipt (
     position INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, shard INTEGER NOT NULL, seq INTEGER NOT NULL,
-    process INTEGER NOT NULL, body BLOB NOT NULL);
+    count INTEGER NOT NULL, body BLOB NOT NULL);
 
 -- The ledger.
 CREATE TABLE onstage_process (

@@ -1,0 +1,110 @@
+"""The ways into a node for whoever is in its own OS process: the same as those of its door, without the socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from onstage.errors import StoreUnavailable, UsageError
+from onstage.runtime.wire import check_outside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from onstage.observe.verdict import Verdict
+    from onstage.runtime.admission import Admitted
+    from onstage.runtime.node import Node
+
+__all__ = ["LocalWays"]
+
+
+@final
+class LocalWays:
+    """The ways into a node that runs in this very process."""
+
+    def __init__(self, node: Node, step_back: Callable[[], None] | None = None) -> None:
+        """Into this node. A client that holds the store while no node runs gives `step_back`, to let one in."""
+        self._node = node
+        self._step_back = step_back
+
+    @property
+    def runs(self) -> bool:
+        """Whether this is a node that runs handlers, not a client that only holds the store."""
+        return self._node.dispatches
+
+    def make_way(self) -> None:
+        """A node wants the store: a client that holds it lets go."""
+        if self._step_back is not None:
+            self._step_back()
+
+    async def emit(
+        self,
+        type: str,
+        data: bytes,
+        *,
+        id: str | None,
+        source: str | None,
+        process: str | None = None,
+        extra: bytes | None = None,
+    ) -> str:
+        """Check, admit and make durable; answers the public id of the process."""
+        admission = self._node.admission
+        admitted = await self._admit(type, data, id=id, source=source, process=process, extra=extra)
+        return self._node.numbers.identity.wire(await admission.stored(admitted))
+
+    async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]:
+        """Emit events (the arguments of `emit`) in this order, and wait for the disk once.
+
+        Answers for each the public id of its process, or the UsageError or LookupError that refused it. Unless
+        `go_on`, the first refusal is the last answer, and nothing behind it is admitted. A StoreUnavailable is always
+        the last answer; it is raised if it is the only one.
+        """
+        decided: list[Admitted | Exception] = []
+        for event in events:
+            try:
+                decided.append(await self._admit(**event))
+            except StoreUnavailable as error:
+                if not decided:
+                    raise
+                decided.append(error)
+                break
+            except (LookupError, UsageError) as error:
+                decided.append(error)
+                if not go_on:
+                    break
+        wire, stored = self._node.numbers.identity.wire, self._node.admission.stored
+        return [each if isinstance(each, Exception) else wire(await stored(each)) for each in decided]
+
+    async def _admit(
+        self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
+    ) -> Admitted:
+        admission = self._node.admission
+        route, stored, key = admission.check(type, data)
+        if extra is not None:
+            check_outside(extra)
+        joined = None if process is None else await self._present(process)
+        return await admission.admit(route, stored, key, id=id, source=source, process=joined, extra=extra)
+
+    async def _present(self, process: str) -> int:
+        number = self.number(process)
+        if await self._node.store.reader.process(number) is None:
+            raise LookupError(f"there is no process {process} in this store")
+        return number
+
+    def number(self, process: str) -> int:
+        """The number behind a public process id. Raises LookupError for an id of another store."""
+        number = self._node.numbers.identity.local(process)
+        if number is None:
+            raise LookupError(f"there is no process {process} in this store")
+        return number
+
+    async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
+        """The verdict, after the durability barrier."""
+        node = self._node
+        number = self.number(process)
+        return await node.watch.verdict(number, timeout_s, node.live, known_open=node.admission.is_open(number))
+
+    async def operate(self, action: str, execution: int) -> str:
+        """Retry or drop a dead letter; answers what was done."""
+        from onstage.runtime.operations import operate
+
+        return await operate(self._node, action, execution)

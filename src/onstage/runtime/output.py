@@ -1,0 +1,54 @@
+"""What a handler emits: checked against what it declares, and added to what one commit emits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from onstage.errors import UndeclaredEvent
+from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX
+from onstage.events.event import event_type, is_event
+from onstage.runtime.emission import Emission
+
+if TYPE_CHECKING:
+    from onstage.runtime.frame import Frame
+
+__all__ = ["emission_of", "put"]
+
+_SEVERAL: Final = (tuple, list)
+
+
+def emission_of(frame: Frame, result: Any) -> Emission:
+    """The emission of what a handler returned: one event, or a tuple or list of them. Raises as `put` does."""
+    node = frame.driver.node
+    emission = Emission(node.numbers)
+    now_ms = node.clock.now_ms()
+    for output in result if isinstance(result, _SEVERAL) else (result,):
+        put(frame, emission, output, now_ms)
+    return emission
+
+
+def put(frame: Frame, emission: Emission, output: Any, now_ms: int) -> int:
+    """Add one event to an emission; answers its number.
+
+    Raises UndeclaredEvent for a type the handler did not declare, ValueError for an event that is too large.
+    """
+    cls, reaction, node = type(output), frame.reaction, frame.driver.node
+    if cls not in reaction.emits:
+        raise _undeclared(frame, output)
+    route = node.routes_by_class[cls]
+    data = route.type.encode(output)
+    if len(data) > EVENT_BYTES_MAX:
+        raise ValueError(f"an event of {len(data)} bytes is larger than {EVENT_BYTES_MAX}")
+    key = route.type.key_of(output)
+    if key is not None and len(key) > KEY_BYTES_MAX // 4:  # a character has at most four bytes
+        key = node.admission.key_of(route, output)
+    process = frame.delivery.process if reaction.gating else 0
+    return emission.emit(route, data, key, now_ms=now_ms, process=process, cause=frame.delivery.id)
+
+
+def _undeclared(frame: Frame, output: Any) -> UndeclaredEvent:
+    what = event_type(type(output)).name if is_event(type(output)) else f"{type(output).__qualname__} (no event)"
+    return UndeclaredEvent(
+        f"{frame.reaction.name} emits {what}, which it does not declare ({frame.reaction.handler.where})\n"
+        "  why: the return annotation is the contract\n  to do: add it to the annotation, or to emits=[...]"
+    )
