@@ -85,6 +85,7 @@ class Node:
         self.reactions: dict[int, Reaction] = {}
         self.resources = Resources()
         self.epoch = 0
+        self._durable = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._opened = False
         self._closed = False
@@ -169,6 +170,8 @@ class Node:
         """A run ended: free its place, and its lane unless it goes on holding it."""
         delivery = frame.delivery
         self.dispatcher.release_place(delivery)
+        if delivery.reaction.patient and not frame.barred:
+            delivery.reaction.patient = False
         if status > Status.DIVERGED:
             if delivery.waits or delivery.resumed:
                 self.mailbox.leave(delivery)
@@ -252,6 +255,8 @@ class Node:
             self.admission.closed(closed.process)
         self.watch.batch(outcome)
         self.admission.durable(outcome.position)
+        self.dispatcher.durable(self._durable, outcome.position)
+        self._durable = outcome.position
         self.dispatcher.wake()
 
     def _fell(self, commit: Commit, because: str) -> None:
