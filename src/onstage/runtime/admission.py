@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core.commit import Commit, Door, RefusedBecause
-from onstage.errors import AmbiguousProcess, DuplicateId, InvalidEvent
+from onstage.errors import AmbiguousProcess, DuplicateId, InvalidEvent, StoreUnavailable
 from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX, check_depth
 from onstage.ports.store import Refused
 from onstage.runtime.emission import Emission
@@ -40,6 +40,7 @@ class Admission:
         self._names: dict[int, tuple[str, str]] = {}
         self._recent: set[bytes] = set()  # identities on their way: whether they are taken is not known yet
         self._order: deque[tuple[int, bytes]] = deque()
+        self._fresh: dict[int, int] = {}
         known = {p.name: p.known_types(node.manifest.handlers) for p in node.processes}
         self._joins = {name: tuple(p.name for p in node.processes if name in known[p.name]) for name in node.types}
         self._single = {p.name for p in node.processes if p.one_per_key}
@@ -108,6 +109,8 @@ class Admission:
         try:
             await self._node.store.durable(position)
         except Refused as refused:
+            if refused.refusal.because == RefusedBecause.FELLED:
+                raise _felled() from None
             if refused.refusal.because != RefusedBecause.DUPLICATE:
                 raise
             # Another one with this identity was on its way to the store.
@@ -133,6 +136,7 @@ class Admission:
         position = node.append(
             Commit(
                 epoch=node.epoch,
+                after=(self._fresh[process],) if process in self._fresh else (),
                 events=emission.events,
                 opened=emission.opened,
                 mail=emission.mail,
@@ -184,11 +188,13 @@ class Admission:
             )
         return self._open[candidates[0], key][-1] if candidates else 0
 
-    def began(self, process: int, declared: str | None, key: str | None) -> None:
+    def began(self, process: int, declared: str | None, key: str | None, position: int = 0) -> None:
         """A process has its root: events with its key, of types it knows, join it from now on."""
         if declared is None or key is None:
             return
         self._open.setdefault((declared, key), []).append(process)
+        if position:
+            self._fresh[process] = position  # until it is durable, what joins it follows from it
         self._names[process] = (declared, key)
 
     def is_open(self, process: int) -> bool:
@@ -206,7 +212,10 @@ class Admission:
             del self._open[name]
 
     def durable(self, position: int) -> None:
-        """Identities up to this position are found in the store."""
+        """Identities and roots up to this position are found in the store."""
+        fresh = self._fresh
+        while fresh and next(iter(fresh.values())) <= position:
+            del fresh[next(iter(fresh))]
         order = self._order
         while order and order[0][0] <= position:
             self._recent.discard(order.popleft()[1])
@@ -249,6 +258,13 @@ class Admission:
                 "  why: keys are looked up and shown everywhere\n  to do: use a shorter one"
             )
         return key
+
+
+def _felled() -> StoreUnavailable:
+    return StoreUnavailable(
+        "this event was not stored\n  why: the store refused the event that began the process it was to join\n"
+        "  to do: send it again"
+    )
 
 
 def _door(source: str, id: str, type_name: str, data: bytes) -> Door:

@@ -156,7 +156,7 @@ class Node:
         if emission is None:
             return position
         for root in emission.roots:
-            self.admission.began(root.process, root.declared, root.key)
+            self.admission.began(root.process, root.declared, root.key, position)
         if self.dispatches:
             for delivery in emission.deliveries:
                 delivery.after = position

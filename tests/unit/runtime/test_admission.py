@@ -7,7 +7,10 @@ import pytest
 from tests.unit.runtime.playhouse import Approved, House, Paid, Placed, Refused, memory, playing
 
 from onstage import Envelope, Process, Service, wait
-from onstage.errors import AmbiguousProcess, DefinitionError, DuplicateId, InvalidEvent
+from onstage.core.commit import Commit, Refusal, RefusedBecause
+from onstage.errors import AmbiguousProcess, DefinitionError, DuplicateId, InvalidEvent, StoreUnavailable
+from onstage.ports.store import Refused as StoreRefused
+from onstage.stores.batch import Batch
 
 
 def shop() -> Service:
@@ -283,5 +286,34 @@ def test_a_process_that_a_non_gating_handler_begins_can_be_joined() -> None:
             await house.until(began)
             process = await house.stage.process("o9")
             assert (await house.emit(Approved("o9"))).id == process.id
+
+    asyncio.run(story())
+
+
+def test_what_joins_a_process_whose_root_is_refused_is_felled_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Service("shop")
+
+    @shop.on(Placed)
+    async def take(e: Placed) -> Paid:
+        await wait(Approved)
+        return Paid(e.id)
+
+    original = Batch._refusal  # noqa: SLF001
+
+    def first_refused(batch: Batch, commit: Commit) -> Refusal | None:
+        return Refusal(commit, RefusedBecause.USER) if commit.position == 1 else original(batch, commit)
+
+    async def story() -> None:
+        async with playing(shop, Process("order", starts=Placed, done=Paid, external=[Approved])) as house:
+            monkeypatch.setattr(Batch, "_refusal", first_refused)
+            ends = await asyncio.gather(
+                house.emit(Placed("o1")), house.emit(Approved("o1")), house.emit(Placed("o2")), return_exceptions=True
+            )
+            assert isinstance(ends[0], StoreRefused)
+            assert isinstance(ends[1], StoreUnavailable)
+            assert str(ends[1]).splitlines()[2] == "  to do: send it again"
+            assert [event.type for event in await house.node.store.reader.events()] == ["shop.placed"]
+            stray = await house.emit(Approved("o1"))  # its process never was: it is on its own
+            assert (await stray.verdict(timeout=5)).status == "dead end"
 
     asyncio.run(story())

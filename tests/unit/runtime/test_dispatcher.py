@@ -279,7 +279,7 @@ def nothing_left(house: House) -> None:
         assert (reaction.lanes, len(reaction.backlog), reaction.running) == ({}, 0, 0)
     for part, names in (
         (node.mailbox, ("_recent", "_order")),
-        (node.admission, ("_open", "_names", "_recent", "_order")),
+        (node.admission, ("_open", "_names", "_recent", "_order", "_fresh")),
         (node.watch, ("_waiters",)),
         (node.store._window, ("_refused", "_results", "_waiters", "_buffer")),  # type: ignore[attr-defined]  # noqa: SLF001
     ):
