@@ -23,9 +23,11 @@ from benchmarks.load import run_processes
 from onstage.cli.run_node import tune_collector
 
 if TYPE_CHECKING:
-    from onstage.stage import Stage
+    from onstage import App
+    from onstage.stage import ProcessHandle, Stage
 
 WAITING = 100_000
+WARM = WAITING // 5  # by then caches and pools are full
 STORED = 1_000_000
 EVENTS_A_CHAIN = 11
 
@@ -60,30 +62,37 @@ def steps(count: int, concurrency: int, total: int) -> dict[str, float]:
     return {"executions_per_s": ours["per_s"], "steps_per_s": ours["per_s"] * count, "of_floor": share}
 
 
-async def _wait_and_wake(folder: str) -> dict[str, float]:
+async def _wait_and_wake() -> dict[str, float]:
     app, ordered, approved = waiting()
     resident = {}
-    async with app.run(f"sqlite:///{folder}/bench.db") as stage:
-        start = time.perf_counter()
-        for first in range(0, WAITING, 1000):
-            if first in (0, WAITING // 5):  # by then caches and pools are full
-                resident[first] = _resident_bytes()
-            await asyncio.gather(*(stage.emit(make(ordered, first + n)) for n in range(1000)))
-        born = time.perf_counter() - start
-        most, warm = _resident_bytes(), WAITING // 5
-        start = time.perf_counter()
-        for first in range(0, WAITING, 1000):
-            handles = await asyncio.gather(*(stage.emit(make(approved, first + n)) for n in range(1000)))
-            verdicts = await asyncio.gather(*(handle.verdict(timeout="5m") for handle in handles))
-            assert all(verdict.status == "completed" for verdict in verdicts), "all are woken"
-        woken = time.perf_counter() - start
+    with tempfile.TemporaryDirectory() as folder:
+        async with app.run(f"sqlite:///{folder}/bench.db") as stage:
+            start = time.perf_counter()
+            for first in range(0, WAITING, 1000):
+                resident[first] = _resident_bytes() if first in (0, WARM) else 0
+                await _emit(stage, ordered, first)
+            born = time.perf_counter() - start
+            most = _resident_bytes()
+            start = time.perf_counter()
+            for first in range(0, WAITING, 1000):
+                await _completed(await _emit(stage, approved, first))
+            woken = time.perf_counter() - start
     return {
         "waiting": WAITING,
         "resident_bytes_each": (most - resident[0]) / WAITING,
-        "resident_bytes_each_once_warm": (most - resident[warm]) / (WAITING - warm),
+        "resident_bytes_each_once_warm": (most - resident[WARM]) / (WAITING - WARM),
         "start_per_s": WAITING / born,
         "wake_per_s": WAITING / woken,
     }
+
+
+async def _emit(stage: Stage, cls: type[Any], first: int = 0) -> list[ProcessHandle]:
+    return await asyncio.gather(*(stage.emit(make(cls, first + n)) for n in range(1000)))
+
+
+async def _completed(handles: list[ProcessHandle]) -> None:
+    verdicts = await asyncio.gather(*(handle.verdict(timeout="5m") for handle in handles))
+    assert all(verdict.status == "completed" for verdict in verdicts), "every process ends"
 
 
 def _resident_bytes() -> int:
@@ -93,8 +102,7 @@ def _resident_bytes() -> int:
 
 def wait_and_wake() -> dict[str, float]:
     """Executions that wait: resident memory each, SQLite's page cache included, and the time to wake them all."""
-    with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(_wait_and_wake(folder))
+    return asyncio.run(_wait_and_wake())
 
 
 def handlers() -> dict[str, float]:
@@ -106,31 +114,34 @@ def handlers() -> dict[str, float]:
     return {"cost_1000_over_10": statistics.median(ratios)}
 
 
-async def _stored(folder: str) -> dict[str, float]:
+async def _stored() -> dict[str, float]:
     app, first = chain(10)
     ratios = []
-    async with app.run(f"sqlite:///{folder}/full.db") as full:
-        for _ in range(STORED // EVENTS_A_CHAIN // 1000 + 1):
-            await _thousand(full, first)
-        for turn in range(5):
-            async with app.run(f"sqlite:///{folder}/empty-{turn}.db") as empty:
-                await _thousand(empty, first)  # the first statements are prepared, the first pages read
-                on_empty = await _thousand(empty, first)
-            ratios.append(await _thousand(full, first) / on_empty)
+    with tempfile.TemporaryDirectory() as folder:
+        async with app.run(f"sqlite:///{folder}/full.db") as full:
+            for _ in range(STORED // EVENTS_A_CHAIN // 1000 + 1):
+                await _thousand(full, first)
+            for turn in range(5):
+                on_empty = await _on_empty(app, first, f"{folder}/empty-{turn}.db")
+                ratios.append(await _thousand(full, first) / on_empty)
     return {"events_stored": STORED, "cost_full_over_empty": statistics.median(ratios)}
+
+
+async def _on_empty(app: App, first: type[Any], path: str) -> float:
+    async with app.run(f"sqlite:///{path}") as empty:
+        await _thousand(empty, first)  # the first statements are prepared, the first pages read
+        return await _thousand(empty, first)
 
 
 async def _thousand(stage: Stage, first: type[Any]) -> float:
     start = time.perf_counter()
-    handles = await asyncio.gather(*(stage.emit(make(first, n)) for n in range(1000)))
-    await asyncio.gather(*(handle.verdict(timeout="5m") for handle in handles))
+    await _completed(await _emit(stage, first))
     return time.perf_counter() - start
 
 
 def stored() -> dict[str, float]:
     """Cost per event on a store that holds a million, over that on an empty one; median of five pairs."""
-    with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(_stored(folder))
+    return asyncio.run(_stored())
 
 
 BENCHMARKS: dict[str, tuple[Any, ...]] = {

@@ -56,7 +56,9 @@ def example_types() -> list[Command]:
 SUITES: dict[str, list[Command]] = {
     "scenario": [[*PYTEST, "tests/scenario"]],
     "fuzz": [[*PYTEST, "tests/fuzz"]],
+    "faults": [[*PYTEST, "tests/faults"]],
     "contract": [[*PYTEST, "tests/contract"]],
+    "models": [[*PYTEST, "tests/models"]],
     "unit": [[*PYTEST, "tests/unit"]],
     "docs": [[*PYTEST, "tests/docs"]],
     "examples": example_types(),

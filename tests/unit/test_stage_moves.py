@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.unit.test_stage import APP, Approved, Placed, completed, typed
 
-import onstage.app as app_module
+import onstage.assembly as assembly_module
 import onstage.stage as stage_module
 from onstage import connect
 from onstage.errors import StoreUnavailable
@@ -114,12 +114,12 @@ def test_a_node_gets_the_store_from_a_client_that_was_quicker_at_the_lock(
         return None if len(looks) == 2 else await look(path)
 
     monkeypatch.setattr(stage_module, "call_when_running", not_yet)
-    monkeypatch.setattr(app_module, "LOCK_WAIT_S_MAX", 0.0)
+    monkeypatch.setattr(assembly_module, "LOCK_WAIT_S_MAX", 0.0)
 
     async def story() -> None:
         async with connect(url, APP) as client:
             await client.emit(Placed("o1"))
-            monkeypatch.setattr(app_module, "LOCK_WAIT_S_MAX", 0.05)
+            monkeypatch.setattr(assembly_module, "LOCK_WAIT_S_MAX", 0.05)
             await asyncio.sleep(0)
             async with APP.run(url) as node:
                 assert node.is_node

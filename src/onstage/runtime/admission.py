@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core.commit import Commit, Door, RefusedBecause
-from onstage.errors import AmbiguousProcess, DuplicateId, InvalidEvent
+from onstage.errors import AmbiguousProcess, DuplicateId, InvalidEvent, StoreUnavailable
 from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX, check_attribute, check_depth
 from onstage.ports.store import Refused
 from onstage.runtime.emission import Emission
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission", "Admitted"]
 
-Admitted = tuple[int, int, int]
-"""What was decided about an event: its process, its position (0 if it came before), its number."""
+Admitted = tuple[int, int, int, str | None]
+"""What was decided about an event: its process, its position (0 if it came before), its number, its id."""
 
 _PAGE: Final = 1000
 OWN_SOURCE: Final = "//onstage/door"
@@ -38,8 +38,9 @@ class Admission:
         self._node = node
         self._open: dict[tuple[str, str], list[int]] = {}
         self._names: dict[int, tuple[str, str]] = {}
-        self._recent: dict[bytes, Door] = {}
+        self._recent: set[bytes] = set()  # identities on their way: whether they are taken is not known yet
         self._order: deque[tuple[int, bytes]] = deque()
+        self._fresh: dict[int, int] = {}
         known = {p.name: p.known_types(node.manifest.handlers) for p in node.processes}
         self._joins = {name: tuple(p.name for p in node.processes if name in known[p.name]) for name in node.types}
         self._single = {p.name for p in node.processes if p.one_per_key}
@@ -84,34 +85,49 @@ class Admission:
         process: int | None = None,
         extra: bytes | None = None,
     ) -> Admitted:
-        """The first half of `emit`: decide, and append. It waits for no disk, and raises as `emit` does."""
+        """The first half of `emit`: decide, and append. It raises as `emit` does.
+
+        It waits for the disk only if another event with this identity is on its way there.
+        """
         self._node.refuse_in_trouble()
         door = _door(source or OWN_SOURCE, id, route.type.name, data) if id else None
         if door is not None:
-            known = self._recent.get(door.identity)
-            found = (known.n, known.payload) if known else await self._node.store.reader.door(door.identity)
+            if door.identity in self._recent:
+                await self._node.settle_window()
+            found = await self._node.store.reader.door(door.identity)
             if found is not None:
-                return self._came_before(found, door, id or "")
+                return self._came_before(found[0] if found[1] == door.payload else None, id)
         if process is None:
             process = self._joined(route, key)
-        return self._append(route, data, key, process=process, door=door, extra=extra)
+        return self._append(route, data, key, process=process, door=door, extra=extra, id=id)
 
     async def stored(self, admitted: Admitted) -> int:
         """The second half of `emit`: wait for the disk; answers the number of the process."""
-        process, position, n = admitted
+        process, position, n, name = admitted
         if not position:
             await self._node.settle_window()
             return await self._process_of(n)
         try:
             await self._node.store.durable(position)
         except Refused as refused:
-            if refused.refusal.because != RefusedBecause.DUPLICATE or refused.refusal.existing is None:
+            if refused.refusal.because == RefusedBecause.FELLED:
+                raise _felled() from None
+            if refused.refusal.because != RefusedBecause.DUPLICATE:
                 raise
-            return await self._process_of(refused.refusal.existing)
+            # Another one with this identity was on its way to the store.
+            return await self._process_of(self._came_before(refused.refusal.existing, name)[2])
         return process
 
     def _append(
-        self, route: Route, data: bytes, key: str | None, *, process: int, door: Door | None, extra: bytes | None
+        self,
+        route: Route,
+        data: bytes,
+        key: str | None,
+        *,
+        process: int,
+        door: Door | None,
+        extra: bytes | None,
+        id: str | None,
     ) -> Admitted:
         node = self._node
         emission = Emission(node.numbers)
@@ -121,6 +137,7 @@ class Admission:
         position = node.append(
             Commit(
                 epoch=node.epoch,
+                after=(self._fresh[process],) if process in self._fresh else (),
                 events=emission.events,
                 opened=emission.opened,
                 mail=emission.mail,
@@ -131,22 +148,23 @@ class Admission:
             emission,
         )
         if door is not None:
-            self._recent[door.identity] = door
+            self._recent.add(door.identity)
             self._order.append((position, door.identity))
         if process:
             node.watch.reopened(process)
         node.dispatcher.wake()
         node.dispatcher.flush_soon()
-        return process or n, position, n
+        return process or n, position, n, id
 
-    def _came_before(self, found: tuple[int, bytes], door: Door, id: str) -> Admitted:
-        n, payload = found
-        if payload != door.payload:
+    @staticmethod
+    def _came_before(n: int | None, id: str | None) -> Admitted:
+        """The stored event `n`; None if that has another payload, which raises DuplicateId."""
+        if n is None:
             raise DuplicateId(
                 f"an event with id {id} was admitted before, with another payload\n"
                 "  why: an id names one event forever\n  to do: draw a new id, or send the same payload"
             )
-        return 0, 0, n
+        return 0, 0, n, id
 
     async def _process_of(self, n: int) -> int:
         event = await self._node.store.reader.event(n)
@@ -171,11 +189,13 @@ class Admission:
             )
         return self._open[candidates[0], key][-1] if candidates else 0
 
-    def began(self, process: int, declared: str | None, key: str | None) -> None:
+    def began(self, process: int, declared: str | None, key: str | None, position: int = 0) -> None:
         """A process has its root: events with its key, of types it knows, join it from now on."""
         if declared is None or key is None:
             return
         self._open.setdefault((declared, key), []).append(process)
+        if position:
+            self._fresh[process] = position  # until it is durable, what joins it follows from it
         self._names[process] = (declared, key)
 
     def is_open(self, process: int) -> bool:
@@ -193,10 +213,13 @@ class Admission:
             del self._open[name]
 
     def durable(self, position: int) -> None:
-        """Identities up to this position are found in the store."""
+        """Identities and roots up to this position are found in the store."""
+        fresh = self._fresh
+        while fresh and next(iter(fresh.values())) <= position:
+            del fresh[next(iter(fresh))]
         order = self._order
         while order and order[0][0] <= position:
-            self._recent.pop(order.popleft()[1], None)
+            self._recent.discard(order.popleft()[1])
 
     # Checking.
 
@@ -239,6 +262,13 @@ class Admission:
                 "  why: keys are looked up and shown everywhere\n  to do: use a shorter one"
             )
         return key
+
+
+def _felled() -> StoreUnavailable:
+    return StoreUnavailable(
+        "this event was not stored\n  why: the store refused the event that began the process it was to join\n"
+        "  to do: send it again"
+    )
 
 
 def _door(source: str, id: str, type_name: str, data: bytes) -> Door:

@@ -20,6 +20,7 @@ from onstage.core.retry import delay
 from onstage.errors import Diverged, InsideStep, NotInExecution, OperationError, Reject, UndeclaredEvent, UsageError
 from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
 from onstage.runtime.attempts import perform_step, perform_transaction
+from onstage.runtime.call import active
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.frame import Frame, Park
@@ -86,12 +87,9 @@ class Driver:
     async def _resume(self, frame: Frame) -> Any:
         """Run again what has a journal: replay answers what is recorded, then it goes on."""
         delivery = frame.delivery
-        frame.active += 1
-        try:
+        with active(frame):
             await frame.barrier()
             stored = await self.node.store.reader.execution(delivery.id)
-        finally:  # who ends the run waits until nothing of it is active
-            frame.active -= 1
         if stored is None or not Status(stored.execution.status).is_open:
             raise Park  # it was settled meanwhile; there is nothing to run
         view = stored.execution

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, final
+
+from onstage.ports.store import Refused
 
 if TYPE_CHECKING:
     from onstage.ports.store import EventView
@@ -68,7 +71,8 @@ class Mailbox:
         delivery = frame.delivery
         pending = self._recent.get(_place(delivery))
         if pending is not None:
-            await self._node.store.durable(pending)
+            with suppress(Refused):  # then it was no mail
+                await self._node.store.durable(pending)
         consumed = frame.execution.consumed or ()
         after, reader = since, self._node.store.reader
         while True:

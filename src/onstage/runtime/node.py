@@ -85,6 +85,7 @@ class Node:
         self.reactions: dict[int, Reaction] = {}
         self.resources = Resources()
         self.epoch = 0
+        self._durable = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._reloading: set[int] = set()
         self._opened = False
@@ -156,7 +157,7 @@ class Node:
         if emission is None:
             return position
         for root in emission.roots:
-            self.admission.began(root.process, root.declared, root.key)
+            self.admission.began(root.process, root.declared, root.key, position)
         if self.dispatches:
             for delivery in emission.deliveries:
                 delivery.after = position
@@ -170,6 +171,8 @@ class Node:
         """A run ended: free its place, and its lane unless it goes on holding it."""
         delivery = frame.delivery
         self.dispatcher.release_place(delivery)
+        if delivery.reaction.patient and not frame.barred:
+            delivery.reaction.patient = False
         if status > Status.DIVERGED:
             if delivery.waits or delivery.resumed:
                 self.mailbox.leave(delivery)
@@ -233,7 +236,7 @@ class Node:
             self.dispatcher.wake()
             return
         delivery.data, delivery.resumed, delivery.after, delivery.due = None, True, 0, None
-        view = await self.recovery.aside_if_unwritable(stored.execution)
+        view = self.recovery.aside_if_unwritable(stored.execution)
         if view.status not in (Status.PARKED, Status.DIVERGED):
             self.dispatcher.offer(delivery)
         else:
@@ -269,6 +272,8 @@ class Node:
             self.admission.closed(closed.process)
         self.watch.batch(outcome)
         self.admission.durable(outcome.position)
+        self.dispatcher.durable(self._durable, outcome.position)
+        self._durable = outcome.position
         self.dispatcher.wake()
 
     def _fell(self, refusal: Refusal) -> None:

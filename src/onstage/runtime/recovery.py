@@ -77,7 +77,10 @@ class Recovery:
         stored = await self._node.store.reader.execution(execution)
         if stored is None or execution in self._node.open or not Status(stored.execution.status).is_open:
             return
-        await self._take_up(await self.aside_if_unwritable(stored.execution))
+        await self._take_up(self.aside_if_unwritable(stored.execution))
+        delivery = self._node.open.get(execution)
+        if delivery is not None and delivery.parked and delivery.waits:
+            self._node.unpark(delivery)  # mail may have come while nobody listened; if none did, it parks again
         self._node.dispatcher.wake()
 
     # What cannot be written.
@@ -96,7 +99,7 @@ class Recovery:
         )
         return True
 
-    async def aside_if_unwritable(self, view: ExecutionView) -> ExecutionView:
+    def aside_if_unwritable(self, view: ExecutionView) -> ExecutionView:
         """Set an open execution aside if the store could not write what it came to; answers its row as it is now."""
         why = self._unwritable.pop(view.id, None)
         if why is None or Status(view.status) in (Status.PARKED, Status.DIVERGED):
@@ -105,15 +108,18 @@ class Recovery:
         aside = msgspec.structs.replace(view, status=int(status), due=None, waits=(), error=why)
         self._setting_aside.add(view.id)
         log.error("%s is set aside: %s", view.handler, why)
+        position = node.append(commit_of(node, aside, status), None)
+        node.dispatcher.flush_soon()
+        node.spawn(self._until_set_aside(aside, position))
+        return aside
+
+    async def _until_set_aside(self, view: ExecutionView, position: int) -> None:
         try:
-            position = node.append(commit_of(node, aside, status), None)
-            node.dispatcher.flush_soon()
-            await node.store.durable(position)
+            await self._node.store.durable(position)
         except Refused as refused:
             log.error("%s cannot even be set aside: %s", view.handler, refused.refusal.error)  # noqa: TRY400
         finally:
             self._setting_aside.discard(view.id)
-        return aside
 
     async def _take_up(self, view: ExecutionView) -> None:
         node = self._node

@@ -46,13 +46,27 @@ PAGE: Final = 1000
 class World:
     """One node on one file. Call it from one thread only."""
 
-    def __init__(self, app: App, seed: int, path: Path) -> None:
-        """Nothing runs before `start`. `path` is the store's file."""
+    def __init__(
+        self,
+        app: App,
+        seed: int,
+        path: Path,
+        *,
+        synchronous: str = "OFF",
+        vfs: str | None = None,
+        start_s: float = 0.0,
+    ) -> None:
+        """Nothing runs before `start`. `path` is the store's file, `vfs` the SQLite VFS that it is opened through.
+
+        `synchronous` is off because a kill loses nothing that was written; a power cut does, so its tests say FULL.
+        """
         self._app = app
         self.path = path
+        self._synchronous = synchronous
+        self._vfs = vfs
         self._trace = blake2b(digest_size=16)
         self._graveyard: list[VirtualLoop] = []
-        self.loop = VirtualLoop()
+        self.loop = VirtualLoop(start_s)
         self.clock = VirtualClock(seed, self._time_s)
         self.faults = Faults(self.note, self._kill_soon)
         self.store: SqliteStore
@@ -77,7 +91,12 @@ class World:
     async def _open(self) -> None:
         workers = InlineWorkers()
         self.store = SqliteStore(
-            self.path, clock=self.clock, workers=workers, synchronous="OFF", probe=self._at_boundary
+            self.path,
+            clock=self.clock,
+            workers=workers,
+            synchronous=self._synchronous,
+            probe=self._at_boundary,
+            vfs=self._vfs,
         )
         append = self.store.append
 

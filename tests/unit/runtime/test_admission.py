@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.unit.runtime.playhouse import Approved, Paid, Placed, Refused, memory, playing
+from tests.unit.runtime.playhouse import Approved, House, Paid, Placed, Refused, memory, playing
 
 from onstage import Envelope, Process, Service, event, wait
-from onstage.errors import AmbiguousProcess, DefinitionError, DuplicateId, InvalidEvent
+from onstage.core.commit import Commit, Refusal, RefusedBecause
+from onstage.errors import AmbiguousProcess, DefinitionError, DuplicateId, InvalidEvent, StoreUnavailable
+from onstage.ports.store import Refused as StoreRefused
+from onstage.stores.batch import Batch
 
 
 def shop() -> Service:
@@ -185,6 +188,55 @@ def test_the_same_id_with_another_payload_is_refused(durable_before: bool) -> No
     asyncio.run(story())
 
 
+def slow_look(house: House, *, turns: int) -> None:
+    """Let the look into the store take a few turns of the loop, as it does with a store on another machine."""
+    reader = house.node.store.reader
+    door = reader.door
+
+    async def slowly(identity: bytes) -> tuple[int, bytes] | None:
+        found = await door(identity)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return found
+
+    reader.door = slowly  # type: ignore[method-assign]
+
+
+def test_producers_that_all_looked_before_one_was_stored_get_one_event() -> None:
+    async def story() -> None:
+        async with playing(shop()) as house:
+            slow_look(house, turns=1)
+
+            async def emitted(turns: int) -> str:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                return (await house.emit(Placed("o1"), id="place-1")).id
+
+            answers = await asyncio.gather(*(emitted(turns) for turns in (0, 0, 0, 1, 2, 3)))
+            assert len(set(answers)) == 1
+            assert len(await house.events()) == 1
+
+    asyncio.run(story())
+
+
+def test_another_payload_that_was_looked_for_at_the_same_moment_is_refused_by_name() -> None:
+    async def story() -> None:
+        async with playing(shop()) as house:
+            slow_look(house, turns=1)
+            first, other, again = await asyncio.gather(
+                house.emit(Placed("o1"), id="place-1"),
+                house.emit(Placed("o1", 7), id="place-1"),
+                house.emit(Placed("o1"), id="place-1"),
+                return_exceptions=True,
+            )
+            assert isinstance(other, DuplicateId)
+            assert not isinstance(first, BaseException)
+            assert not isinstance(again, BaseException)
+            assert first.id == again.id
+
+    asyncio.run(story())
+
+
 def test_foreign_events_are_recognised_by_source_and_id() -> None:
     async def story() -> None:
         async with playing(shop()) as house:
@@ -286,5 +338,34 @@ def test_a_process_that_a_non_gating_handler_begins_can_be_joined() -> None:
             await house.until(began)
             process = await house.stage.process("o9")
             assert (await house.emit(Approved("o9"))).id == process.id
+
+    asyncio.run(story())
+
+
+def test_what_joins_a_process_whose_root_is_refused_is_felled_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Service("shop")
+
+    @shop.on(Placed)
+    async def take(e: Placed) -> Paid:
+        await wait(Approved)
+        return Paid(e.id)
+
+    original = Batch._refusal  # noqa: SLF001
+
+    def first_refused(batch: Batch, commit: Commit) -> Refusal | None:
+        return Refusal(commit, RefusedBecause.USER) if commit.position == 1 else original(batch, commit)
+
+    async def story() -> None:
+        async with playing(shop, Process("order", starts=Placed, done=Paid, external=[Approved])) as house:
+            monkeypatch.setattr(Batch, "_refusal", first_refused)
+            ends = await asyncio.gather(
+                house.emit(Placed("o1")), house.emit(Approved("o1")), house.emit(Placed("o2")), return_exceptions=True
+            )
+            assert isinstance(ends[0], StoreRefused)
+            assert isinstance(ends[1], StoreUnavailable)
+            assert str(ends[1]).splitlines()[2] == "  to do: send it again"
+            assert [event.type for event in await house.node.store.reader.events()] == ["shop.placed"]
+            stray = await house.emit(Approved("o1"))  # its process never was: it is on its own
+            assert (await stray.verdict(timeout=5)).status == "dead end"
 
     asyncio.run(story())

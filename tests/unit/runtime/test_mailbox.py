@@ -2,10 +2,12 @@
 
 import asyncio
 
-from tests.unit.runtime.playhouse import Approved, House, Paid, Placed, Refused, playing
+from tests.unit.runtime.playhouse import Approved, House, Paid, Placed, Refused, logged, playing
 
 from onstage import Service, step, wait
+from onstage.core.commit import Commit, event_of
 from onstage.events.receipt import Status
+from onstage.runtime.emission import Emission
 from onstage.runtime.mailbox import PAGE
 
 
@@ -112,6 +114,67 @@ def test_an_execution_that_only_sleeps_or_retries_no_longer_listens() -> None:
 
     asyncio.run(story())
     assert tries == [1]
+
+
+def append_refused_mail(house: House, process: int) -> None:
+    """A commit with mail that the store will refuse, as it refuses what follows from a refused one."""
+    node, route = house.node, house.node.routes_by_class[Approved]
+    emission = Emission(node.numbers)
+    emission.emit(route, b'{"id":"o1","by":"nobody"}', "o1", now_ms=node.clock.now_ms(), process=process)
+    stale = Commit(epoch=node.epoch - 1, events=emission.events, mail=emission.mail, receipts=emission.receipts)
+    node.append(stale, emission)
+
+
+def test_mail_that_was_refused_is_no_mail_and_no_error_of_the_handler() -> None:
+    shop, houses, begun, failures = Service("shop"), list[House](), list[int](), list[BaseException]()
+
+    @shop.on(Placed)
+    async def take(e: Placed) -> Paid:
+        (execution,) = houses[0].node.open
+        if not begun:
+            begun.append(execution)
+            append_refused_mail(houses[0], event_of(execution))
+        try:
+            return Paid(e.id, (await wait(Approved)).by)
+        except Exception as error:
+            failures.append(error)
+            raise
+
+    async def story() -> None:
+        async with playing(shop) as house:
+            houses.append(house)
+            process = await house.emit(Placed("o1"))
+            await house.until_verdict(process, "waiting")
+            await house.emit(Approved("o1", "ada"), process=process)
+            assert (await process.verdict(timeout=5)).is_final
+            (paid,) = await house.events("shop.paid")
+            assert b"ada" in paid.data
+
+    asyncio.run(story())
+    assert failures == []
+
+
+def test_an_execution_that_refused_mail_woke_goes_on_waiting() -> None:
+    shop = Service("shop")
+
+    @shop.on(Placed)
+    async def take(e: Placed) -> Paid:
+        return Paid(e.id, (await wait(Approved)).by)
+
+    async def story() -> None:
+        async with playing(shop) as house:
+            process = await house.emit(Placed("o1"))
+            await house.until_verdict(process, "waiting")
+            (execution,) = house.node.open
+            with logged("onstage.handler") as said:
+                append_refused_mail(house, event_of(execution))
+                await house.node.settle_window()
+                await house.until_verdict(process, "waiting")
+                await house.emit(Approved("o1", "ada"), process=process)
+                assert (await process.verdict(timeout=5)).is_final
+            assert said == []
+
+    asyncio.run(story())
 
 
 def test_nothing_is_kept_of_mail_that_is_durable() -> None:

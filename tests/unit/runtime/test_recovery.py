@@ -154,6 +154,22 @@ def test_the_sweep_takes_up_what_nobody_knows_and_nothing_else() -> None:
     assert said == ["1 stranded executions were taken up again"]
 
 
+def test_mail_that_came_while_nobody_knew_the_execution_is_read_when_it_is_taken_up() -> None:
+    async def story() -> None:
+        async with playing(waiting()) as house:
+            process = await house.emit(Placed("o1"))
+            await house.until_verdict(process, "waiting")
+            execution = (await house.only_execution()).id
+            lost = house.node.open.pop(execution)
+            house.node.mailbox.leave(lost)
+            house.node.dispatcher.release_lane(lost)
+            await house.emit(Approved("o1"), process=process)
+            await house.node.recovery.take_up(execution)
+            assert (await process.verdict(timeout=5)).is_final
+
+    asyncio.run(story())
+
+
 def test_executions_of_handlers_that_are_not_here_are_left_alone_and_stuck() -> None:
     other = Service("other")
 

@@ -37,6 +37,7 @@ __all__ = [
 BUSY_MS: Final = 2_000
 CACHE_KIB: Final = 65_536
 TRANSACTION_S_MAX: Final = 1.0
+_CHUNK_BYTES: Final = 1 << 16  # the unix VFS writes no more than 128 KiB in one go
 _PROGRESS_STEPS: Final = 10_000
 
 _DENIED_IN_TRANSACTION: Final = {
@@ -95,14 +96,23 @@ def unlock(descriptor: int) -> None:
     os.close(descriptor)
 
 
-def open_writer(path: Path, synchronous: str) -> apsw.Connection:
-    """The writer's connection. Raises StoreUnavailable if the file is no database or cannot be opened."""
+def open_writer(path: Path, synchronous: str, vfs: str | None = None) -> apsw.Connection:
+    """The writer's connection, through the VFS of that name or SQLite's own.
+
+    Raises StoreUnavailable if the file is no database or cannot be opened.
+    """
     try:
-        connection = apsw.Connection(str(path))
+        connection = apsw.Connection(str(path), vfs=vfs)
         connection.set_busy_timeout(BUSY_MS)
+        # EXTRA syncs the directory when the rollback journal of a new file goes: one that came back after a power cut
+        # would undo everything since.
+        connection.execute("PRAGMA synchronous = EXTRA")
         if connection.pragma("journal_mode", "wal") != "wal":
             raise apsw.CantOpenError("this place has no write-ahead log; a network file system cannot hold a store")
         connection.transaction_mode = "IMMEDIATE"
+        if synchronous != "OFF":
+            with connection:  # nobody else writes to the log meanwhile
+                _renew_log(f"{path}-wal", vfs)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -111,10 +121,29 @@ def open_writer(path: Path, synchronous: str) -> apsw.Connection:
     return connection
 
 
-def open_reader(path: Path) -> apsw.Connection:
-    """A connection that can only read, for queries beside the writer."""
+def _renew_log(log: str, vfs: str | None) -> None:
+    """Write what stands in the write-ahead log once more, byte for byte, and sync it.
+
+    When a sync fails, the system takes what it could not write for clean: reads see it, later syncs skip it. A process
+    that begins after one that died of that would take such frames for durable, and build on them.
+    """
+    if not Path(log).exists():
+        return
+    file = apsw.VFSFile(vfs or "", log, [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0])
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        size = file.xFileSize()
+        for offset in range(0, size, _CHUNK_BYTES):
+            file.xWrite(file.xRead(min(_CHUNK_BYTES, size - offset), offset), offset)
+        if size:
+            file.xSync(apsw.SQLITE_SYNC_NORMAL)
+    finally:
+        file.xClose()
+
+
+def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """A connection that can only read, for queries beside the writer; through the VFS of that name or SQLite's own."""
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
         connection.set_busy_timeout(BUSY_MS)
     except apsw.Error as error:
         raise unavailable(path, error) from error

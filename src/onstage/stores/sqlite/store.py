@@ -48,8 +48,9 @@ class SqliteStore:
         synchronous: str = "FULL",
         lock_wait_s: float = LOCK_WAIT_S_MAX,
         probe: Callable[[str], None] | None = None,
+        vfs: str | None = None,
     ) -> None:
-        """Name the file; nothing is opened before `open`."""
+        """Name the file; nothing is opened before `open`. `vfs` names a registered SQLite VFS, for tests of faults."""
         self.path = path
         self.on_batch: Callable[[BatchOutcome], None] = lambda _: None
         self._clock = clock
@@ -57,6 +58,7 @@ class SqliteStore:
         self._synchronous = synchronous
         self._lock_wait_s = lock_wait_s
         self._probe = probe
+        self._vfs = vfs
         self._lock: int | None = None
         self._writer: Writer | None = None
         self.reader: SqliteReader
@@ -73,14 +75,14 @@ class SqliteStore:
         try:
             loop = asyncio.get_running_loop()
             writer = self._writer = Writer(
-                lambda: files.open_writer(self.path, self._synchronous),
+                lambda: files.open_writer(self.path, self._synchronous, self._vfs),
                 self._workers,
                 self._on_batch,
                 monotonic=loop.time,
                 probe=self._probe,
             )
             opened = self._begin(writer, declaration)
-            self.reader = SqliteReader(files.open_reader(self.path))
+            self.reader = SqliteReader(files.open_reader(self.path, self._vfs))
         except apsw.Error as error:
             self._release()
             raise files.unavailable(self.path, error) from error

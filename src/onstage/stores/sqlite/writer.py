@@ -22,6 +22,7 @@ import apsw
 from msgspec.structs import astuple
 
 from onstage.core.commit import Commit, Refusal, RefusedBecause, Transaction
+from onstage.errors import StoreUnavailable
 from onstage.ports.store import BatchOutcome
 from onstage.stores.batch import SHARDS, Batch, Spoilt
 from onstage.stores.sqlite.connection import Guard, read_meta
@@ -61,6 +62,9 @@ log = logging.getLogger("onstage.store")
 
 class _NotBegunError(Exception):
     """The transaction could not begin: no commit is at fault. The cause says why."""
+
+
+_WRAPPERS: Final = (Spoilt, _NotBegunError, StoreUnavailable)
 
 
 @final
@@ -205,7 +209,8 @@ class Writer:
         try:
             self.connection.execute("COMMIT -- engine")
         except BaseException as error:
-            self._in_doubt = batch if isinstance(error, _DOUBTFUL) else None
+            # Whatever the machine says here, it may say it after the deed: a checkpoint follows in the same statement.
+            self._in_doubt = batch if isinstance(error, _ENVIRONMENT) else None
             self._roll_back()
             raise
         return batch
@@ -228,8 +233,8 @@ class Writer:
         insert_many(db, "insert_mail", batch.mail)
         insert_many(db, "insert_door", [(d.identity, d.n, d.payload) for d in batch.doors.values()])
         insert_many(db, "upsert_process", batch.close_ledger())
-        if batch.hlc:
-            db.execute(query("raise_hlc"), (batch.hlc,))
+        if (hlc := batch.hlc) > 0:
+            db.execute(query("raise_hlc"), (hlc,))
         db.execute(query("set_batch"), (f"{self.incarnation}:{batch.position}",))
 
     def _check_epoch(self) -> None:
@@ -250,7 +255,7 @@ class Writer:
             log.debug("rollback after a failed commit failed too; the connection is given up", exc_info=True)
 
     def _postpone(self, commits: list[Commit], error: Exception) -> None:
-        cause = error.__cause__ if isinstance(error, Spoilt | _NotBegunError) and error.__cause__ else error
+        cause = error.__cause__ if isinstance(error, _WRAPPERS) and error.__cause__ else error
         why = _explain(cause)
         if self.trouble is None:
             log.error("%s", why)

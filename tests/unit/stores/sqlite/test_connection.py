@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from onstage.errors import NodeRunning, SchemaTooNew, StoreUnavailable
 from onstage.stores.sqlite.connection import Guard, lock, migrate, open_reader, open_writer, read_meta, unlock
 from onstage.stores.sqlite.queries import migrations
+from onstage.testing.power_vfs import Fault, FaultKind, PowerVFS
 
 
 @pytest.fixture
@@ -134,3 +136,58 @@ def test_an_error_of_the_function_comes_out_as_it_is() -> None:
     with pytest.raises(ValueError, match="sold out"):
         guard.run(fail)
     assert connection.execute("SELECT count(*) FROM mine").fetchone() == (0,)
+
+
+def content(path: Path) -> list[object]:
+    connection = apsw.Connection(str(path))
+    try:
+        return [x for (x,) in connection.execute("SELECT length(x) FROM mine")]
+    finally:
+        connection.close(True)
+
+
+def left_after_a_cut(vfs: PowerVFS, seed: int, folder: Path) -> list[object]:
+    folder.mkdir()
+    vfs.disk.leave(vfs.count, seed, folder)
+    return content(folder / "store.db")
+
+
+def test_no_journal_of_a_new_file_comes_back_after_a_power_cut(path: Path, tmp_path: Path) -> None:
+    with PowerVFS("no-return") as vfs:
+        connection = open_writer(path, "FULL", vfs.name)
+        connection.execute("CREATE TABLE mine (x); INSERT INTO mine VALUES ('kept')")
+        for seed in range(20):
+            assert left_after_a_cut(vfs, seed, tmp_path / str(seed)) == [4]
+        connection.close()
+
+
+@pytest.mark.parametrize("size", [10, 300_000])
+def test_what_a_failed_sync_left_in_the_log_is_written_once_more(size: int, path: Path, tmp_path: Path) -> None:
+    with PowerVFS("renewed") as vfs:
+        first = open_writer(path, "FULL", vfs.name)
+        first.execute("CREATE TABLE mine (x)")
+        vfs.fail(Fault(vfs.count, FaultKind.SYNC_ERROR))
+        with pytest.raises(apsw.IOError):
+            first.execute("INSERT INTO mine VALUES (zeroblob(?))", (size,))
+        vfs.kill()
+        with suppress(apsw.Error):
+            first.close(True)
+        second = open_writer(path, "FULL", vfs.name)
+        assert second.execute("SELECT length(x) FROM mine").fetchall() == [(size,)], "the new process sees it"
+        second.execute("INSERT INTO mine VALUES ('more')")
+        for seed in range(10):
+            assert left_after_a_cut(vfs, seed, tmp_path / str(seed)) == [size, 4], "and what it sees is durable"
+        second.close()
+
+
+def test_a_log_is_renewed_on_the_real_disk_too(path: Path) -> None:
+    first = open_writer(path, "FULL")
+    first.execute("CREATE TABLE mine (x); INSERT INTO mine VALUES (zeroblob(300000))")
+    log = Path(f"{path}-wal")
+    before = log.read_bytes()
+    assert len(before) > 300_000
+    second = open_writer(path, "FULL")
+    assert log.read_bytes() == before
+    assert second.execute("SELECT length(x) FROM mine").fetchall() == [(300_000,)]
+    first.close()
+    second.close()

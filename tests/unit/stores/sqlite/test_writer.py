@@ -241,6 +241,18 @@ def test_a_failed_fsync_repeats_the_batch_on_a_fresh_connection(desk: Desk) -> N
     assert_dense(desk)
 
 
+@pytest.mark.parametrize("error", [apsw.FullError("no room for the checkpoint"), apsw.BusyError("somebody reads")])
+def test_a_commit_that_reports_trouble_after_the_deed_is_not_applied_twice(desk: Desk, error: Exception) -> None:
+    desk.faults.behind["COMMIT"] = error
+    desk.put(desk.script.root(BILL))
+    assert (desk.events(), desk.outcomes) == ([1], [])
+    desk.again()
+    assert [outcome.position for outcome in desk.outcomes] == [1]
+    assert desk.rows("SELECT count(*) FROM onstage_receipt") == [1]
+    assert (desk.refused(), desk.writer.trouble) == ([], None)
+    assert_dense(desk)
+
+
 @pytest.mark.parametrize("tries", [0, 3])
 def test_a_commit_of_unknown_outcome_is_not_applied_twice(desk: Desk, tries: int) -> None:
     roots = [desk.script.root(BILL) for _ in range(3)]
