@@ -10,15 +10,16 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGKILL
 from typing import NoReturn
 
 from tests.matrix.matrix_app import ledger, play
 from tests.matrix.points import Cell, Trap, arm
 
 LIFE_S_MAX = 15
-AFTER_ERROR_S = 0.1
+AFTER_ERROR_S = 0.06
 STORE, LEDGER, LOG = "matrix.db", "ledger.txt", "node.log"
-ENDED, KILLED = 0, -int(signal.SIGKILL)
+ENDED, KILLED = 0, -int(SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def _child(folder: Path, trap: Trap, change: Callable[[], None], seen: Path) -> 
     except BaseException:  # noqa: BLE001  a child never returns into the parent's code
         traceback.print_exc()
     if trap.is_sprung:
-        os.kill(os.getpid(), signal.SIGKILL)  # what the error left undone, nobody tidies up
+        os.kill(os.getpid(), SIGKILL)  # what the error left undone, nobody tidies up
     os._exit(code)
 
 
@@ -70,13 +71,6 @@ def _write_to(log: Path) -> None:
 
 async def _limited(store: Path, trap: Trap) -> None:
     """A node that has met an error may hang for good, so it is killed a while later."""
-    watching = asyncio.create_task(_kill_after_error(trap))
+    loop = asyncio.get_running_loop()
+    trap.on_error = lambda: loop.call_soon_threadsafe(loop.call_later, AFTER_ERROR_S, os.kill, os.getpid(), SIGKILL)
     await play(store)
-    watching.cancel()
-
-
-async def _kill_after_error(trap: Trap) -> None:
-    while not trap.is_sprung:
-        await asyncio.sleep(AFTER_ERROR_S / 4)
-    await asyncio.sleep(AFTER_ERROR_S)
-    os.kill(os.getpid(), signal.SIGKILL)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import apsw
 from tests.faults.checks import check_accounts, rows
@@ -91,7 +90,7 @@ class Witness:
         accepted = [(int(line[1]), line[2]) for line in lines if line[0] == "accepted"]
         lost = {seq for seq, _ in accepted} - stored
         assert not lost, f"lost: accepted orders {lost}"
-        early = [line for line in lines if line[0] == "effect" and line[1].rsplit("/", _parts(line))[0] not in seen.executions]
+        early = [line for line in lines if line[0] == "effect" and _execution(line) not in seen.executions]
         assert not early, f"early: effects before what led to them was durable: {early}"
         untrue = [line for line in lines if line[0] == "verdict" and seen.processes.get(line[2]) != 0]
         assert not untrue, f"untrue: verdicts on processes that were not over: {untrue}"
@@ -118,7 +117,9 @@ class Witness:
         found = {(name, *sorted(seq for each, _, seq, _ in seen.events if each == name)) for name, *_ in EVENTS}
         assert found == EVENTS, f"doubled or lost: events {found ^ EVENTS}"
         entered = Counter((handler, seq) for handler, _, seq, _ in seen.entered)
-        assert entered == dict.fromkeys(ROWS, 1), f"doubled or lost: rows {entered - Counter(ROWS)} {Counter(ROWS) - entered}"
+        assert entered == dict.fromkeys(ROWS, 1), (
+            f"doubled or lost: rows {entered - Counter(ROWS)} {Counter(ROWS) - entered}"
+        )
         worked = [(key, seq) for handler, key, seq, _ in seen.entered if handler == "work"]
         for lane, orders in (LANES | REMOTE).items():
             assert [seq for key, seq in worked if key == lane] == list(orders), f"order: lane {lane}"
@@ -138,9 +139,9 @@ class Witness:
         assert used == set(tokens.items()), "results: what a handler went on with is not what was recorded"
 
 
-def _parts(line: list[str]) -> int:
-    """How many parts the position of a call has: `undo/take#0` has two."""
-    return 2 if "/undo/" in line[1] else 1
+def _execution(line: list[str]) -> str:
+    """Whose effect it is: the idempotency key without the position, which has two parts for an undo."""
+    return line[1].rsplit("/", 2 if "/undo/" in line[1] else 1)[0]
 
 
 def read(connection: apsw.Connection) -> Seen:
@@ -153,9 +154,8 @@ def read(connection: apsw.Connection) -> Seen:
         return Seen()
     identity = Identity(store[0][0], tuple((first, name) for first, name in incarnations))
     handlers = dict(rows(connection, "select id, name from onstage_handler"))
-    names = {
-        x: f"{identity.wire(x >> 16)}/{handlers[x & 0xFFFF]}" for (x,) in rows(connection, "select id from onstage_execution")
-    }
+    executions = rows(connection, "select id from onstage_execution")
+    names = {x: f"{identity.wire(x >> 16)}/{handlers[x & 0xFFFF]}" for (x,) in executions}
     recorded = dict[str, bytes]()
     for execution, body in rows(connection, "select execution, body from onstage_entry"):
         entry = decode_entry(body)
