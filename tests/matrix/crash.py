@@ -66,7 +66,7 @@ def attempt(deaths: Iterable[Cell], change: Change = nothing) -> list[int]:
         folder = Path(name)
         witness, log = Witness(folder), folder / LOG
         for cell in deaths:
-            codes.append(live(folder, cell, change).code)
+            codes.append(live(folder, cell, change=change).code)
             assert codes[-1] in (ENDED, KILLED), f"ended with {codes[-1]}:\n{log.read_text()}"
             witness.look()
         told = log.stat().st_size

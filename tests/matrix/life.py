@@ -30,7 +30,7 @@ class Life:
     seen: dict[str, int]
 
 
-def live(folder: Path, cell: Cell | None = None, change: Callable[[], None] = lambda: None) -> Life:
+def live(folder: Path, cell: Cell | None = None, *, change: Callable[[], None] = lambda: None) -> Life:
     """Play in a child process until it ends or dies. `change` is done to the code first: a planted bug."""
     seen = folder / "seen.json"
     seen.unlink(missing_ok=True)
