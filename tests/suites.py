@@ -56,6 +56,7 @@ def example_types() -> list[Command]:
 SUITES: dict[str, list[Command]] = {
     "scenario": [[*PYTEST, "tests/scenario"]],
     "matrix": [[*PYTEST, "tests/matrix"]],
+    "fuzz": [[*PYTEST, "tests/fuzz"]],
     "faults": [[*PYTEST, "tests/faults"]],
     "contract": [[*PYTEST, "tests/contract"]],
     "models": [[*PYTEST, "tests/models"]],

@@ -18,7 +18,7 @@ from typing import Any
 import apsw
 from tests.matrix.matrix_app import ledger
 
-import onstage.app
+from onstage import assembly
 from onstage.runtime import attempts, undo
 from onstage.runtime.admission import Admission
 from onstage.runtime.driver import Driver
@@ -124,7 +124,7 @@ def arm(trap: Trap) -> None:
     writer.CHECKPOINT_PAGES = 40  # type: ignore[misc]  # several checkpoints in so short a life
     for owner, name, sides in CALLS:
         setattr(owner, name, wrapped(getattr(owner, name), point_name(owner, name), sides, trap))
-    onstage.app.Node = partial(Node, invoke=attempts.run_function)  # type: ignore[misc,assignment]
+    assembly.Node = partial(Node, invoke=attempts.run_function)  # type: ignore[misc,assignment]
     open_writer = connection.open_writer
 
     def opened(*arguments: Any) -> apsw.Connection:

@@ -8,6 +8,7 @@ from tests.unit.runtime.playhouse import Approved, House, Paid, Placed, Refused,
 from onstage import Process, Retry, Service, step, wait
 from onstage.events.receipt import Status
 from onstage.runtime.dispatcher import FUSED_HOPS_MAX
+from onstage.runtime.frame import CURRENT
 
 Order = list[str]
 
@@ -278,7 +279,7 @@ def nothing_left(house: House) -> None:
         assert (reaction.lanes, len(reaction.backlog), reaction.running) == ({}, 0, 0)
     for part, names in (
         (node.mailbox, ("_recent", "_order")),
-        (node.admission, ("_open", "_names", "_recent", "_order")),
+        (node.admission, ("_open", "_names", "_recent", "_order", "_fresh")),
         (node.watch, ("_waiters",)),
         (node.store._window, ("_refused", "_results", "_waiters", "_buffer")),  # type: ignore[attr-defined]  # noqa: SLF001
     ):
@@ -370,3 +371,30 @@ def test_what_one_handler_emits_in_plenty_does_not_hold_others_up() -> None:
     asyncio.run(story())
     assert heard[:3] == ["many", "one", "one 0"]
     assert len(heard) == 103
+
+
+def test_a_handler_that_waits_for_the_disk_anyway_is_not_begun_before() -> None:
+    """From its second event on; and again at once when it no longer has an effect."""
+    shop, on_disk = Service("shop"), list[bool]()
+
+    @step
+    async def charge() -> None: ...
+
+    @shop.on(Placed, concurrency=1)
+    async def take(e: Placed) -> None:
+        frame = CURRENT.get()
+        assert frame is not None
+        store = frame.driver.node.store
+        on_disk.append(frame.after <= store.appended - store.undurable)
+        if e.amount:
+            await charge()
+
+    async def story() -> None:
+        async with playing(shop) as house:
+            for number, amount in enumerate([1, 1, 1, 0, 0]):
+                await asyncio.gather(house.emit(Placed(f"o{number}", amount)), asyncio.sleep(0))
+                await house.until(house.has_nothing_open)
+            nothing_left(house)
+
+    asyncio.run(story())
+    assert on_disk == [False, True, True, True, False]

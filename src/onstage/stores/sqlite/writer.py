@@ -249,8 +249,8 @@ class Writer:
         insert_many(db, "insert_mail", batch.mail)
         insert_many(db, "insert_door", [(d.identity, d.n, d.payload) for d in batch.doors.values()])
         insert_many(db, "upsert_process", batch.close_ledger())
-        if batch.hlc:
-            db.execute(query("raise_hlc"), (batch.hlc,))
+        if (hlc := batch.hlc) > 0:
+            db.execute(query("raise_hlc"), (hlc,))
         db.execute(query("set_batch"), (f"{self.incarnation}:{batch.position}",))
 
     def _check_epoch(self) -> None:
