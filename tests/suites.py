@@ -55,6 +55,7 @@ def example_types() -> list[Command]:
 # In order of start, the longest first: the short ones fill the gaps.
 SUITES: dict[str, list[Command]] = {
     "scenario": [[*PYTEST, "tests/scenario"]],
+    "matrix": [[*PYTEST, "tests/matrix"]],
     "fuzz": [[*PYTEST, "tests/fuzz"]],
     "faults": [[*PYTEST, "tests/faults"]],
     "contract": [[*PYTEST, "tests/contract"]],
