@@ -58,6 +58,8 @@ def example_types() -> list[Command]:
 SUITES: dict[str, list[Command]] = {
     "sim": [[f"{BIN}/onstage", "sim", "--seeds", "5000", "--workers", str(AT_ONCE), "--strict"]],
     "scenario": [[*PYTEST, "tests/scenario"]],
+    "matrix": [[*PYTEST, "tests/matrix"]],
+    "fuzz": [[*PYTEST, "tests/fuzz"]],
     "faults": [[*PYTEST, "tests/faults"]],
     "contract": [[*PYTEST, "tests/contract"]],
     "models": [[*PYTEST, "tests/models"]],

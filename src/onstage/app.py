@@ -1,4 +1,4 @@
-"""The application: plain data, and the composition root that puts adapters behind the ports."""
+"""The application: plain data, checked when it is made. What runs it is put together in `assembly`."""
 
 from __future__ import annotations
 
@@ -9,20 +9,10 @@ from onstage.contracts.process import Process
 from onstage.contracts.service import Service
 from onstage.contracts.validation import validate
 from onstage.errors import UsageError, refusal
-from onstage.ports.clock import SystemClock
-from onstage.runtime.node import Node
 from onstage.runtime.undo_registry import durables_of
-from onstage.runtime.workers import ThreadWorkers
-from onstage.stage import Stage
-from onstage.stores.memory import MemoryStore
-from onstage.stores.sqlite.connection import open_reader
-from onstage.stores.sqlite.reader import SqliteReader
-from onstage.stores.sqlite.store import LOCK_WAIT_S_MAX, SqliteStore
 
 if TYPE_CHECKING:
-    from onstage.ports.clock import Clock
-    from onstage.ports.store import Store
-    from onstage.ports.workers import Workers
+    from onstage.stage import Stage
 
 __all__ = ["App", "connect"]
 
@@ -57,25 +47,9 @@ class App:
         `synchronous="NORMAL"` is faster and may lose the last commits at a power cut; the promises rest on FULL.
         Raises UsageError for a URL of another kind.
         """
-        return self._stage(url, synchronous=synchronous, client_only=False)
+        from onstage.assembly import stage_on  # lazily: who only declares pays for no engine
 
-    def _stage(self, url: str, *, synchronous: str, client_only: bool) -> Stage:
-        path = store_path(url)
-
-        def make_node(dispatch: bool, lock_wait_s: float = LOCK_WAIT_S_MAX) -> Node:  # noqa: FBT001  one flag
-            clock, workers = SystemClock(), ThreadWorkers()
-            store = _store(path, clock, workers, synchronous=synchronous, lock_wait_s=lock_wait_s)
-            return Node(self.services, self.processes, store=store, clock=clock, workers=workers, dispatch=dispatch)
-
-        if path is None:
-            return Stage(make_node, path=None, client_only=client_only)
-        return Stage(
-            make_node,
-            path=path,
-            reader=lambda: SqliteReader(open_reader(path)),
-            make_holder=lambda: make_node(False, 0.0),
-            client_only=client_only,
-        )
+        return stage_on(store_path(url), self.services, self.processes, synchronous=synchronous, client_only=False)
 
 
 def connect(url: str, app: App) -> Stage:
@@ -84,11 +58,14 @@ def connect(url: str, app: App) -> Stage:
     While a node runs on the store, requests go through it; while none does, what is emitted is stored and waits. It
     changes from the one to the other and back as nodes come and go.
     """
-    if store_path(url) is None:
+    from onstage.assembly import stage_on
+
+    path = store_path(url)
+    if path is None:
         raise UsageError(
             f"cannot connect to {url}\n  why: a memory store lives inside its own process\n  to do: {_MEND}"
         )
-    return app._stage(url, synchronous="FULL", client_only=True)  # noqa: SLF001  the other half of App
+    return stage_on(path, app.services, app.processes, synchronous="FULL", client_only=True)
 
 
 def store_path(url: str) -> Path | None:
@@ -101,9 +78,3 @@ def store_path(url: str) -> Path | None:
     if parts.scheme != "sqlite" or parts.netloc or not parts.path.strip("/"):
         raise UsageError(f"{url!r} is no store\n  why: this version knows sqlite:///PATH and memory:\n  to do: {_MEND}")
     return Path(unquote(parts.path[1:]))
-
-
-def _store(path: Path | None, clock: Clock, workers: Workers, *, synchronous: str, lock_wait_s: float) -> Store:
-    if path is None:
-        return MemoryStore(clock=clock, workers=workers)
-    return SqliteStore(path, clock=clock, workers=workers, synchronous=synchronous, lock_wait_s=lock_wait_s)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, final
 
+from onstage.core.identity import number_in
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
 from onstage.events.duration import seconds
 from onstage.events.envelope import Envelope, from_json
@@ -245,11 +246,19 @@ class Stage:
         """Emit CloudEvents with a payload each, in this order; answers what became of each, once it is durable.
 
         That is its process, or the error that refused it: nothing of that event is stored. Unless `go_on`, the first
-        refusal is the last answer, and nothing behind it is stored either. Raises StoreUnavailable; then it is not
-        known how many of the first ones are stored, and repeating all of them is safe.
+        refusal is the last answer, and nothing behind it is stored either. Raises InvalidEvent, before any is stored,
+        for attributes that no JSON can carry; and StoreUnavailable: then it is not known how many of the first ones
+        are stored, and repeating all of them is safe if they have ids.
         """
         events = [
-            {"type": e.type, "data": e.data, "id": e.id, "source": e.source, "process": None, "extra": from_outside(e)}
+            {
+                "type": e.type,
+                "data": e.data,
+                "id": self._own(e.id),
+                "source": e.source,
+                "process": None,
+                "extra": from_outside(e),
+            }
             for e in envelopes
         ]
         answers: list[str | Exception] = []
@@ -274,12 +283,18 @@ class Stage:
         extra: bytes | None = None,
     ) -> ProcessHandle:
         joined = process.id if isinstance(process, ProcessHandle) else process
-        # Drawn once, before the first attempt: a repetition is recognised by whoever has the store by then.
-        own = id if id is not None or self.is_node else self._token(16).hex()
+        own = self._own(id)
         wire = await self._through(
             lambda ways: ways.emit(type, data, id=own, source=source, process=joined, extra=extra)
         )
         return ProcessHandle(wire, self)
+
+    def _own(self, id: str | None) -> str | None:
+        """The event's id; a client draws one if it has none, before the first attempt.
+
+        So a repetition is recognised by whoever has the store by then.
+        """
+        return id or (None if self.is_node else self._token(16).hex())
 
     async def verdict_on(self, process: str, timeout_s: float | None) -> Verdict:
         """The verdict on the process with this public id; see `ProcessHandle.verdict`."""
@@ -319,8 +334,8 @@ class Stage:
             if rows:
                 declared = [row for row in rows if row.declared is not None]
                 return ProcessHandle((declared or rows)[0].wire_id, self)
-            tail = key.rpartition("-")[2]
-            row = await reader.process(int(tail)) if tail.isdigit() else None
+            number = number_in(key)
+            row = None if number is None else await reader.process(number)
         if row is None or row.wire_id != key:
             raise LookupError(f"there is no process with key or id {key}")
         return ProcessHandle(row.wire_id, self)

@@ -27,6 +27,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 ADRS = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
 TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PAGES}
 
+HOW_TO_TEST = "docs/how-to/test-a-process.md"
 EXEMPT_MAX = 3
 RUN_S_MAX = 30
 FENCE = re.compile(r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -117,6 +118,14 @@ def test_a_program_does_what_its_page_says(program: Program, tmp_path: Path) -> 
     printed = iter([line for done in runs for line in done.stdout.splitlines()])
     missing = [line for line in program.output if not is_printed(line, printed)]
     assert not missing, f"{program.page}: not printed, or not in this order: {missing}\n{said}"
+
+
+def test_a_newcomers_test_is_short() -> None:
+    (test,) = re.findall(
+        r"^async def test_time_a_failure_and_a_crash.*?(?=\n\n)", TEXTS[HOW_TO_TEST], re.MULTILINE | re.DOTALL
+    )
+    assert len(test.splitlines()) <= 15, "time, failure and crash take at most 15 lines"
+    assert all(call in test for call in ("sim.advance", "sim.fail", "sim.crash"))
 
 
 def test_few_blocks_are_exempt_from_running() -> None:

@@ -23,6 +23,12 @@ def loaded() -> set[str]:
     return set(in_a_fresh_process(SAY_MODULES).split())
 
 
+def test_who_only_declares_loads_no_engine() -> None:
+    """Stores, the node and its socket come with the first `run` or `connect`."""
+    modules = set(in_a_fresh_process("import sys\nimport onstage\nprint(*sys.modules)").split())
+    assert modules.isdisjoint({"apsw", "onstage.assembly", "onstage.stage", "onstage.runtime.node", "onstage.stores"})
+
+
 def test_what_is_looked_for_is_really_looked_for(loaded: set[str]) -> None:
     assert {"onstage", "msgspec", "asyncio"} <= loaded
 

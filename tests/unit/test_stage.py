@@ -198,7 +198,7 @@ def test_a_process_is_found_by_key_and_by_id(url: str) -> None:
             first, second = await stage.emit(Placed("o1")), await stage.emit(Placed("o1"))
             assert (await stage.process("o1")).id == second.id
             assert (await stage.process(first.id)).id == first.id
-            for unknown in ("o2", "", first.id + "9", "x-1"):
+            for unknown in ("o2", "", first.id + "9", "x-1", "x-²", first.id + "9" * 20, "x-" + "1" * 5_000):
                 with pytest.raises(LookupError, match="there is no process with key or id"):
                     await stage.process(unknown)
 

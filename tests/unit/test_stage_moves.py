@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from tests.unit.test_stage import APP, Approved, Placed, completed, typed
 
-import onstage.app as app_module
+import onstage.assembly as assembly_module
 import onstage.stage as stage_module
 from onstage import connect
 from onstage.errors import StoreUnavailable
 from onstage.runtime import local_door
+from onstage.runtime.door_messages import Emit, Request
 from onstage.runtime.local_door import LocalDoor
 from onstage.stage import Stage
 
@@ -54,25 +55,26 @@ async def completed_now(stage: Stage, key: str) -> None:
     assert str(await (await stage.emit(Placed(key))).verdict(timeout=10)) == "completed (stage.paid)"
 
 
+@pytest.mark.parametrize("id", [None, ""])
 def test_an_event_whose_answer_was_lost_is_recognised_when_the_client_stores_it_itself(
-    url: str, monkeypatch: pytest.MonkeyPatch
+    url: str, monkeypatch: pytest.MonkeyPatch, id: str | None
 ) -> None:
     async def story() -> None:
         stored = asyncio.Event()
-        answer = LocalDoor._answer  # noqa: SLF001
+        do = LocalDoor._do  # noqa: SLF001
 
-        async def mute(door: LocalDoor, request: dict[str, object], writer: asyncio.StreamWriter) -> None:
-            if request["do"] != "emit":
-                await answer(door, request, writer)
-                return
-            await door._do(request)  # noqa: SLF001
-            stored.set()
+        async def mute(door: LocalDoor, request: Request) -> object:
+            answer = await do(door, request)
+            if isinstance(request, Emit):
+                stored.set()
+                await asyncio.get_running_loop().create_future()
+            return answer
 
         node = APP.run(url)
         await node.__aenter__()
         async with connect(url, APP) as client:
-            monkeypatch.setattr(LocalDoor, "_answer", mute)
-            sent = [asyncio.create_task(client.emit(Placed(f"o{n}"))) for n in range(5)]
+            monkeypatch.setattr(LocalDoor, "_do", mute)
+            sent = [asyncio.create_task(client.emit(Placed(f"o{n}"), id=id)) for n in range(5)]
             await stored.wait()
             await node.__aexit__(None, None, None)
             processes = await asyncio.gather(*sent)
@@ -112,12 +114,12 @@ def test_a_node_gets_the_store_from_a_client_that_was_quicker_at_the_lock(
         return None if len(looks) == 2 else await look(path)
 
     monkeypatch.setattr(stage_module, "call_when_running", not_yet)
-    monkeypatch.setattr(app_module, "LOCK_WAIT_S_MAX", 0.0)
+    monkeypatch.setattr(assembly_module, "LOCK_WAIT_S_MAX", 0.0)
 
     async def story() -> None:
         async with connect(url, APP) as client:
             await client.emit(Placed("o1"))
-            monkeypatch.setattr(app_module, "LOCK_WAIT_S_MAX", 0.05)
+            monkeypatch.setattr(assembly_module, "LOCK_WAIT_S_MAX", 0.05)
             await asyncio.sleep(0)
             async with APP.run(url) as node:
                 assert node.is_node

@@ -20,7 +20,7 @@ import msgspec
 
 from onstage.cli.failures import Exit, Failure
 from onstage.errors import InvalidEvent
-from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX, Envelope, check_depth, from_json
+from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX, Envelope, check_depth, from_json
 
 if TYPE_CHECKING:
     from onstage.events.event import EventType
@@ -139,9 +139,8 @@ def check_event(types: Mapping[str, EventType], name: str, data: bytes) -> None:
     known = types.get(name)
     if known is None:
         some = ", ".join(sorted(types)[:10]) or "none"
-        raise _refused(
-            f"unknown event type {name!r}", "no handler or process of this app names it", f"use one of {some}"
-        )
+        what = f"unknown event type {name[:NAME_BYTES_MAX]!r}"
+        raise _refused(what, "no handler or process of this app names it", f"use one of {some}")
     if len(data) > EVENT_BYTES_MAX:
         why = f"it has {len(data)} bytes, the limit is {EVENT_BYTES_MAX}"
         raise _refused(f"{name}: the payload is too large", why, "store the large part elsewhere, send its address")
@@ -151,7 +150,7 @@ def check_event(types: Mapping[str, EventType], name: str, data: bytes) -> None:
         key = known.key_of(event)
     except InvalidEvent as error:
         raise _refused(f"{name}: the payload cannot be taken", str(error), "send a flatter one") from error
-    except (ValueError, RecursionError) as error:
+    except Exception as error:
         mend = f"correct it as the class at {known.where} says"
         raise _refused(f"{name}: the payload does not fit {known.cls.__qualname__}", str(error), mend) from error
     if key is not None and len(key.encode("utf-8", "surrogatepass")) > KEY_BYTES_MAX:

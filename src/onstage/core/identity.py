@@ -7,9 +7,22 @@ get. A restored backup or a forgotten suffix may give a number out again, but ne
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import final
+from typing import Final, final
 
-__all__ = ["Identity"]
+__all__ = ["Identity", "number_in"]
+
+_DIGITS_MAX: Final = 18
+
+
+def number_in(wire: str) -> int | None:
+    """The number at the end of a text that may be a public id of some store, or None if none is there.
+
+    At most 18 digits: a number of an event or process always fits into 63 bits, and so does what a store is asked.
+    """
+    tail = wire.rpartition("-")[2]
+    if not (tail.isascii() and tail.isdigit() and len(tail) <= _DIGITS_MAX):
+        return None
+    return int(tail)
 
 
 @final
@@ -35,8 +48,5 @@ class Identity:
 
     def local(self, wire: str) -> int | None:
         """The number behind a public id of this store, or None for any other text."""
-        tail = wire.rpartition("-")[2]
-        if not tail.isascii() or not tail.isdigit():
-            return None
-        n = int(tail)
-        return n if self.wire(n) == wire else None
+        n = number_in(wire)
+        return n if n is not None and self.wire(n) == wire else None

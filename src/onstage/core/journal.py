@@ -7,10 +7,12 @@ An entry belongs to a *position*, the name of a durable call: branch path, name 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 import msgspec
+
+from onstage.events.codec import DecodeFailed
 
 __all__ = [
     "JOURNAL_ENTRIES_MAX",
@@ -157,9 +159,21 @@ Entry = (
 )
 
 encode_entry = msgspec.msgpack.Encoder().encode
-decode_entry = msgspec.msgpack.Decoder(Entry).decode
+_DECODE: Final[Any] = msgspec.msgpack.Decoder(Entry).decode
 
 _FINAL: Final = (Stepped, Failed, Transacted, Emitted, WaitEnded, Slept, Valued)
+
+
+def decode_entry(body: bytes) -> Entry:
+    """The entry in `body`, as `encode_entry` wrote it; additions of a later version are passed over.
+
+    Raises DecodeFailed if it is none.
+    """
+    try:
+        entry: Entry = _DECODE(body)
+    except (ValueError, RecursionError) as error:
+        raise DecodeFailed(f"a journal entry: {error}") from error
+    return entry
 
 
 def is_final(entry: Entry) -> bool:

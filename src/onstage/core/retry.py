@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, final
@@ -25,7 +27,8 @@ class Retry:
     AWS Architecture Blog 2015). `on` and `give_up_on` are exception types: with `on`, only those are retried;
     those in `give_up_on` never are. Durations are "200ms", "1m", a timedelta, or seconds.
 
-    Raises ValueError for a policy without attempts or with an unreadable duration.
+    Raises ValueError for a policy without attempts, with an unreadable duration, or with a factor that is negative or
+    not a finite number.
     """
 
     attempts: int
@@ -49,9 +52,12 @@ class Retry:
         if attempts < 1:
             msg = f"Retry(attempts={attempts}): a policy needs at least one attempt; use attempts=1 for none again."
             raise ValueError(msg)
+        if not (0 <= factor <= sys.float_info.max):
+            msg = "Retry(factor=...): a factor is a finite number, 0 or more; use 1 for delays that do not grow."
+            raise ValueError(msg)
         object.__setattr__(self, "attempts", attempts)
         object.__setattr__(self, "first_s", seconds(first))
-        object.__setattr__(self, "factor", factor)
+        object.__setattr__(self, "factor", float(factor))
         object.__setattr__(self, "most_s", seconds(most))
         object.__setattr__(self, "on", tuple(on))
         object.__setattr__(self, "give_up_on", tuple(give_up_on))
@@ -89,12 +95,19 @@ def delay(policy: Retry, attempt: int, error: BaseException, jitter: float) -> t
     """How long to wait after the failed `attempt` (1 is the first), or that it is over.
 
     `jitter` is a random number in [0, 1), given from outside so that this function decides nothing by chance.
-    A `RetryAfter` sets the delay itself, without jitter, but does not add attempts.
+    A `RetryAfter` sets the delay itself, without jitter, but does not add attempts; if its delay is no duration, the
+    policy's own delay stands. Raises nothing: whoever asks has a failed attempt in hand that must not be lost.
     """
     if attempt >= policy.attempts or not policy.retries(error):
         return GIVE_UP
     if isinstance(error, RetryAfter):
-        return timedelta(seconds=seconds(error.delay))
-    exponent = min(attempt - 1, 64)
-    ceiling = min(policy.first_s * policy.factor**exponent, policy.most_s)
-    return timedelta(seconds=ceiling * jitter)
+        with suppress(ValueError):
+            return timedelta(seconds=seconds(error.delay))
+    return timedelta(seconds=_ceiling_s(policy, min(attempt - 1, 64)) * jitter)
+
+
+def _ceiling_s(policy: Retry, exponent: int) -> float:
+    try:
+        return min(policy.first_s * policy.factor**exponent, policy.most_s)
+    except OverflowError:  # larger than any float; but nothing times that is still nothing
+        return policy.most_s if policy.first_s else 0.0

@@ -63,7 +63,8 @@ class Codec(Generic[T]):
 
     ``encode(value) -> bytes`` and ``decode(data) -> T`` are the bare functions of the C encoder where they
     can be: they are the hottest calls there are. ``decode`` validates and raises a ``ValueError`` (of msgspec
-    or pydantic; ``RecursionError`` if nested too deep); ``read`` does so with one error, ``DecodeFailed``.
+    or pydantic), a ``RecursionError`` if nested too deep, a ``TypeError`` for what cannot be in a set, or
+    whatever the class's own code raises; ``read`` does so with one error, ``DecodeFailed``.
     ``encode`` raises ``TypeError`` or ``ValueError`` for a value that breaks its own annotations. Encoding
     does not validate: a value of a wrong but encodable type is noticed when it is decoded.
     """
@@ -86,11 +87,12 @@ class Codec(Generic[T]):
         """Return the value in ``data``.
 
         Raises:
-            DecodeFailed: if it is not JSON, does not fit the type, or is nested too deep.
+            DecodeFailed: if it is not JSON, does not fit the type, is nested too deep, or the type's own code
+                (a validator, say) refuses it, with whatever error.
         """
         try:
             return self.decode(data)
-        except (ValueError, RecursionError) as error:
+        except Exception as error:
             raise DecodeFailed(f"{_shown(self.type_)}: {error}") from error
 
     def schema(self) -> dict[str, Any]:

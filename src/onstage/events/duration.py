@@ -79,7 +79,10 @@ def _parsed(text: str) -> float:
 
 
 def _bad(duration: object, why: str) -> ValueError:
-    shown = repr(duration)
+    try:
+        shown = repr(duration[: _TEXT_CHARS_MAX + 1] if isinstance(duration, str) else duration)
+    except (ValueError, RecursionError):  # a whole number of more than 4,300 digits, nesting without end
+        shown = f"a value of type {type(duration).__name__}"
     shown = shown if len(shown) <= _TEXT_CHARS_MAX else shown[:_TEXT_CHARS_MAX] + "..."
     return ValueError(
         f"not a duration: {shown}\n"

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import Annotated, Any, Final, cast, final
 
 import msgspec
@@ -24,7 +25,9 @@ __all__ = [
     "NAME_BYTES_MAX",
     "Envelope",
     "EventId",
+    "check_attribute",
     "check_depth",
+    "check_extension",
     "from_json",
     "hlc_ms",
     "hlc_next",
@@ -105,7 +108,7 @@ class EventId:
         store, incarnation, count = (["", "", *text.rsplit("-", 2)])[-3:]
         canonical = count.isascii() and count.isdecimal() and len(count) <= _COUNT_DIGITS_MAX
         if not (store and incarnation and canonical and str(int(count)) == count):
-            raise InvalidEvent(f"id {text!r} is not of the form store-incarnation-number")
+            raise InvalidEvent(f"id {_shown(text)} is not of the form store-incarnation-number")
         return cls(store, incarnation, int(count))
 
 
@@ -160,15 +163,15 @@ def from_json(document: bytes | Mapping[str, object], *, id_required: bool = Tru
     present = {name: value for name, value in attributes.items() if value is not None}
     version = present.pop("specversion", None)
     if version != "1.0":
-        raise InvalidEvent(f'specversion is {version!r}, which must be "1.0"')
+        raise InvalidEvent(f'specversion is {_shown(version)}, which must be "1.0"')
     required = ("id", "source", "type") if id_required else ("source", "type")
     for name in required:
         if name not in present:
             raise InvalidEvent(f"the required attribute {name!r} is missing")
     encoded = present.pop("data_base64", None)
     content_type = present.get("datacontenttype")
-    known = {name: _attribute(name, present.pop(name)) for name in _ATTRIBUTES if name in present}
-    extensions = {name: _extension(name, value) for name, value in present.items()}
+    known = {name: check_attribute(name, present.pop(name)) for name in _ATTRIBUTES if name in present}
+    extensions = {name: check_extension(name, value) for name, value in present.items()}
     known.setdefault("id", "")
     known.setdefault("datacontenttype", None)
     payload = _payload(data, encoded, content_type)
@@ -224,7 +227,7 @@ def _text(data: bytes, content_type: object) -> bytes:
     try:
         return msgspec.json.decode(data, type=str).encode()
     except (ValueError, RecursionError) as error:
-        raise InvalidEvent(f"data of the type {content_type!r} must be text: {error}") from error
+        raise InvalidEvent(f"data of the type {_shown(content_type)} must be text: {error}") from error
 
 
 def check_depth(data: bytes) -> None:
@@ -235,11 +238,9 @@ def check_depth(data: bytes) -> None:
     """
     if data.count(b"[") + data.count(b"{") <= JSON_DEPTH_MAX:
         return
-    depth = 0
-    for bracket in _BRACKETS.findall(data):
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(bracket, 0)
-        if depth > JSON_DEPTH_MAX:
-            raise InvalidEvent(f"the payload nests deeper than {JSON_DEPTH_MAX} levels")
+    brackets = _STRING.sub(b"", data).translate(None, _NO_BRACKETS)
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > JSON_DEPTH_MAX:
+        raise InvalidEvent(f"the payload nests deeper than {JSON_DEPTH_MAX} levels")
 
 
 def _says_json(content_type: object) -> bool:
@@ -262,7 +263,12 @@ def _is_json(data: bytes) -> bool:
 # --- attributes -------------------------------------------------------------------------------------------
 
 
-def _attribute(name: str, value: object) -> object:
+def check_attribute(name: str, value: object) -> object:
+    """Return the value of an attribute that CloudEvents or Onstage define: text, a ``datetime`` or an ``int``.
+
+    Raises:
+        InvalidEvent: if it is of another type, empty, too long, out of range, or holds a control character.
+    """
     if name in _TIMES:
         return _time(name, value)
     if name in _INTEGERS:
@@ -294,18 +300,38 @@ def _time(name: str, value: object) -> datetime:
 
 def _integer(name: str, value: object) -> int:
     # Bindings with text headers, and 64-bit values in JSON, carry integers as decimal text.
-    text = value if isinstance(value, str) else str(value)
-    if isinstance(value, bool) or not isinstance(value, int | str) or not _INTEGER.fullmatch(text):
-        raise InvalidEvent(f"{name} is {value!r}, which must be a whole number")
-    number = int(text)
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole and not (isinstance(value, str) and _INTEGER.fullmatch(value)):
+        raise InvalidEvent(f"{name} is {_shown(value)}, which must be a whole number")
+    number = int(cast("int | str", value))
     if not 0 <= number < (1 << 63 if name == "hlc" else 1 << 31):
-        raise InvalidEvent(f"{name} is {number}, which is out of range")
+        raise InvalidEvent(f"{name} is {_shown(number)}, which is out of range")
     return number
 
 
-def _extension(name: str, value: object) -> str:
-    if not _NAME.fullmatch(name):
-        raise InvalidEvent(f"{name[:80]!r} is no attribute name: 1 to 64 of a-z and 0-9")
+def _shown(value: object) -> str:
+    # What is refused may be of any size and depth, and Python writes no integer of more than 4,300 digits.
+    match value:
+        case str():
+            return repr(value) if len(value) <= _SHOWN_CHARS_MAX else f"{value[:_SHOWN_CHARS_MAX]!r}..."
+        case bool() | float() | None:
+            return repr(value)
+        case int() if value.bit_length() <= _SHOWN_CHARS_MAX:
+            return repr(value)
+        case _:
+            return f"a value of type {type(value).__name__}"
+
+
+def check_extension(name: object, value: object) -> str:
+    """Return the value of an attribute of an unknown name as text.
+
+    Raises:
+        InvalidEvent: if the name is not possible or means something else, or the value is none that CloudEvents has.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidEvent(f"{_shown(name)} is no attribute name: 1 to 64 of a-z and 0-9")
+    if name in _TAKEN:
+        raise InvalidEvent(f"{name} cannot be the name of an extension attribute")
     match value:
         case str():
             return _checked(name, value)
@@ -320,6 +346,7 @@ def _extension(name: str, value: object) -> str:
 _ATTRIBUTES: Final = tuple(
     name for name in Envelope.__struct_fields__ if name not in {"specversion", "data", "extensions"}
 )
+_TAKEN: Final = frozenset({*_ATTRIBUTES, "specversion", "data"})
 _TIMES: Final = frozenset({"time", "expirytime"})
 _INTEGERS: Final = frozenset({"topology", "hlc", "generation"})
 _BYTES_MAX: Final = {
@@ -329,11 +356,15 @@ _BYTES_MAX: Final = {
     "partitionkey": KEY_BYTES_MAX,
 }
 _ATTRIBUTE_BYTES_MAX: Final = 4096
+_SHOWN_CHARS_MAX: Final = 80
 _DOCUMENT_BYTES_MAX: Final = 2 * EVENT_BYTES_MAX  # base64 and the attributes included
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
 _NAME: Final = re.compile(r"[a-z0-9]{1,64}")
-_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Possessive, and a string may lack its end: text that is no JSON is passed over once, not once from every quote.
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in _STEPS)
 _Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _VALUE: Final = msgspec.json.Decoder(msgspec.Raw)

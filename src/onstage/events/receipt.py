@@ -15,6 +15,8 @@ from typing import Final
 
 import msgspec
 
+from onstage.events.codec import DecodeFailed
+
 __all__ = ["OPEN_MAX", "Receipt", "Status", "decode_receipts", "encode_receipts", "token"]
 
 
@@ -73,7 +75,15 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 encode_receipts = msgspec.msgpack.Encoder().encode
-decode_receipts = msgspec.msgpack.Decoder(tuple[Receipt, ...]).decode
+_DECODE: Final = msgspec.msgpack.Decoder(tuple[Receipt, ...]).decode
+
+
+def decode_receipts(body: bytes) -> tuple[Receipt, ...]:
+    """The receipts in `body`, as `encode_receipts` wrote them. Raises DecodeFailed if it holds none."""
+    try:
+        return _DECODE(body)
+    except (ValueError, RecursionError) as error:
+        raise DecodeFailed(f"receipts: {error}") from error
 
 
 def token(process: str, event: str, handler: str, segment: int) -> int:

@@ -14,7 +14,7 @@ SYSTEM_PREFIX: Final = "onstage."
 """Names that begin so are Onstage's own; only a pattern that begins so too can match them."""
 
 _PATTERN_CHARS_MAX: Final = 255
-_TOKEN: Final = re.compile(r"[^\s.*>\x00-\x1f\x7f]+")
+_TOKEN: Final = re.compile(r"[^\s.*>\x00-\x1f\x7f\ud800-\udfff]+")
 
 
 @final
@@ -37,7 +37,7 @@ class Topic:
         why = _fault(self.pattern)
         if why:
             raise refusal(
-                f"invalid topic pattern {self.pattern!r}",
+                f"invalid topic pattern {self.pattern[:_PATTERN_CHARS_MAX]!r}",
                 why,
                 'write tokens joined by dots, "*" for one token, ">" last for the rest: "shop.*", "shop.>"',
                 self.where,
@@ -66,7 +66,7 @@ def _fault(pattern: str) -> str:
         return '">" stands for the rest, so nothing can follow it'
     for token in (*before, last):
         if token not in {"*", ">"} and not _TOKEN.fullmatch(token):
-            return f"the token {token!r} is empty, has a space, or mixes a wildcard with text"
+            return f"the token {token!r} is empty, has a space or half a character, or mixes a wildcard with text"
     return ""
 
 

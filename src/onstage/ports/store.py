@@ -104,7 +104,7 @@ class EventView(msgspec.Struct, frozen=True):
             return self.key
         try:
             return msgspec.json.decode(self.data, type=dict[str, Any]).get(field)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 

@@ -11,8 +11,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core.commit import Commit, Door, RefusedBecause
-from onstage.errors import AmbiguousProcess, DuplicateId, InvalidEvent
-from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX, check_depth
+from onstage.errors import AmbiguousProcess, DuplicateId, InvalidEvent, StoreUnavailable
+from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX, check_attribute, check_depth
 from onstage.ports.store import Refused
 from onstage.runtime.emission import Emission
 
@@ -40,6 +40,7 @@ class Admission:
         self._names: dict[int, tuple[str, str]] = {}
         self._recent: set[bytes] = set()  # identities on their way: whether they are taken is not known yet
         self._order: deque[tuple[int, bytes]] = deque()
+        self._fresh: dict[int, int] = {}
         known = {p.name: p.known_types(node.manifest.handlers) for p in node.processes}
         self._joins = {name: tuple(p.name for p in node.processes if name in known[p.name]) for name in node.types}
         self._single = {p.name for p in node.processes if p.one_per_key}
@@ -65,9 +66,10 @@ class Admission:
         process: int | None = None,
         extra: bytes | None = None,
     ) -> int:
-        """Admit one checked event; answers the number of its process once it is durable.
+        """Admit one checked event; answers the number of its process once it is durable. An empty `id` is none.
 
-        Raises DuplicateId, AmbiguousProcess, or StoreUnavailable; then nothing of it is stored.
+        Raises InvalidEvent for an id or source that is none, DuplicateId, AmbiguousProcess, or StoreUnavailable; then
+        nothing of it is stored.
         """
         admitted = await self.admit(route, data, key, id=id, source=source, process=process, extra=extra)
         return await self.stored(admitted)
@@ -88,7 +90,7 @@ class Admission:
         It waits for the disk only if another event with this identity is on its way there.
         """
         self._node.refuse_in_trouble()
-        door = None if id is None else _door(source or OWN_SOURCE, id, route.type.name, data)
+        door = _door(source or OWN_SOURCE, id, route.type.name, data) if id else None
         if door is not None:
             if door.identity in self._recent:
                 await self._node.settle_window()
@@ -108,6 +110,8 @@ class Admission:
         try:
             await self._node.store.durable(position)
         except Refused as refused:
+            if refused.refusal.because == RefusedBecause.FELLED:
+                raise _felled() from None
             if refused.refusal.because != RefusedBecause.DUPLICATE:
                 raise
             # Another one with this identity was on its way to the store.
@@ -133,6 +137,7 @@ class Admission:
         position = node.append(
             Commit(
                 epoch=node.epoch,
+                after=(self._fresh[process],) if process in self._fresh else (),
                 events=emission.events,
                 opened=emission.opened,
                 mail=emission.mail,
@@ -184,11 +189,13 @@ class Admission:
             )
         return self._open[candidates[0], key][-1] if candidates else 0
 
-    def began(self, process: int, declared: str | None, key: str | None) -> None:
+    def began(self, process: int, declared: str | None, key: str | None, position: int = 0) -> None:
         """A process has its root: events with its key, of types it knows, join it from now on."""
         if declared is None or key is None:
             return
         self._open.setdefault((declared, key), []).append(process)
+        if position:
+            self._fresh[process] = position  # until it is durable, what joins it follows from it
         self._names[process] = (declared, key)
 
     def is_open(self, process: int) -> bool:
@@ -206,7 +213,10 @@ class Admission:
             del self._open[name]
 
     def durable(self, position: int) -> None:
-        """Identities up to this position are found in the store."""
+        """Identities and roots up to this position are found in the store."""
+        fresh = self._fresh
+        while fresh and next(iter(fresh.values())) <= position:
+            del fresh[next(iter(fresh))]
         order = self._order
         while order and order[0][0] <= position:
             self._recent.discard(order.popleft()[1])
@@ -222,7 +232,8 @@ class Admission:
         if route is None:
             known = ", ".join(sorted(self._node.routes)[:10])
             raise InvalidEvent(
-                f"unknown event type {type_name!r}\n  why: no handler or process of this app names it\n"
+                f"unknown event type {type_name[:NAME_BYTES_MAX]!r}\n"
+                "  why: no handler or process of this app names it\n"
                 f"  to do: use one of {known}"
             )
         if len(data) > EVENT_BYTES_MAX:
@@ -233,12 +244,14 @@ class Admission:
         check_depth(data)
         try:
             event = route.type.decode(data)
-        except (ValueError, RecursionError) as error:
+            return route, route.type.encode(event), self.key_of(route, event)
+        except InvalidEvent:
+            raise
+        except Exception as error:  # the class's own code may raise anything
             raise InvalidEvent(
                 f"{type_name}: the payload does not fit {route.type.cls.__qualname__}\n  why: {error}\n"
                 f"  to do: correct it as the class at {route.type.where} says"
             ) from error
-        return route, route.type.encode(event), self.key_of(route, event)
 
     def key_of(self, route: Route, event: Any) -> str | None:
         """The business key of an event, within its limit. Raises InvalidEvent."""
@@ -251,7 +264,17 @@ class Admission:
         return key
 
 
+def _felled() -> StoreUnavailable:
+    return StoreUnavailable(
+        "this event was not stored\n  why: the store refused the event that began the process it was to join\n"
+        "  to do: send it again"
+    )
+
+
 def _door(source: str, id: str, type_name: str, data: bytes) -> Door:
+    # Without control characters in them, two texts joined by one of these stay two.
+    check_attribute("source", source)
+    check_attribute("id", id)
     identity = blake2b(f"{source}\0{id}".encode(), digest_size=16).digest()
     payload = blake2b(type_name.encode() + b"\0" + data, digest_size=16).digest()
     return Door(identity, payload, 0)

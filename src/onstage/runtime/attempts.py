@@ -23,7 +23,7 @@ from onstage.core.execution import (
 from onstage.core.journal import Attempted, Begun, Failed, Stepped, Transacted
 from onstage.core.retry import delay
 from onstage.errors import Reject, StepFailed, UsageError
-from onstage.events.codec import NoCodec, encode_any
+from onstage.events.codec import DecodeFailed, NoCodec, encode_any
 from onstage.events.receipt import Status
 from onstage.ports.store import Refused
 from onstage.runtime.call import active
@@ -71,6 +71,7 @@ async def perform_step(step: Step[..., Any], frame: Frame, position: str, argume
             frame.execution.tell(Begun(position, hashed, undo, step.call_codec.encode(arguments)))
         await frame.decided()
         driver.save(frame)
+        frame.barred = frame.reaction.patient = True
         await frame.barrier()
         first = answer.first or driver.node.clock.now_ms()
         try:
@@ -145,8 +146,8 @@ def _recorded(durable: Durable[Any], entry: Entry) -> Any:
         raise _rebuilt(durable, entry)
     assert isinstance(entry, Stepped | Transacted), "`ask` lets nothing else through"
     try:
-        return durable.result_codec.decode(entry.result)
-    except ValueError as error:
+        return durable.result_codec.read(entry.result)
+    except DecodeFailed as error:
         raise UsageError(
             f"the recorded result of {durable.name} does not fit its annotation any more: {error}\n"
             "  why: the result type changed while executions were open\n  to do: accept the old shape too"
@@ -179,7 +180,7 @@ def _as_recorded(durable: Durable[Any], result: Any) -> tuple[bytes, Any]:
     try:
         data = bytes(codec.encode(result))
         return data, codec.decode(data)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # the class's own code may raise anything
         raise UsageError(
             f"{durable.kind} {durable.name} returned {type(result).__qualname__}, not what its annotation says\n"
             f"  why: {error}\n  to do: mend the annotation or the result ({durable.where})"

@@ -32,6 +32,7 @@ class Reaction:
         "name",
         "number",
         "parks",
+        "patient",
         "releases_lane",
         "retry",
         "running",
@@ -60,6 +61,7 @@ class Reaction:
         self.parks = handler.on_failure == "park"
         self.releases_lane = handler.lane == "until-wait"
         self.running = 0
+        self.patient = False  # waits for the disk before it does anything that lasts
         self.lanes: dict[str, deque[Delivery] | None] = {}
         self.backlog: deque[Delivery] = deque()
         self.wants_envelope = handler.pattern is not None

@@ -8,6 +8,9 @@ suspends, its worker stays with it, and others take over: as many are woken in o
 lately been seen to suspend (`_spread`, doubled and reset). After at most `TURN_DELIVERIES_MAX` handlers a worker hands
 what they appended to the writer and lets the loop breathe. While the store has more than `UNDURABLE_COMMITS_MAX`
 commits that are not on disk, nothing new is begun.
+
+A handler that waits for the disk before its first effect is not begun before the commit it follows from is durable: it
+would only be suspended. Whether it does is taken from its last run (`Reaction.patient`).
 """
 
 from __future__ import annotations
@@ -32,8 +35,8 @@ __all__ = ["TURN_DELIVERIES_MAX", "UNDURABLE_COMMITS_MAX", "Dispatcher"]
 
 TURN_DELIVERIES_MAX: Final = 512
 UNDURABLE_COMMITS_MAX: Final = 20_000
-IDLE_WORKERS_MAX: Final = 256
-SPREAD_MAX: Final = 256
+IDLE_WORKERS_MAX: Final = 1_024
+SPREAD_MAX: Final = 1_024
 FUSED_HOPS_MAX: Final = 64
 
 
@@ -78,6 +81,7 @@ class Dispatcher:
         self._driver = driver
         self._store = store
         self._ready: deque[Delivery] = deque()
+        self._ahead_of_disk: dict[int, list[Delivery]] = {}
         self._draining = False
         self._scheduled = 0
         self._spread = 1
@@ -142,6 +146,12 @@ class Dispatcher:
             lanes[lane] = queue or None
             return
 
+    def durable(self, since: int, position: int) -> None:
+        """What follows from commits after `since`, up to `position`, no longer waits for the disk."""
+        if self._ahead_of_disk:
+            for at in range(since + 1, position + 1):
+                self._ready.extend(self._ahead_of_disk.pop(at, ()))
+
     # Workers.
 
     def wake(self) -> None:
@@ -197,11 +207,16 @@ class Dispatcher:
         suspended: tuple[Frame, _Suspended] | None = None
         self._draining = True
         ready, fused = self._ready, 0
+        durable = self._store.appended - self._store.undurable
         try:
             while ready and left and self._store.undurable < UNDURABLE_COMMITS_MAX:
+                delivery = ready.popleft()
+                if delivery.after > durable and (delivery.reaction.patient or delivery.data is None):
+                    self._ahead_of_disk.setdefault(delivery.after, []).append(delivery)
+                    continue
                 left -= 1
-                others = len(ready) - 1
-                suspended = self._run(ready.popleft())
+                others = len(ready)
+                suspended = self._run(delivery)
                 if suspended is not None:
                     break
                 fused = fused + 1 if len(ready) == others + 1 and fused < FUSED_HOPS_MAX else 0
@@ -286,8 +301,8 @@ class Dispatcher:
 
     @property
     def busy(self) -> int:
-        """How many handlers run or are ready to run."""
-        return len(self.running) + len(self._ready)
+        """How many handlers run, or are ready to run now or once the disk has caught up."""
+        return len(self.running) + len(self._ready) + sum(map(len, self._ahead_of_disk.values()))
 
     async def close(self, grace_s: float) -> None:
         """Start nothing more, give running handlers `grace_s` seconds, then cancel them."""

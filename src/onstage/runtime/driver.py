@@ -22,7 +22,7 @@ from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.call import active
 from onstage.runtime.emission import Emission
-from onstage.runtime.error_text import ERROR_BYTES_MAX, error_text, leaves
+from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.output import emission_of
 from onstage.runtime.undo import undo_steps
@@ -67,7 +67,7 @@ class Driver:
             assert delivery.type is not None, "what carries its data has a type"
             event = delivery.type.decode(delivery.data)
         except Exception as error:  # noqa: BLE001  the class's own code may raise anything
-            self._set_aside(frame, f"poison: the event cannot be decoded: {error}", Input.FAIL)
+            self._set_aside(frame, f"poison: the event cannot be decoded: {said(error)}", Input.FAIL)
             return frame, None
         if reaction.timeout_s is not None:
             return frame, self._limited(frame, event)
@@ -101,7 +101,7 @@ class Driver:
         try:
             event = self._event(delivery, stored.event)
         except Exception as error:
-            raise _Poison(str(error)) from error
+            raise _Poison(said(error)) from error
         if delivery.reaction.timeout_s is not None:
             return await self._limited(frame, event)
         return await delivery.reaction.fn(event)
@@ -155,7 +155,7 @@ class Driver:
     def _rejected(self, frame: Frame, error: BaseException) -> Coroutine[Any, Any, Any] | None:
         frame.parked = None  # a branch that has parked does not hold up the undoing
         frame.execution.failed()
-        frame.execution.tell(Rejected("reject", str(error)))
+        frame.execution.tell(Rejected("reject", said(error)))
         return _then_rejected(frame)
 
     def _rejection(self, frame: Frame) -> str:
@@ -232,6 +232,8 @@ class Driver:
         segment = frame.segment
         delta = self._delta(frame, status, emission)  # may begin the next segment
         emitted = emission or _NOTHING
+        if error is not None:
+            error = storable(error)
         receipt = Receipt(
             delivery.process,
             delivery.id >> HANDLER_BITS,
@@ -262,7 +264,7 @@ class Driver:
             now,
             frame.reaction.code,
             " ".join(waits) or None,
-            error and error[:ERROR_BYTES_MAX],
+            error,
             execution.take_entries(),
             emitted.events,
             emitted.opened,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Final
 
-__all__ = ["ERROR_BYTES_MAX", "error_text", "leaves"]
+__all__ = ["ERROR_BYTES_MAX", "error_text", "leaves", "said", "storable"]
 
 ERROR_BYTES_MAX: Final = 8_192
 
@@ -15,7 +15,25 @@ def error_text(error: BaseException) -> str:
     lines = [line for leaf in leaves(error) for line in traceback.format_exception_only(leaf)]
     frames = traceback.extract_tb(leaves(error)[0].__traceback__)[-3:]
     places = [f"  at {f.filename}:{f.lineno} in {f.name}\n" for f in reversed(frames)]
-    return "".join([*lines, *places]).strip()[:ERROR_BYTES_MAX]
+    return storable("".join([*lines, *places]).strip())
+
+
+def said(error: BaseException) -> str:
+    """What an error says, storable; its type if it cannot say anything."""
+    try:
+        return storable(str(error))
+    except Exception:  # noqa: BLE001  its own `__str__` failed
+        return type(error).__name__
+
+
+def storable(text: str) -> str:
+    """The text as UTF-8 can carry it, at most `ERROR_BYTES_MAX` bytes of it.
+
+    Half a surrogate pair becomes an escape: the error about a file whose name is not UTF-8 has one, and a commit that
+    holds it could never be written.
+    """
+    body = text[:ERROR_BYTES_MAX].encode(errors="backslashreplace")
+    return body[:ERROR_BYTES_MAX].decode(errors="ignore")
 
 
 def leaves(error: BaseException) -> list[BaseException]:

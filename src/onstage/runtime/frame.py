@@ -38,7 +38,7 @@ class Frame(msgspec.Struct, eq=False):
 
     `after` is the position of the newest commit this run follows from. `blocked` holds the calls that cannot go on
     before the execution is parked; once every active call is blocked, it is. `made` counts the calls that are made
-    and have not begun.
+    and have not begun. `barred` says that it came to an effect.
     """
 
     delivery: Delivery
@@ -51,6 +51,7 @@ class Frame(msgspec.Struct, eq=False):
     attempts: int = 0
     active: int = 0
     made: int = 0
+    barred: bool = False
     closed: bool = False
     ended: bool = False
     branches: tuple[asyncio.Task[Any], ...] = ()

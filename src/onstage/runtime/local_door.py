@@ -1,9 +1,9 @@
 """The door for other processes on the same machine: a socket beside the running node.
 
 The socket lies in the user's runtime directory, named by a hash of the store's path, and only its owner may connect.
-Frames are a 4-byte length and a MessagePack map. A client's event has its id before the first attempt, and the same one
-is sent again if the answer was lost; whoever has the store by then recognises it. When nobody answers, the client's
-stage tries to take the store itself; where it does, the door is closed and what was under way moves there.
+Frames and messages stand in `door_messages`. A client's event has its id before the first attempt, and the same one is
+sent again if the answer was lost; whoever has the store by then recognises it. When nobody answers, the client's stage
+tries to take the store itself; where it does, the door is closed and what was under way moves there.
 """
 
 from __future__ import annotations
@@ -12,35 +12,44 @@ import asyncio
 import contextlib
 import logging
 import os
-from typing import TYPE_CHECKING, Any, Final, Protocol, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never, final
 
 import msgspec
 
 from onstage import errors
+from onstage.events.codec import DecodeFailed
 from onstage.events.envelope import EVENT_BYTES_MAX
 from onstage.observe.verdict import Verdict
 from onstage.ports.clock import SystemClock
+from onstage.runtime import door_messages as messages
+from onstage.runtime.door_messages import (
+    OTHER_VERSION,
+    PROTOCOL,
+    Answers,
+    AskVerdict,
+    Emit,
+    EmitAll,
+    MakeWay,
+    Operate,
+    Ping,
+    Pong,
+    Reply,
+    Request,
+    frame,
+)
+from onstage.runtime.error_text import said
 from onstage.runtime.local_socket import FOLDER_MODE, refuse_foreign, socket_path
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["FRAME_BYTES_MAX", "LocalDoor", "Moved", "RemoteDoor", "call_when_running"]
+__all__ = ["LocalDoor", "Moved", "RemoteDoor", "call_when_running"]
 
-FRAME_BYTES_MAX: Final = 4 << 20
 ATTEMPTS_MAX: Final = 60
 ATTEMPT_PAUSE_S: Final = 0.25
 ATTEMPTS_BEFORE_TAKE_OVER: Final = 4
-PROTOCOL: Final = 1
 log = logging.getLogger("onstage.door")
-
-_OTHER_VERSION: Final = (
-    "  why: client and node are of different versions of Onstage\n"
-    "  to do: run both from the same version; restart whichever is older"
-)
-_ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE: Final = msgspec.msgpack.Decoder().decode
 
 
 class _Ways(Protocol):
@@ -87,11 +96,11 @@ class LocalDoor:
         self._clients.add(task)
         answers: set[asyncio.Task[None]] = set()
         try:
-            while (request := await _receive(reader)) is not None:
-                answer = asyncio.create_task(self._answer(request, writer))
+            while (body := await messages.receive(reader)) is not None:
+                answer = asyncio.create_task(self._answer(messages.request_number(body), body, writer))
                 answers.add(answer)
                 answer.add_done_callback(answers.discard)
-        except (ConnectionError, asyncio.CancelledError, ValueError):
+        except (ConnectionError, asyncio.CancelledError, DecodeFailed):
             log.debug("a client went away")
         finally:
             for answer in answers:
@@ -99,36 +108,33 @@ class LocalDoor:
             self._clients.discard(task)
             writer.close()
 
-    async def _answer(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        reply: dict[str, Any] = {"at": request.get("at")}
+    async def _answer(self, at: int, body: bytes, writer: asyncio.StreamWriter) -> None:
         try:
-            reply["value"] = await self._do(request)
+            answer = frame(Reply(at, await self._do(messages.request_in(body))))
         except Exception as error:  # noqa: BLE001  the client raises it again
-            reply["error"] = _told(error)
+            answer = frame(Reply(at, error=_told(error)))
         with contextlib.suppress(ConnectionError):
-            writer.write(_frame(reply))
+            writer.write(answer)
             await writer.drain()
 
-    async def _do(self, request: dict[str, Any]) -> Any:
+    async def _do(self, request: Request) -> Any:
         match request:
-            case {"do": "ping"}:
-                return os.getpid(), self._ways.runs, PROTOCOL
-            case {"do": "make way"}:
+            case Ping():
+                return Pong(os.getpid(), self._ways.runs, PROTOCOL)
+            case MakeWay():
                 return self._ways.make_way()
-            case {"do": "emit", "with": options}:
-                return await self._ways.emit(**options)
-            case {"do": "emit all", "with": events, "go_on": go_on}:
-                answers = await self._ways.emit_all(events, go_on=go_on)
+            case Emit(event=event):
+                return await self._ways.emit(**msgspec.structs.asdict(event))
+            case EmitAll(events=events, go_on=go_on):
+                answers = await self._ways.emit_all([msgspec.structs.asdict(event) for event in events], go_on=go_on)
                 return [_told(answer) if isinstance(answer, Exception) else answer for answer in answers]
-            case {"do": "verdict", "process": process, "timeout_s": timeout_s}:
+            case AskVerdict(process=process, timeout_s=timeout_s):
                 verdict = await self._ways.verdict(process, timeout_s)
                 return msgspec.to_builtins(verdict)
-            case {"do": "operate", "action": action, "execution": execution}:
+            case Operate(action=action, execution=execution):
                 return await self._ways.operate(action, execution)
             case _:
-                raise errors.OperationError(
-                    f"the node does not know the request {str(request.get('do'))[:40]!r}\n{_OTHER_VERSION}"
-                )
+                assert_never(request)
 
     async def close(self) -> None:
         """Listen no more and let clients go."""
@@ -180,14 +186,14 @@ class RemoteDoor:
                 "  to do: store the large part elsewhere and send its address"
             )
         drawn = id or self._token(16).hex()
-        request = {"type": type, "data": data, "id": drawn, "source": source, "process": process, "extra": extra}
-        answer: str = await self._request(lambda: {"do": "emit", "with": request})
+        request = Emit.of(type=type, data=data, id=drawn, source=source, process=process, extra=extra)
+        answer: str = await self._request(lambda: request, str)
         return answer
 
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]:
         """Emit events that have their ids, in this order; see `LocalWays.emit_all`."""
-        request = {"do": "emit all", "with": events, "go_on": go_on}
-        answers: list[str | tuple[str, str]] = await self._request(lambda: request)
+        request = EmitAll.of(events, go_on=go_on)
+        answers: Answers = await self._request(lambda: request, Answers)
         return [answer if isinstance(answer, str) else _rebuilt(*answer) for answer in answers]
 
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
@@ -195,24 +201,25 @@ class RemoteDoor:
         loop = asyncio.get_running_loop()
         give_up = None if timeout_s is None else loop.time() + timeout_s
 
-        def request() -> dict[str, Any]:
+        def request() -> Request:
             left_s = None if give_up is None else max(0.0, give_up - loop.time())
-            return {"do": "verdict", "process": process, "timeout_s": left_s}
+            return AskVerdict(process=process, timeout_s=left_s)
 
-        return msgspec.convert(await self._request(request), Verdict)
+        answer: Verdict = await self._request(request, Verdict)
+        return answer
 
     async def operate(self, action: str, execution: int) -> str:
         """An operator's action on a dead letter. Once it was sent, it is not repeated if the connection breaks."""
-        request = {"do": "operate", "action": action, "execution": execution}
-        answer: str = await self._request(lambda: request, repeat=False)
+        request = Operate(action=action, execution=execution)
+        answer: str = await self._request(lambda: request, str, repeat=False)
         return answer
 
-    async def _request(self, request: Callable[[], dict[str, Any]], *, repeat: bool = True) -> Any:
+    async def _request(self, request: Callable[[], Request], type_: Any, *, repeat: bool = True) -> Any:
         for attempt in range(ATTEMPTS_MAX):
             if self._closed:
                 raise Moved
             try:
-                return await self._once(request())
+                return messages.answer_as(type_, await self._once(request()))
             except (ConnectionRefusedError, FileNotFoundError):
                 log.debug("nobody listens; nothing was sent")
             except ConnectionError:
@@ -227,7 +234,7 @@ class RemoteDoor:
             "  to do: start it again, then send the same event with the same id"
         )
 
-    async def _once(self, request: dict[str, Any]) -> Any:
+    async def _once(self, request: Request) -> Any:
         async with self._connecting:
             writer = self._writer or await self._connect()
         return await self._ask(writer, request)
@@ -244,42 +251,38 @@ class RemoteDoor:
         return writer
 
     async def _greet(self, writer: asyncio.StreamWriter) -> None:
-        answer = await self._ask(writer, {"do": "ping"})
-        match answer:
-            case [int(pid), bool(runs), version] if version == PROTOCOL:
-                self.pid, self.runs = pid, runs
-            case _:
-                self._lost()
-                raise errors.OperationError(f"the node at {self._path} answers in an unknown way\n{_OTHER_VERSION}")
+        try:
+            there: Pong = messages.answer_as(Pong, await self._ask(writer, Ping()))
+        except errors.OperationError as error:
+            self._lost()
+            what = f"the node at {self._path} answers in an unknown way"
+            raise errors.OperationError(f"{what}\n{OTHER_VERSION}") from error
+        self.pid, self.runs = there.pid, there.runs
 
-    async def _ask(self, writer: asyncio.StreamWriter, request: dict[str, Any]) -> Any:
+    async def _ask(self, writer: asyncio.StreamWriter, request: Request) -> Any:
         if writer.is_closing():
             raise ConnectionResetError("the node went away")
         self._next += 1
-        frame = _frame({**request, "at": self._next})
-        if len(frame) > FRAME_BYTES_MAX:
-            raise errors.UsageError(
-                f"a request of {len(frame)} bytes is too large\n  why: the node takes {FRAME_BYTES_MAX} at a time\n"
-                "  to do: send fewer events at a time, with smaller attributes"
-            )
+        sent = frame(msgspec.structs.replace(request, at=self._next))
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[self._next] = future
-        writer.write(frame)
+        writer.write(sent)
         with contextlib.suppress(ConnectionError):  # whoever listens is told too, and tells everybody that waits
             await writer.drain()
         return await future
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         try:
-            while (reply := await _receive(reader)) is not None:
-                future = self._waiting.pop(reply["at"], None)
+            while (body := await messages.receive(reader)) is not None:
+                reply = messages.reply_in(body)
+                future = self._waiting.pop(reply.at, None)
                 if future is None or future.done():
                     continue
-                if "error" in reply:
-                    future.set_exception(_rebuilt(*reply["error"]))
+                if reply.error is not None:
+                    future.set_exception(_rebuilt(*reply.error))
                     continue
-                future.set_result(reply["value"])
-        except (ConnectionError, ValueError):
+                future.set_result(reply.value)
+        except (ConnectionError, DecodeFailed):
             log.debug("the node went away")
         finally:
             self._lost()
@@ -307,7 +310,7 @@ class RemoteDoor:
     async def make_way(self) -> None:
         """Ask a client that holds the store to let a node in."""
         with contextlib.suppress(ConnectionError):
-            await self._once({"do": "make way"})
+            await self._once(MakeWay())
 
     async def close(self) -> None:
         """Leave; what is under way raises Moved."""
@@ -336,22 +339,6 @@ async def call_when_running(store: Path) -> RemoteDoor | None:
     return remote
 
 
-def _frame(value: dict[str, Any]) -> bytes:
-    body = _ENCODE(value)
-    return len(body).to_bytes(4, "big") + body
-
-
-async def _receive(reader: asyncio.StreamReader) -> dict[str, Any] | None:
-    try:
-        size = int.from_bytes(await reader.readexactly(4), "big")
-        if size > FRAME_BYTES_MAX:
-            raise ValueError(f"a frame of {size} bytes")
-        answer: dict[str, Any] = _DECODE(await reader.readexactly(size))
-    except asyncio.IncompleteReadError:
-        return None
-    return answer
-
-
 _RAISED: Final[dict[str, Callable[[str], Exception]]] = {
     error.__name__: error
     for error in (
@@ -366,7 +353,7 @@ _RAISED: Final[dict[str, Callable[[str], Exception]]] = {
 
 
 def _told(error: Exception) -> tuple[str, str]:
-    return type(error).__name__, str(error)
+    return type(error).__name__, said(error)
 
 
 def _rebuilt(name: str, text: str) -> Exception:

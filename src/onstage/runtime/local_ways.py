@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from onstage.errors import StoreUnavailable, UsageError
+from onstage.runtime.wire import check_outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,6 +79,8 @@ class LocalWays:
     ) -> Admitted:
         admission = self._node.admission
         route, stored, key = admission.check(type, data)
+        if extra is not None:
+            check_outside(extra)
         joined = None if process is None else await self._present(process)
         return await admission.admit(route, stored, key, id=id, source=source, process=joined, extra=extra)
 

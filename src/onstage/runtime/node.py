@@ -15,7 +15,7 @@ import msgspec
 from onstage.contracts.manifest import digest
 from onstage.contracts.service import Service
 from onstage.contracts.validation import event_types, validate
-from onstage.core.commit import Commit, RefusedBecause
+from onstage.core.commit import Commit, Refusal, RefusedBecause
 from onstage.core.identity import Identity
 from onstage.core.retry import HANDLER_RETRY, Retry
 from onstage.errors import StoreUnavailable
@@ -85,7 +85,9 @@ class Node:
         self.reactions: dict[int, Reaction] = {}
         self.resources = Resources()
         self.epoch = 0
+        self._durable = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reloading: set[int] = set()
         self._opened = False
         self._closed = False
 
@@ -155,7 +157,7 @@ class Node:
         if emission is None:
             return position
         for root in emission.roots:
-            self.admission.began(root.process, root.declared, root.key)
+            self.admission.began(root.process, root.declared, root.key, position)
         if self.dispatches:
             for delivery in emission.deliveries:
                 delivery.after = position
@@ -169,6 +171,8 @@ class Node:
         """A run ended: free its place, and its lane unless it goes on holding it."""
         delivery = frame.delivery
         self.dispatcher.release_place(delivery)
+        if delivery.reaction.patient and not frame.barred:
+            delivery.reaction.patient = False
         if status > Status.DIVERGED:
             if delivery.waits or delivery.resumed:
                 self.mailbox.leave(delivery)
@@ -180,15 +184,19 @@ class Node:
         if delivery.waits and (frame.parked is None or not frame.parked.waits):
             self.mailbox.leave(delivery)  # it listened earlier in this run, and no longer does
         if status in (Status.PARKED, Status.DIVERGED):
-            self.mailbox.leave(delivery)
-            if delivery.reaction.parks and status is Status.PARKED:
-                self.dispatcher.release_lane(delivery)
-                delivery.lane = None
+            self._keep_aside(delivery, status)
             return
         if delivery.nudged:
             self.unpark(delivery)
         elif delivery.due is not None:
             self.timers.add(delivery)
+
+    def _keep_aside(self, delivery: Delivery, status: int) -> None:
+        delivery.parked = True
+        self.mailbox.leave(delivery)
+        if delivery.reaction.parks and status == Status.PARKED:
+            self.dispatcher.release_lane(delivery)
+            delivery.lane = None
 
     def nudge(self, delivery: Delivery, position: int) -> None:
         """Something came that the execution waits for: run it again, now or when its present run has parked."""
@@ -209,18 +217,30 @@ class Node:
         """A run that what led to it was refused, or that is settled already: forget it and look at the store."""
         frame.closed = True
         self.dispatcher.release_place(frame.delivery)
-        self.spawn(self._reload(frame.delivery))
+        self._begin_reload(frame.delivery)
+
+    def _begin_reload(self, delivery: Delivery) -> None:
+        self._reloading.add(delivery.id)
+        self.spawn(self._reload(delivery))
 
     async def _reload(self, delivery: Delivery) -> None:
-        await self.settle_window()
+        try:
+            await self.settle_window()
+        finally:
+            self._reloading.discard(delivery.id)
         self.mailbox.leave(delivery)
         stored = await self.store.reader.execution(delivery.id)
         if stored is None or not Status(stored.execution.status).is_open:
             self.open.pop(delivery.id, None)
             self.dispatcher.release_lane(delivery)
-        else:
-            delivery.data, delivery.resumed, delivery.after, delivery.due = None, True, 0, None
+            self.dispatcher.wake()
+            return
+        delivery.data, delivery.resumed, delivery.after, delivery.due = None, True, 0, None
+        view = self.recovery.aside_if_unwritable(stored.execution)
+        if view.status not in (Status.PARKED, Status.DIVERGED):
             self.dispatcher.offer(delivery)
+        else:
+            self._keep_aside(delivery, view.status)
         self.dispatcher.wake()
 
     async def settle_window(self) -> None:
@@ -247,36 +267,46 @@ class Node:
     def _on_batch(self, outcome: BatchOutcome) -> None:
         self.mailbox.durable(outcome.position)
         for refusal in outcome.refused:
-            self._fell(refusal.commit, refusal.because)
+            self._fell(refusal)
         for closed in outcome.closed:
             self.admission.closed(closed.process)
         self.watch.batch(outcome)
         self.admission.durable(outcome.position)
+        self.dispatcher.durable(self._durable, outcome.position)
+        self._durable = outcome.position
         self.dispatcher.wake()
 
-    def _fell(self, commit: Commit, because: str) -> None:
+    def _fell(self, refusal: Refusal) -> None:
         """Drop from memory what a refused commit brought: its execution's run, and everything it would have caused."""
-        executions = [obligation.execution for obligation in commit.opened]
-        if commit.execution and because != RefusedBecause.USER:
-            executions.append(commit.execution)
-            log.warning("a commit of execution %s was refused: %s; it is loaded anew", commit.execution, because)
+        commit, because = refusal.commit, refusal.because
         for root in commit.roots:
             self.admission.closed(root.process)
-        for execution in executions:
-            self._drop(execution)
-        if commit.execution and because != RefusedBecause.USER and commit.execution not in self.open:
-            self.spawn(self.recovery.take_up(commit.execution))
+        for obligation in commit.opened:
+            self._drop(obligation.execution)
+        execution = commit.execution
+        if not execution:
+            return
+        if because == RefusedBecause.USER and (
+            commit.transaction is not None  # whoever waits for it goes on with its error
+            or commit.status in (Status.READY, Status.DROPPED)  # likewise: an operator
+            or not self.recovery.cannot_be_written(execution, refusal.error)
+        ):
+            return
+        log.warning("a commit of execution %s was refused: %s; it is loaded anew", execution, because)
+        self._drop(execution)
+        if execution not in self.open:
+            self.spawn(self.recovery.take_up(execution))
 
     def _drop(self, execution: int) -> None:
         delivery = self.open.get(execution)
-        if delivery is None:
+        if delivery is None or execution in self._reloading:
             return
         frame = self.dispatcher.running.get(execution)
         if frame is not None:
             frame.parked = Park()
         elif delivery.parked:
             delivery.parked = False
-            self.spawn(self._reload(delivery))
+            self._begin_reload(delivery)
         else:
             self.dispatcher.dropped.add(execution)
             del self.open[execution]

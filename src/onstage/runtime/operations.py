@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from onstage.ports.store import ExecutionView
     from onstage.runtime.node import Node
 
-__all__ = ["operate"]
+__all__ = ["commit_of", "operate"]
 
 _DONE: Final = {"retry": "retried", "drop": "dropped"}
 _INPUTS: Final = {"retry": Input.RESUME, "drop": Input.DROP}
@@ -40,14 +40,15 @@ async def operate(node: Node, action: str, execution: int) -> str:
             "  to do: `onstage dead ls` lists what is set aside"
         )
     status = lifecycle.advance(Status(view.status), _INPUTS[action])
-    position = node.append(_commit(node, view, status), None)
+    position = node.append(commit_of(node, view, status), None)
     node.dispatcher.flush_soon()
     await node.store.durable(position)
     await _follow(node, view, status)
     return f"{view.handler} {'is tried again' if action == 'retry' else 'was dropped'}"
 
 
-def _commit(node: Node, view: ExecutionView, status: Status) -> Commit:
+def commit_of(node: Node, view: ExecutionView, status: Status) -> Commit:
+    """The commit that gives a stored execution another status and adds nothing to its journal."""
     now = node.clock.now_ms()
     identity = node.numbers.identity
     event, number = view.id >> 16, handler_of(view.id)

@@ -4,6 +4,9 @@ The liveness invariant: every open execution has at least one of a place in memo
 or a parked error. The sweep looks for open rows that nobody on this node knows, and takes them up. It takes up nothing
 that this very process has just begun or ended: what seems unknown is looked at once more after everything appended
 until then is durable.
+
+An execution whose commit the store cannot write, for a reason that lies in this commit, would do the same again and
+again: it is set aside instead.
 """
 
 from __future__ import annotations
@@ -12,9 +15,16 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, final
 
+import msgspec
+
+from onstage.core import lifecycle
 from onstage.core.commit import event_of, handler_of
+from onstage.core.lifecycle import Input
 from onstage.events.receipt import Status
+from onstage.ports.store import Refused
 from onstage.runtime.delivery import Delivery, lane_key
+from onstage.runtime.error_text import said, storable
+from onstage.runtime.operations import commit_of
 
 if TYPE_CHECKING:
     from onstage.ports.store import EventView, ExecutionView
@@ -35,6 +45,8 @@ class Recovery:
         """For this node."""
         self._node = node
         self._task: asyncio.Task[None] | None = None
+        self._unwritable: dict[int, str] = {}
+        self._setting_aside: set[int] = set()
         self.repaired = 0
 
     async def start(self) -> None:
@@ -65,11 +77,49 @@ class Recovery:
         stored = await self._node.store.reader.execution(execution)
         if stored is None or execution in self._node.open or not Status(stored.execution.status).is_open:
             return
-        await self._take_up(stored.execution)
+        await self._take_up(self.aside_if_unwritable(stored.execution))
         delivery = self._node.open.get(execution)
         if delivery is not None and delivery.parked and delivery.waits:
             self._node.unpark(delivery)  # mail may have come while nobody listened; if none did, it parks again
         self._node.dispatcher.wake()
+
+    # What cannot be written.
+
+    def cannot_be_written(self, execution: int, error: BaseException | None) -> bool:
+        """Note that the store cannot write a commit of this execution: it is set aside when it is looked at again.
+
+        False if this is the very commit that sets it aside: then nothing more can be done.
+        """
+        if execution in self._setting_aside:
+            return False
+        why = "no reason was given" if error is None else f"{type(error).__name__}: {said(error)}"
+        self._unwritable[execution] = storable(
+            f"the store cannot write what this execution came to\n  why: {why}\n"
+            "  to do: correct what the handler records or emits, then retry it"
+        )
+        return True
+
+    def aside_if_unwritable(self, view: ExecutionView) -> ExecutionView:
+        """Set an open execution aside if the store could not write what it came to; answers its row as it is now."""
+        why = self._unwritable.pop(view.id, None)
+        if why is None or Status(view.status) in (Status.PARKED, Status.DIVERGED):
+            return view
+        node, status = self._node, lifecycle.advance(Status(view.status), Input.FAIL)
+        aside = msgspec.structs.replace(view, status=int(status), due=None, waits=(), error=why)
+        self._setting_aside.add(view.id)
+        log.error("%s is set aside: %s", view.handler, why)
+        position = node.append(commit_of(node, aside, status), None)
+        node.dispatcher.flush_soon()
+        node.spawn(self._until_set_aside(aside, position))
+        return aside
+
+    async def _until_set_aside(self, view: ExecutionView, position: int) -> None:
+        try:
+            await self._node.store.durable(position)
+        except Refused as refused:
+            log.error("%s cannot even be set aside: %s", view.handler, refused.refusal.error)  # noqa: TRY400
+        finally:
+            self._setting_aside.discard(view.id)
 
     async def _take_up(self, view: ExecutionView) -> None:
         node = self._node

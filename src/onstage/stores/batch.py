@@ -10,6 +10,7 @@ run a user's transaction, and writes the rows.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from onstage.core.commit import Commit, NewEvent, Obligation, Refusal, RefusedBecause
@@ -28,6 +29,7 @@ __all__ = ["SHARDS", "Batch", "Peek", "ProcessRow", "Spoilt"]
 SHARDS: Final = 64
 """Receipt shards; the shard of a process is its root's number modulo this."""
 
+PROCESS: Final = 1
 STATUS: Final = 2
 GATING: Final = 3
 LENGTH: Final = 5
@@ -101,7 +103,6 @@ class Batch:
         self._refused_before = refused_before
         self._decisive = {number for numbers in peek.outcomes.values() for number in numbers}
         self.felled: set[int] = set()
-        self.hlc = 0
         self.seqs = list(seqs)
         self.events: list[NewEvent] = []
         self.opened: dict[int, Obligation | tuple[Any, ...]] = {}
@@ -118,6 +119,13 @@ class Batch:
         self.results: dict[int, Entry] = {}
         self.position = 0
         self.count = 0
+
+    @property
+    def hlc(self) -> int:
+        """The largest clock reading in it, 0 if there is none."""
+        readings = (event.hlc for event in self.events)
+        receipts = (receipt.hlc for bundle in self._receipts.values() for receipt in bundle)
+        return max(chain(readings, receipts), default=0)
 
     @property
     def is_empty(self) -> bool:
@@ -151,23 +159,13 @@ class Batch:
 
     def _look_up(self, commits: Sequence[Commit]) -> None:
         """Read all rows that the commits change and this batch does not begin, each kind at once."""
-        opened, begun = set(self.opened), set[int]()
-        executions, processes, doors = set[int](), set[int](), set[bytes]()
-        for commit in commits:
-            for root in commit.roots:
-                begun.add(root.process)
-            for obligation in commit.opened:
-                opened.add(obligation.execution)
-            for event in commit.events:
-                processes.add(event.process)
-            if commit.door is not None:
-                doors.add(commit.door.identity)
-            if commit.execution:
-                processes.add(commit.process)
-                if commit.execution not in opened:
-                    executions.add(commit.execution)
+        opened = {obligation.execution for commit in commits for obligation in commit.opened}
+        begun = {root.process for commit in commits for root in commit.roots}
+        executions = {commit.execution for commit in commits if commit.execution}
+        processes = {receipt.process for commit in commits for receipt in commit.receipts}
+        doors = {commit.door.identity for commit in commits if commit.door is not None}
         peek = self._peek
-        self._stored |= {row[0]: row for row in peek.executions(executions)}
+        self._stored |= {row[0]: row for row in peek.executions(executions - opened)}
         self._stored_processes |= {row[0]: row for row in peek.processes(processes - begun)}
         self._stored_doors |= {identity: (n, payload) for identity, n, payload in peek.doors(doors)}
 
@@ -225,27 +223,30 @@ class Batch:
             self.doors[commit.door.identity] = commit.door
         if commit.execution:
             self._settle(commit)
+        processes = self.processes
         for event in commit.events:
             self.events.append(event)
-            self.hlc = max(self.hlc, event.hlc)
             if event.type in self._decisive:
                 self._note_outcome(event)
         for obligation in commit.opened:
             self.opened[obligation.execution] = obligation
             if obligation.gating:
-                self._process(obligation.process).open += 1
+                (processes.get(obligation.process) or self._process(obligation.process)).open += 1
         for mail in commit.mail:
             self.mail.append((mail.handler, mail.process, mail.n))
         for receipt in commit.receipts:
-            self._process(receipt.process).digest ^= int.from_bytes(receipt.delta, "big")
-            self.hlc = max(self.hlc, receipt.hlc)
+            process = processes.get(receipt.process) or self._process(receipt.process)
+            process.digest ^= int.from_bytes(receipt.delta, "big")
             self._receipts[receipt.process % SHARDS].append(receipt)
 
     def _settle(self, commit: Commit) -> None:
         execution = commit.execution
         row = self._row(execution)
         assert row is not None, "`_conflict` has seen it"
-        gating = row.gating if isinstance(row, Obligation) else bool(row[GATING])
+        if isinstance(row, Obligation):  # its process, and whether it counts, were settled when it was opened
+            process, gating = row.process, row.gating
+        else:
+            process, gating = row[PROCESS], bool(row[GATING])
         length = commit.expected
         entries = commit.entries
         if commit.transaction is not None:
@@ -256,7 +257,7 @@ class Batch:
         rows: dict[int, Any] = self.opened if execution in self.opened else self.changed
         rows[execution] = (
             execution,
-            commit.process,
+            process,
             commit.status,
             gating,
             commit.segment,
@@ -271,15 +272,17 @@ class Batch:
             commit.error,
         )
         if gating and commit.status > OPEN_MAX:
-            process = self._process(commit.process)
-            process.open -= 1
-            if process.open == 0:  # the one that closes it says when, however the commits fell into batches
-                process.ended = commit.ended
+            ledger = self._process(process)
+            ledger.open -= 1
+            if ledger.open == 0:  # the one that closes it says when, however the commits fell into batches
+                ledger.ended = commit.ended
 
     def _process(self, process: int) -> ProcessRow:
         row = self.processes.get(process)
         if row is None:
             stored = self._stored_processes.get(process)
+            if stored is None:  # no commit named it, as that of an execution which belongs to another process
+                stored = next(iter(self._peek.processes((process,))), None)
             assert stored is not None, f"process {process} has no row: event of execution without a root"
             row = self.processes[process] = ProcessRow(stored)
         return row

@@ -1,5 +1,6 @@
-"""For users' tests: a simulated world, and the contract that every store keeps."""
+"""For users' tests: a simulated world, faults as values, and (in `store_contract`) what every store keeps."""
 
+from onstage.testing.planned_faults import Crash, Delay, Fail, Fault, Stub
 from onstage.testing.sim import Sim
 
-__all__ = ["Sim"]
+__all__ = ["Crash", "Delay", "Fail", "Fault", "Sim", "Stub"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
 from onstage.events.duration import seconds
 from onstage.runtime.operations import operate
+from onstage.testing.planned_faults import Crash, Delay, Fail, Fault, Stub
 from onstage.testing.sim_history import SimHistory
 from onstage.testing.sim_world import World
 
@@ -48,10 +49,11 @@ class Sim:
     own and stands still between the calls; real I/O in a step is refused by name.
     """
 
-    def __init__(self, app: App, *, seed: int = 0) -> None:
-        """Take an application; nothing runs before the world is entered."""
+    def __init__(self, app: App, *, seed: int = 0, faults: Iterable[Fault] = ()) -> None:
+        """Take an application, and faults to begin with; nothing runs before the world is entered."""
         self.app = app
         self.seed = seed
+        self._faults = tuple(faults)
         self._folder: TemporaryDirectory[str]
         self._thread: ThreadPoolExecutor
         self._world: World
@@ -61,6 +63,7 @@ class Sim:
         self._folder = TemporaryDirectory(prefix="onstage-sim-")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="onstage-sim")
         self._world = World(self.app, self.seed, Path(self._folder.name) / "sim.db")
+        self.apply(*self._faults)
         await self._do(self._world.start)
         return self
 
@@ -108,21 +111,26 @@ class Sim:
 
     # Faults, from now on.
 
+    def apply(self, *faults: Fault) -> None:
+        """Let faults that are given as values happen: `Fail`, `Stub`, `Delay` and `Crash` of `onstage.testing`."""
+        for fault in faults:
+            self._world.faults.plan(fault)
+
     def fail(self, step: Step[..., Any], error: BaseException, *, times: int = 1) -> None:
         """Let the next attempts of this step fail with `error`, before its effect."""
-        self._world.faults.failures[step].extend([error] * times)
+        self.apply(Fail(step, error, times))
 
     def stub(self, step: Step[..., R], value: R | Callable[..., R | Awaitable[R]]) -> None:
         """Replace the step's function: by one with the same parameters, or by a value."""
-        self._world.faults.stubs[step] = value
+        self.apply(Stub(step, value))
 
     def delay(self, step: Step[..., Any], duration: str | timedelta | float) -> None:
         """Let every attempt of this step take so much longer; its `timeout` counts it."""
-        self._world.faults.delays_s[step] = seconds(duration)
+        self.apply(Delay(step, duration))
 
     def crash(self, service: Service, *, after: Step[..., Any]) -> None:
         """Let the node die right after the next effect of this step in a handler of `service`, before its commit."""
-        self._world.faults.crashes[service.name, after] += 1
+        self.apply(Crash(service, after))
 
     # What became of it.
 
@@ -174,7 +182,7 @@ class Sim:
         The points are before and after each batch of commits becomes durable; the node starts again at once. Answers
         how many there were. Raises AssertionError that names the point, from what the scenario raised there.
         """
-        async with Sim(self.app, seed=self.seed) as undisturbed:
+        async with Sim(self.app, seed=self.seed, faults=self._faults) as undisturbed:
             await scenario(undisturbed)
             batches = undisturbed.world.batches
             points = [point for point in undisturbed.world.boundaries if point[1] in PHASES]
@@ -183,7 +191,7 @@ class Sim:
         return len(points)
 
     async def _crash_at(self, batch: int, phase: str, batches: int, scenario: Callable[[Sim], Awaitable[None]]) -> None:
-        async with Sim(self.app, seed=self.seed) as sim:
+        async with Sim(self.app, seed=self.seed, faults=self._faults) as sim:
             sim.world.kills_at = {(batch, phase)}
             try:
                 await scenario(sim)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import Counter, defaultdict, deque
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, assert_never, final
 
+from onstage.events.duration import seconds
 from onstage.runtime.attempts import run_function
 from onstage.runtime.frame import INSIDE_STEP
+from onstage.testing.planned_faults import Crash, Delay, Fail, Stub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from onstage.runtime.frame import Frame
     from onstage.runtime.step import Step
+    from onstage.testing.planned_faults import Fault
 
 __all__ = ["Faults"]
 
@@ -34,6 +37,20 @@ class Faults:
         self.stubs: dict[Any, Any] = {}
         self.delays_s: dict[Any, float] = {}
         self.crashes: Counter[tuple[str, Any]] = Counter()
+
+    def plan(self, fault: Fault) -> None:
+        """Take up a fault that is given as a value."""
+        match fault:
+            case Fail():
+                self.failures[fault.step].extend([fault.error] * fault.times)
+            case Stub():
+                self.stubs[fault.step] = fault.value
+            case Delay():
+                self.delays_s[fault.step] = seconds(fault.duration)
+            case Crash():
+                self.crashes[fault.service.name, fault.after] += fault.times
+            case _:
+                assert_never(fault)
 
     async def invoke(self, step: Step[..., Any], frame: Frame, position: str, arguments: tuple[Any, ...]) -> Any:
         """One attempt of a step, as the test wants it."""

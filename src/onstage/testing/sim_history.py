@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from onstage.core.commit import event_of
+from onstage.core.identity import number_in
 from onstage.core.journal import Attempted, Emitted, Failed, Stepped, WaitEnded, WaitOpened
 from onstage.events.envelope import hlc_ms
 from onstage.events.event import event_type
@@ -37,8 +38,8 @@ class SimHistory:
         rows = await self._reader.processes(key=key, limit=1)
         if rows:
             return rows[0]
-        tail = key.rpartition("-")[2]
-        row = await self._reader.process(int(tail)) if tail.isdigit() else None
+        number = number_in(key)
+        row = None if number is None else await self._reader.process(number)
         return row if row is not None and row.wire_id == key else None
 
     async def emitted(self, cls: type[E]) -> list[E]:

@@ -86,7 +86,12 @@ class World:
 
     def start(self) -> None:
         """Start a node on the file. If it dies on the way, another one is started."""
-        self.call(self._open)
+        try:
+            self.loop.run_until_complete(self._open())
+        except Killed:
+            self.restart()
+            return
+        self._refuse_if_broken()
 
     async def _open(self) -> None:
         workers = InlineWorkers()

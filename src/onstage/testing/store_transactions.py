@@ -53,7 +53,7 @@ def with_transactions(test: Callable[[Any, Trial], Awaitable[None]]) -> Callable
 
     async def only_then(self: StoreMaker, trial: Trial) -> None:
         if trial.store.features.transactions:
-            await trial.restart(WITH_TABLES)
+            await trial.begin_again(WITH_TABLES)
             await test(self, trial)
 
     for name in ("__name__", "__qualname__", "__doc__", "__module__"):

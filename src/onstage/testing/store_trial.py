@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, final
 
 from onstage.ports.store import Refused, Store
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from onstage.core.journal import Entry
     from onstage.ports.store import BatchOutcome, Closed, Declaration, Opened
 
-__all__ = ["CrashableStore", "StoreMaker", "Trial", "played"]
+__all__ = ["CrashableStore", "NotAsked", "StoreMaker", "Trial", "played"]
 
 M = TypeVar("M", bound="StoreMaker")
 
@@ -28,6 +29,10 @@ class CrashableStore(Store, Protocol):
         ...
 
 
+class NotAsked(Exception):
+    """Ends a test that asks for more than the store says it can do."""
+
+
 class StoreMaker:
     """What a subclass of the contract provides. All three run on the loop of one test."""
 
@@ -36,7 +41,10 @@ class StoreMaker:
         raise NotImplementedError
 
     def reopen(self, store: CrashableStore) -> CrashableStore:
-        """Make the store that a new process would make on the data of `store`, which was closed or abandoned."""
+        """Make the store that a new process would make on the data of `store`, which was closed or abandoned.
+
+        A store whose features say that it survives no restart may leave this out, and is asked nothing about it.
+        """
         raise NotImplementedError
 
     async def tidy_up(self) -> None:
@@ -64,15 +72,31 @@ class Trial:
 
     async def restart(self, declaration: Declaration = DECLARATION) -> Opened:
         """Close the store and open it as the next process would."""
+        self._ask_for_reopening()
         await self.store.close()
         self.store = self._maker.reopen(self.store)
         return await self.open(declaration)
 
+    async def begin_again(self, declaration: Declaration) -> Opened:
+        """Open the store, which is empty, with another declaration."""
+        await self.store.close()
+        self.store = self._maker.reopen(self.store) if self._reopens else self._maker.make_store()
+        return await self.open(declaration)
+
     async def crash(self) -> Opened:
         """Kill the store with what it has not written, and open it as the next process would."""
+        self._ask_for_reopening()
         self.store.abandon()
         self.store = self._maker.reopen(self.store)
         return await self.open()
+
+    @property
+    def _reopens(self) -> bool:
+        return type(self._maker).reopen is not StoreMaker.reopen
+
+    def _ask_for_reopening(self) -> None:
+        if not self._reopens and not self.store.features.survives_restart:
+            raise NotAsked
 
     async def put(self, *commits: Commit) -> list[Entry | Refusal | None]:
         """Append the commits as one batch and wait for what becomes of each."""
@@ -117,7 +141,8 @@ async def _play(maker: M, test: Callable[[M, Trial], Awaitable[Any]]) -> None:
     trial = Trial(maker)
     try:
         await trial.open()
-        await test(maker, trial)
+        with suppress(NotAsked):
+            await test(maker, trial)
     finally:
         await trial.store.close()
         await maker.tidy_up()

@@ -117,6 +117,21 @@ class StoreWriting(StoreMaker):
         assert await trial.why(script.step(root, BILL)) == [CONFLICT]
 
     @played
+    async def test_an_execution_stays_in_the_process_that_it_was_opened_in(self, trial: Trial) -> None:
+        """Whatever process a commit names: its row and its ledger are those of the obligation."""
+        script = trial.script
+        root, other = script.root(BILL, PACK), script.root(BILL)
+        waiting, wrong = script.step(root, BILL, status=WAITING), script.step(root, BILL)
+        waiting.process = wrong.process = other.process
+        await trial.put(root, other, waiting)
+        await trial.put(wrong)
+        assert [view.handler for view in await trial.store.reader.executions(process=root.process)] == [BILL, PACK]
+        assert await trial.digest_and_open(root.process) != (0, 0)
+        await trial.put(script.step(root, PACK))
+        assert await trial.digest_and_open(root.process) == (0, 0)
+        assert (await trial.digest_and_open(other.process))[1] == 1
+
+    @played
     async def test_an_event_number_is_stored_once(self, trial: Trial) -> None:
         """A second event of the same number is a defect; it spoils nothing else."""
         first, other = trial.script.root(), trial.script.root()

@@ -109,7 +109,8 @@ class Tiny:
         async with self.app().run(f"sqlite:///{self.store}") as stage:
             for key, amount in orders:
                 data = msgspec.json.encode({"order_id": key, "amount": amount})
-                process = await stage.emit_envelope(Envelope(id=key, source="//test", type="order-placed", data=data))
+                named = ascii(key)[1:-1]  # an id has no control characters, a key may
+                process = await stage.emit_envelope(Envelope(id=named, source="//test", type="order-placed", data=data))
                 while (await process.verdict(timeout=0)).status == "running":
                     await process.verdict(timeout=0.02)
 

@@ -1,14 +1,17 @@
 """Reading lines: what they become, and what is refused before anything of it is sent."""
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from onstage.cli.emit_events import types_of
-from onstage.cli.event_lines import LINE_BYTES_MAX, SOURCE, BadLine, opened, read_lines
+from onstage.cli.event_lines import LINE_BYTES_MAX, SOURCE, BadLine, check_event, opened, read_lines
 from onstage.cli.failures import Failure
+from onstage.errors import InvalidEvent
+from onstage.events.event import define_event
 
 DATA = '{"order_id": "o1", "amount": 1}'
 SHORT = f'{{"type": "order-placed", "data": {DATA}}}'
@@ -68,3 +71,15 @@ def test_a_line_that_is_too_long_is_refused_and_the_next_one_is_read(read: Any) 
 def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="cannot read"), opened(str(tmp_path / "nowhere")):
         pass
+
+
+def test_an_error_of_the_class_itself_is_a_refusal_of_its_line() -> None:
+    @dataclass
+    class Ratio:
+        part: int
+
+        def __post_init__(self) -> None:
+            self.share = 1 / self.part
+
+    with pytest.raises(InvalidEvent, match=r"does not fit .*Ratio\n  why: division by zero"):
+        check_event({"ratio": define_event(Ratio, name="ratio")}, "ratio", b'{"part":0}')

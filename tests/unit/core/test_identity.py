@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onstage.core.identity import Identity
+from onstage.core.identity import Identity, number_in
 
 IDENTITY = Identity("store", ((1, "aa"), (5, "bb"), (5, "cc"), (9, "dd")))
 
@@ -22,10 +22,22 @@ def test_an_id_leads_back_to_its_number(n: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1", "store-aa-", "store-aa-x", "store-aa-01", "store-bb-5", "other-aa-1", "store-aa-5", "store-aa-٣"]
+    "text",
+    ["", "1", "store-aa-", "store-aa-x", "store-aa-01", "store-bb-5", "other-aa-1", "store-aa-5", "store-aa-٣"],
 )
 def test_any_other_text_is_none_of_ours(text: str) -> None:
     assert IDENTITY.local(text) is None
+
+
+@pytest.mark.parametrize("digits", ["²", "9" * 19, "1" * 5_000])  # no digit, more than 63 bits, more than int() reads
+def test_a_number_that_no_store_has_is_none_of_ours(digits: str) -> None:
+    assert IDENTITY.local(f"store-dd-{digits}") is None
+    assert number_in(digits) is None
+
+
+@pytest.mark.parametrize(("text", "number"), [("a-b-7", 7), ("7", 7), ("a-" + "9" * 18, 10**18 - 1)])
+def test_a_number_is_read_off_the_end_of_an_id(text: str, number: int) -> None:
+    assert number_in(text) == number
 
 
 def test_a_number_given_again_after_a_restore_has_another_id() -> None:

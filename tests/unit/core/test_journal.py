@@ -5,6 +5,7 @@ import pytest
 
 from onstage.core import journal
 from onstage.core.journal import Entry, decode_entry, encode_entry, fingerprint, is_final
+from onstage.events.codec import DecodeFailed
 
 ENTRIES: list[Entry] = [
     journal.Begun("a#0", 1, "undo", b"c"),
@@ -43,3 +44,11 @@ def test_an_entry_of_a_later_version_is_read_without_its_additions() -> None:
 def test_the_fingerprint_of_arguments_is_stable() -> None:
     assert fingerprint(b"[1,2]") == 0x88B50BF
     assert fingerprint(b"[1,2]") != fingerprint(b"[2,1]")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xc1", b"\x90", b"\x92\x0a\xa1\xff", b"\x92\x63\xa1a", b"\x93\x0a\xa1a" + b"\x91" * 9_999]
+)
+def test_what_is_no_entry_is_refused_with_one_error(body: bytes) -> None:
+    with pytest.raises(DecodeFailed, match="a journal entry: "):
+        decode_entry(body)

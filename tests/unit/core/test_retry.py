@@ -1,6 +1,7 @@
 """When to try again."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,10 @@ from hypothesis import strategies as st
 
 from onstage.core.retry import GIVE_UP, NO_RETRY, Retry, delay
 from onstage.errors import Reject, RetryAfter
+
+
+def kind_of(value: object) -> str:
+    return type(value).__name__  # the value itself may be too large for the name of a test
 
 
 @given(st.integers(1, 200), st.floats(0, 1, exclude_max=True))
@@ -43,6 +48,26 @@ def test_a_rejection_is_never_retried() -> None:
 def test_retry_after_sets_the_delay_and_adds_no_attempt() -> None:
     assert delay(Retry(3), 1, RetryAfter("30s"), 0.1) == timedelta(seconds=30)
     assert delay(Retry(3), 3, RetryAfter("30s"), 0.1) is GIVE_UP
+
+
+@pytest.mark.parametrize("factor", [1e10, 1e308, 10**300])
+def test_a_huge_factor_ends_at_the_longest_delay(factor: float) -> None:
+    policy = Retry(1_000, first="1s", factor=factor, most="1m")
+    assert delay(policy, 1, ValueError(), 0.5) == timedelta(seconds=0.5)
+    assert [delay(policy, attempt, ValueError(), 0.5) for attempt in (64, 999)] == [timedelta(seconds=30)] * 2
+    assert delay(Retry(1_000, first=0, factor=factor), 999, ValueError(), 0.5) == timedelta()
+
+
+@pytest.mark.parametrize("factor", [-1, float("nan"), float("inf"), 10**400], ids=kind_of)
+def test_a_factor_is_a_finite_number_and_not_negative(factor: float) -> None:
+    with pytest.raises(ValueError, match="a factor is a finite number"):
+        Retry(factor=factor)
+
+
+@pytest.mark.parametrize("odd", ["soon", -1, float("nan"), 10**5_000, None], ids=kind_of)
+def test_an_unreadable_retry_after_leaves_the_delay_to_the_policy(odd: Any) -> None:
+    assert delay(Retry(3, first="2s"), 1, RetryAfter(odd), 0.5) == timedelta(seconds=1)
+    assert delay(Retry(3), 3, RetryAfter(odd), 0.5) is GIVE_UP
 
 
 def test_a_policy_has_at_least_one_attempt() -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from typing import Annotated, Any, NamedTuple, TypedDict
 
 import attrs
@@ -166,6 +167,31 @@ def test_what_does_not_fit_fails_with_one_error_in_read_and_a_value_error_in_dec
             codec.read(data)
         with pytest.raises(ValueError, match=r"."):
             codec.decode(data)
+
+
+@dataclass
+class Ratio:
+    part: int
+    whole: int
+
+    def __post_init__(self) -> None:
+        self.share = self.part / self.whole
+        if self.part < 0:
+            raise KeyError("part")
+
+
+@pytest.mark.parametrize(
+    ("type_", "data"),
+    [
+        (Ratio, b'{"part":1,"whole":0}'),
+        (Ratio, b'{"part":-1,"whole":1}'),
+        (set[Any], b"[{}]"),
+        (set[Decimal], b'["sNaN"]'),
+    ],
+)
+def test_whatever_a_type_raises_while_it_is_made_is_a_failed_decode(type_: object, data: bytes) -> None:
+    with pytest.raises(DecodeFailed):
+        codec_for(type_).read(data)
 
 
 def test_too_deep_json_is_a_failed_decode() -> None:

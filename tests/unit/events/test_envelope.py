@@ -20,6 +20,7 @@ from onstage.events.envelope import (
     Envelope,
     EventId,
     check_depth,
+    check_extension,
     from_json,
     hlc_ms,
     hlc_next,
@@ -78,6 +79,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "object as text": ({"data": {}, "datacontenttype": "text/plain"}, "must be text"),
     "too large": ({"data": "x" * EVENT_BYTES_MAX}, "bytes, of at most"),
 }
+
+
+def kind_of(value: object) -> str:
+    return type(value).__name__  # the value itself may be too large for the name of a test
 
 
 @given(envelopes)
@@ -200,3 +205,38 @@ def test_the_clock_always_moves_and_never_lags_behind_time(last: int, now_ms: in
     clock = hlc_next(last, now_ms)
     assert clock > last
     assert hlc_ms(clock) >= now_ms
+
+
+@pytest.mark.timeout(20)  # from every quote once more it would be hours
+def test_depth_is_found_in_one_pass_over_text_that_is_no_json() -> None:
+    escapes = b'\\"' * ((EVENT_BYTES_MAX - 500) // 2)
+    check_depth(b'"' + b"[" * 300 + escapes)  # one string without an end
+    with pytest.raises(InvalidEvent, match="deeper than 200"):
+        check_depth(b"[" * 300 + b'"' + escapes)
+
+
+DEEP: list[Any] = []
+for _ in range(5_000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    "value", [10**5_000, -(10**5_000), DEEP, {"a": 10**5_000}, "x" * 1_000_000, b"x" * 1_000_000], ids=kind_of
+)
+@pytest.mark.parametrize("name", ["specversion", "topology", "hlc", "id", "time", "datacontenttype", "extra"])
+def test_what_is_refused_is_not_shown_in_full(name: str, value: object) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        from_json({"specversion": "1.0", "id": "1", "source": "/s", "type": "t", name: value})
+    assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("name", [5, "Big", "", "a_b", "x" * 65])
+def test_an_extension_has_a_name_that_cloud_events_allows(name: Any) -> None:
+    with pytest.raises(InvalidEvent, match="is no attribute name"):
+        from_json({"specversion": "1.0", "id": "1", "source": "/s", "type": "t", name: "x"})
+
+
+@pytest.mark.parametrize("name", ["specversion", "data", "id", "hlc"])
+def test_an_extension_cannot_stand_in_for_an_attribute(name: str) -> None:
+    with pytest.raises(InvalidEvent, match="cannot be the name of an extension"):
+        check_extension(name, "x")

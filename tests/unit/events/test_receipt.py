@@ -1,8 +1,10 @@
 """Receipts and the tokens of obligations."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onstage.events.codec import DecodeFailed
 from onstage.events.receipt import OPEN_MAX, Receipt, Status, decode_receipts, encode_receipts, token
 
 
@@ -28,3 +30,12 @@ def test_open_states_are_those_below_the_partial_indexes_cut() -> None:
 
 def test_people_read_words() -> None:
     assert (Status.PARKED.label, Status.READY.label) == ("dead letter", "ready")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\xc1", b"\xc0", b"\x91\x90", encode_receipts([Receipt(1, 2, 3, 0, 6, 99, b"")])[:-1], b"\x91" * 9_999],
+)
+def test_what_holds_no_receipts_is_refused_with_one_error(body: bytes) -> None:
+    with pytest.raises(DecodeFailed, match="receipts: "):
+        decode_receipts(body)

@@ -36,7 +36,9 @@ def test_a_pattern_matches_whole_tokens(pattern: str, name: str, expected: bool)
     assert Topic(pattern).matches(name) is expected
 
 
-@pytest.mark.parametrize("pattern", ["", ".", "a..b", "a.>.b", "shop*", "a.*b", "a b", "a.b>", "x" * 300, "a\n"])
+@pytest.mark.parametrize(
+    "pattern", ["", ".", "a..b", "a.>.b", "shop*", "a.*b", "a b", "a.b>", "x" * 300, "a\n", "a\ud800"]
+)
 def test_an_impossible_pattern_is_refused_with_place_and_mend(pattern: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         Topic(pattern, "shop.py:12")
@@ -65,3 +67,9 @@ def test_a_name_matches_itself_and_each_token_replaced_by_a_star(parts: list[str
 def test_the_rest_matches_one_token_or_more(parts: list[str], cut: int) -> None:
     pattern = ".".join([*parts[:cut], ">"])
     assert Topic(pattern).matches(".".join(parts)) is (len(parts) > cut)
+
+
+def test_a_pattern_that_is_too_long_is_not_shown_in_full() -> None:
+    with pytest.raises(DefinitionError) as caught:
+        Topic("x" * 1_000_000)
+    assert len(str(caught.value)) < 600

@@ -1,13 +1,17 @@
 """The doors: what is refused, what came before, and which process an event from outside joins."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from tests.unit.runtime.playhouse import Approved, House, Paid, Placed, Refused, memory, playing
 
-from onstage import Envelope, Process, Service, wait
-from onstage.errors import AmbiguousProcess, DefinitionError, DuplicateId, InvalidEvent
+from onstage import Envelope, Process, Service, event, wait
+from onstage.core.commit import Commit, Refusal, RefusedBecause
+from onstage.errors import AmbiguousProcess, DefinitionError, DuplicateId, InvalidEvent, StoreUnavailable
+from onstage.ports.store import Refused as StoreRefused
+from onstage.stores.batch import Batch
 
 
 def shop() -> Service:
@@ -75,12 +79,63 @@ def test_a_foreign_payload_that_is_wrong_is_refused(data: bytes) -> None:
     asyncio.run(story())
 
 
+@event("shop.sliced")
+@dataclass(frozen=True)
+class Sliced:
+    parts: int
+
+    def __post_init__(self) -> None:
+        self.__dict__["share"] = 1 / self.parts
+
+
+def test_whatever_a_class_raises_about_a_foreign_payload_is_a_refusal() -> None:
+    baker = Service("baker")
+
+    @baker.on(Sliced)
+    async def take(e: Sliced) -> None: ...
+
+    async def story() -> None:
+        async with playing(baker) as house:
+            with pytest.raises(InvalidEvent, match="does not fit Sliced\n  why: division by zero"):
+                await house.stage.emit_envelope(envelope(type="shop.sliced", data=b'{"parts":0}'))
+
+    asyncio.run(story())
+
+
+def envelope(**attributes: Any) -> Envelope:
+    return Envelope(**{"id": "1", "source": "//x", "type": "shop.placed", "data": b'{"id":"o1"}'} | attributes)
+
+
+@pytest.mark.parametrize("bad", ["\ud800", "a\0b", "x" * 5_000])
+def test_an_id_or_source_that_cannot_be_one_is_refused(bad: str) -> None:
+    async def story() -> None:
+        async with playing(shop()) as house:
+            with pytest.raises(InvalidEvent):
+                await house.emit(Placed("o1"), id=bad)
+            for wrong in (envelope(id=bad), envelope(source=bad), envelope(extensions={"a": bad})):
+                with pytest.raises(InvalidEvent):
+                    await house.stage.emit_envelope(wrong)
+            assert await house.events() == []
+
+    asyncio.run(story())
+
+
+def test_without_an_id_nothing_came_before() -> None:
+    async def story() -> None:
+        async with playing(shop()) as house:
+            for data in (b'{"id":"o1"}', b'{"id":"o2"}'):
+                await house.stage.emit_envelope(envelope(id="", data=data))
+            assert len(await house.events()) == 2
+
+    asyncio.run(story())
+
+
 def test_a_process_that_does_not_exist_is_refused() -> None:
     async def story() -> None:
         async with playing(shop()) as house:
             process = await house.emit(Placed("o1"))
             absent = process.id.rpartition("-")[0] + "-999"
-            for wrong in (absent, "no-such-thing", "", "x-1"):
+            for wrong in (absent, "no-such-thing", "", "x-1", absent + "9" * 20, absent + "9" * 5_000):
                 with pytest.raises(LookupError, match="there is no process"):
                     await house.emit(Approved("o1"), process=wrong)
             assert len(await house.events()) == 1
@@ -283,5 +338,34 @@ def test_a_process_that_a_non_gating_handler_begins_can_be_joined() -> None:
             await house.until(began)
             process = await house.stage.process("o9")
             assert (await house.emit(Approved("o9"))).id == process.id
+
+    asyncio.run(story())
+
+
+def test_what_joins_a_process_whose_root_is_refused_is_felled_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Service("shop")
+
+    @shop.on(Placed)
+    async def take(e: Placed) -> Paid:
+        await wait(Approved)
+        return Paid(e.id)
+
+    original = Batch._refusal  # noqa: SLF001
+
+    def first_refused(batch: Batch, commit: Commit) -> Refusal | None:
+        return Refusal(commit, RefusedBecause.USER) if commit.position == 1 else original(batch, commit)
+
+    async def story() -> None:
+        async with playing(shop, Process("order", starts=Placed, done=Paid, external=[Approved])) as house:
+            monkeypatch.setattr(Batch, "_refusal", first_refused)
+            ends = await asyncio.gather(
+                house.emit(Placed("o1")), house.emit(Approved("o1")), house.emit(Placed("o2")), return_exceptions=True
+            )
+            assert isinstance(ends[0], StoreRefused)
+            assert isinstance(ends[1], StoreUnavailable)
+            assert str(ends[1]).splitlines()[2] == "  to do: send it again"
+            assert [event.type for event in await house.node.store.reader.events()] == ["shop.placed"]
+            stray = await house.emit(Approved("o1"))  # its process never was: it is on its own
+            assert (await stray.verdict(timeout=5)).status == "dead end"
 
     asyncio.run(story())

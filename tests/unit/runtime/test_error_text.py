@@ -1,6 +1,6 @@
 """Errors as they are stored: type, text, the innermost places, every leaf of a group, within the limit."""
 
-from onstage.runtime.error_text import ERROR_BYTES_MAX, error_text, leaves
+from onstage.runtime.error_text import ERROR_BYTES_MAX, error_text, leaves, said, storable
 
 
 def raised(error: BaseException) -> BaseException:
@@ -24,3 +24,19 @@ def test_a_group_shows_all_its_leaves() -> None:
 
 def test_it_stays_within_its_limit() -> None:
     assert len(error_text(ValueError("x" * 100_000))) == ERROR_BYTES_MAX
+    assert len(error_text(ValueError("\u20ac" * 100_000)).encode()) <= ERROR_BYTES_MAX
+
+
+def test_half_a_character_is_written_as_an_escape() -> None:
+    assert error_text(OSError("no file \udcff")) == r"OSError: no file \udcff"
+    assert storable("\ud800" * 9_999) == r"\ud800" * (ERROR_BYTES_MAX // 6) + r"\u"
+    assert storable("plain \u20ac") == "plain \u20ac"
+
+
+def test_an_error_that_cannot_say_anything_is_called_by_its_type() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    assert said(Mute()) == "Mute"
+    assert said(ValueError("no \udcff")) == r"no \udcff"

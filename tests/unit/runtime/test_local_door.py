@@ -11,7 +11,8 @@ import pytest
 from onstage import errors
 from onstage.observe.verdict import Verdict
 from onstage.runtime import local_door
-from onstage.runtime.local_door import FRAME_BYTES_MAX, LocalDoor, Moved, RemoteDoor, call_when_running
+from onstage.runtime.door_messages import FRAME_BYTES_MAX
+from onstage.runtime.local_door import LocalDoor, Moved, RemoteDoor, call_when_running
 from onstage.runtime.local_socket import socket_path
 
 
@@ -144,6 +145,33 @@ def test_an_error_of_the_node_is_raised_at_the_client(tmp_path: Path, error: Exc
     play(tmp_path / "shop.db", story)
 
 
+def test_an_error_without_a_text_is_an_answer_too(tmp_path: Path) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    async def story(desk: Desk, remote: RemoteDoor) -> None:
+        for desk.error, text in (
+            (Mute(), "Mute"),
+            (LookupError("\udcff"), r"\\udcff"),
+            (LookupError("x" * 99_999), "x"),
+        ):
+            with pytest.raises((errors.OperationError, LookupError), match=text):
+                await remote.emit("a", b"{}", id=None, source=None)
+
+    play(tmp_path / "shop.db", story)
+
+
+@pytest.mark.parametrize(("id", "size"), [("\ud800", 0), ("1", FRAME_BYTES_MAX)])
+def test_what_cannot_be_sent_is_refused_at_the_client(tmp_path: Path, id: str, size: int) -> None:
+    async def story(desk: Desk, remote: RemoteDoor) -> None:
+        with pytest.raises(errors.UsageError, match="cannot be sent between client and node"):
+            await remote.emit("a", b"{}", id=id, source=None, extra=b"x" * size)
+        assert desk.heard == []
+
+    play(tmp_path / "shop.db", story)
+
+
 def test_many_events_are_answered_one_by_one(tmp_path: Path) -> None:
     async def story(desk: Desk, remote: RemoteDoor) -> None:
         event = {"type": "a", "data": b"{}", "source": None, "process": None, "extra": None}
@@ -154,18 +182,6 @@ def test_many_events_are_answered_one_by_one(tmp_path: Path) -> None:
         with pytest.raises(errors.UsageError, match="to do: send fewer events at a time"):
             await remote.emit_all([large, large], go_on=True)
         assert len(desk.heard) == 2
-
-    play(tmp_path / "shop.db", story)
-
-
-def test_a_request_that_the_node_does_not_know_is_refused(tmp_path: Path) -> None:
-    async def story(desk: Desk, remote: RemoteDoor) -> None:
-        with pytest.raises(errors.OperationError) as refused:
-            await remote._once({"do": "dance"})  # noqa: SLF001
-        what, why, mend = str(refused.value).splitlines()
-        assert what == "the node does not know the request 'dance'"
-        assert why == "  why: client and node are of different versions of Onstage"
-        assert mend.startswith("  to do: run both from the same version")
 
     play(tmp_path / "shop.db", story)
 
@@ -209,46 +225,6 @@ def test_a_node_that_stays_away_is_said(tmp_path: Path, monkeypatch: pytest.Monk
         with pytest.raises(errors.StoreUnavailable, match="the node does not answer"):
             await remote.emit("a", b"{}", id=None, source=None)
         await remote.close()
-
-    asyncio.run(story())
-
-
-@pytest.mark.parametrize(
-    "rubbish", [b"\xff\xff\xff\xff", b"\x00\x00\x00\x02\xc1\xc1", b"\x00", b"GET / HTTP/1.1\r\n\r\n"]
-)
-def test_rubbish_at_the_door_closes_that_connection_only(tmp_path: Path, rubbish: bytes) -> None:
-    path = tmp_path / "shop.db"
-
-    async def story(desk: Desk, remote: RemoteDoor) -> None:
-        reader, writer = await asyncio.open_unix_connection(str(socket_path(path)))
-        writer.write(rubbish)
-        writer.write_eof()
-        assert await reader.read() == b""
-        writer.close()
-        assert await remote.emit("a", b"{}", id=None, source=None) == "p-1"
-
-    play(path, story)
-
-
-@pytest.mark.parametrize("answer", [(1, True), (1, True, 2), "pong", None])
-def test_a_node_of_another_version_is_said_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: object
-) -> None:
-    async def pong(self: LocalDoor, request: object) -> object:
-        return answer
-
-    monkeypatch.setattr(LocalDoor, "_do", pong)
-
-    async def story() -> None:
-        door = LocalDoor(tmp_path / "shop.db", Desk())
-        await door.open()
-        with pytest.raises(errors.OperationError) as refused:
-            await call_when_running(tmp_path / "shop.db")
-        what, why, mend = str(refused.value).splitlines()
-        assert what.startswith(f"the node at {socket_path(tmp_path / 'shop.db')} answers")
-        assert why.startswith("  why: client and node are of different versions")
-        assert mend.startswith("  to do: ")
-        await door.close()
 
     asyncio.run(story())
 

@@ -93,6 +93,33 @@ def test_many_are_decided_in_their_order_and_nothing_behind_a_refusal_is_stored(
     asyncio.run(story())
 
 
+@pytest.mark.parametrize(
+    "extra", [b"", b"[]", b'{"time":"yesterday"}', b'{"extensions":{"A":"x"}}', b'{"id":"a\\u0000"}']
+)
+def test_attributes_that_nobody_could_show_are_refused_one_by_one(extra: bytes) -> None:
+    async def story() -> None:
+        async with playing(asking()) as house:
+            ways = LocalWays(house.node)
+            bad = line("1", "a") | {"extra": extra}
+            with pytest.raises(InvalidEvent):
+                await ways.emit(**bad)
+            refused, stored = await ways.emit_all([bad, line("1", "b")], go_on=True)
+            assert (type(refused), type(stored)) == (InvalidEvent, str)
+            assert [event.key for event in await house.events()] == ["b"]
+
+    asyncio.run(story())
+
+
+def test_two_events_with_an_empty_id_are_two() -> None:
+    async def story() -> None:
+        async with playing(asking()) as house:
+            answers = await LocalWays(house.node).emit_all([line("", "a"), line("", "a")], go_on=False)
+            assert [type(answer) for answer in answers] == [str, str]
+            assert len(await house.events()) == 2
+
+    asyncio.run(story())
+
+
 def test_trouble_ends_many_at_once_and_what_came_before_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         async with playing(asking()) as house:

@@ -133,7 +133,9 @@ def test_a_refused_root_leaves_no_process_to_join() -> None:
             (event,) = await house.events()
             assert event.n == event.process
             assert joined.id
+            await asyncio.gather(*node._tasks)  # noqa: SLF001  what was dropped is looked up in the store
             assert node.open == {}
+            assert node.dispatcher.dropped == set()
 
     asyncio.run(story())
 

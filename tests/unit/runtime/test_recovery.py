@@ -1,11 +1,17 @@
 """Taking up what is open: at the start, and again and again; never twice."""
 
 import asyncio
+from contextlib import closing
+from pathlib import Path
+from typing import Any
 
+import apsw
+import pytest
 from tests.unit.runtime.playhouse import Approved, Paid, Placed, Refused, logged, memory, playing
 
-from onstage import Process, Service, step, wait
+from onstage import Process, Retry, Service, step, wait
 from onstage.events.receipt import Status
+from onstage.ports.store import Refused as CommitRefused
 
 ORDER = Process("order", starts=Placed, done=Paid, external=[Approved])
 
@@ -198,3 +204,107 @@ def test_an_execution_that_has_ended_meanwhile_is_not_taken_up() -> None:
             assert house.node.open == {}
 
     asyncio.run(story())
+
+
+def cannot_be(path: Path, status: str) -> None:
+    """From now on the file takes no row with this status."""
+    with closing(apsw.Connection(str(path))) as db:
+        for what in ("INSERT", "UPDATE"):
+            db.execute(
+                f"CREATE TRIGGER refuse_{what} BEFORE {what} ON onstage_execution WHEN NEW.status {status} "
+                "BEGIN SELECT RAISE(ABORT, 'no such row'); END"
+            )
+
+
+def can_be_again(path: Path) -> None:
+    with closing(apsw.Connection(str(path))) as db:
+        for what in ("INSERT", "UPDATE"):
+            db.execute(f"DROP TRIGGER refuse_{what}")
+
+
+@pytest.mark.parametrize("when_full", ["block", "park"])
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.WAITING, Status.RETRYING, Status.DONE])
+def test_what_the_store_cannot_write_is_set_aside_and_can_be_retried(
+    tmp_path: Path, status: Status, when_full: Any
+) -> None:
+    shop, runs = Service("shop"), list[str]()
+
+    @step
+    async def charge() -> str:
+        return "c1"
+
+    @shop.on(Placed, retry=Retry(2, first=0), on_failure=when_full)
+    async def take(e: Placed) -> Paid:
+        runs.append(e.id)
+        if status is Status.RETRYING and len(runs) == 2:
+            raise ValueError
+        await charge()
+        by = await charge()  # what the first came to is written before the second begins
+        return Paid(e.id, by if status is not Status.WAITING else (await wait(Approved)).by)
+
+    async def story() -> None:
+        path = tmp_path / "shop.db"
+        async with playing(shop, ORDER, on=path) as house:
+            if status is not Status.WAITING:
+                await house.settled(Placed("o0"))
+            cannot_be(path, f"= {int(status)}")
+            why = await house.aside(Placed("o1"))
+            assert why.splitlines()[0] == "the store cannot write what this execution came to"
+            assert why.splitlines()[1] == "  why: ConstraintError: no such row"
+            tried = len(runs)
+            assert await house.node.recovery.sweep() == 0
+            assert len(runs) == tried
+            view = await house.only_execution()
+            with closing(apsw.Connection(str(path))) as db:
+                db.execute(
+                    "CREATE TRIGGER no_retry BEFORE UPDATE ON onstage_execution BEGIN SELECT RAISE(ABORT, ''); END"
+                )
+                with pytest.raises(CommitRefused):
+                    await house.stage.operate("retry", view.id)
+                db.execute("DROP TRIGGER no_retry")
+            await house.node.settle_window()
+            assert len(runs) == tried
+            assert (await house.only_execution()).status == Status.PARKED
+            can_be_again(path)
+            await house.stage.operate("retry", view.id)
+            process = await house.stage.process("o1")
+            if status is Status.WAITING:
+                await house.until_verdict(process, "waiting")
+                await house.emit(Approved("o1", "ada"), process=process)
+            assert (await process.verdict(timeout=5)).is_final
+            await house.until(house.has_nothing_open)
+            assert house.node.dispatcher.dropped == set()
+
+    asyncio.run(story())
+    assert runs.count("o1") <= 4
+
+
+def test_what_cannot_even_be_set_aside_is_not_tried_without_end(tmp_path: Path) -> None:
+    shop, runs = Service("shop"), list[str]()
+
+    @shop.on(Placed)
+    async def take(e: Placed) -> None:
+        runs.append(e.id)
+
+    async def story() -> None:
+        path = tmp_path / "shop.db"
+        async with playing(shop, on=path) as house:
+            await house.settled(Placed("o0"))
+            cannot_be(path, "<> 0")
+            process = await house.emit(Placed("o1"))
+
+            async def given_up() -> bool:
+                return any("cannot even be set aside" in line for line in said)
+
+            await house.until(given_up)
+            commits = house.stage.statistics()["commits"]
+            assert await house.node.recovery.sweep() == 0
+            assert house.stage.statistics()["commits"] == commits
+            assert (await process.verdict()).status == "running"
+        can_be_again(path)
+        async with playing(shop, on=path) as house:
+            assert (await (await house.stage.process("o1")).verdict(timeout=5)).is_final
+
+    with logged("onstage.recovery") as said:
+        asyncio.run(story())
+    assert runs == ["o0", "o1", "o1"]

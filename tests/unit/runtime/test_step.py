@@ -4,6 +4,7 @@ import asyncio
 import functools
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -225,6 +226,40 @@ def test_a_result_that_is_not_what_the_annotation_says_is_the_programmers_error(
             return await house.aside(Placed("o1"))
 
     assert "step charge returned str, not what its annotation says" in asyncio.run(story())
+
+
+@dataclass
+class Share:
+    """Its own code raises what it likes."""
+
+    part: int
+    whole: int
+
+    def __post_init__(self) -> None:
+        self.ratio = self.part / self.whole
+
+
+def test_a_result_that_its_own_class_refuses_to_read_sets_the_execution_aside() -> None:
+    shop = Service("shop")
+
+    @step
+    async def divide() -> Share:
+        share = Share(1, 1)
+        share.whole = 0
+        return share
+
+    @shop.on(Placed)
+    async def take(e: Placed) -> Paid:
+        await divide()
+        return Paid(e.id)
+
+    async def story() -> str:
+        async with playing(shop) as house:
+            return await house.aside(Placed("o1"))
+
+    said = asyncio.run(story())
+    assert "step divide returned Share, not what its annotation says" in said
+    assert "why: division by zero" in said
 
 
 def test_hashes_of_arguments_do_not_depend_on_the_order_of_keys() -> None:

@@ -2,10 +2,14 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from onstage.core.identity import Identity
+from onstage.errors import InvalidEvent
+from onstage.events.codec import DecodeFailed
 from onstage.events.envelope import Envelope
 from onstage.ports.store import EventView
-from onstage.runtime.wire import from_outside, to_envelope
+from onstage.runtime.wire import check_outside, from_outside, to_envelope
 
 IDENTITY = Identity("st", ((1, "in"),))
 HLC = 1_700_000_000_000 << 16
@@ -46,3 +50,52 @@ def test_an_event_from_outside_keeps_what_it_came_with() -> None:
 
 def test_an_empty_id_is_replaced_by_our_own() -> None:
     assert to_envelope(row(extra=b'{"id":"","source":""}'), IDENTITY, "//x").id == "st-in-5"
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        b"[]",
+        b"{",
+        b'{"id":5}',
+        b'{"time":"soon"}',
+        b'{"extensions":[]}',
+        b'{"extensions":{"a":1}}',
+        b"[" * 99_999,
+        b"\xff",
+    ],
+)
+def test_attributes_that_cannot_be_read_are_refused_with_one_error_each(extra: bytes) -> None:
+    with pytest.raises(InvalidEvent, match="the attributes from outside cannot be read"):
+        check_outside(extra)
+    with pytest.raises(DecodeFailed, match="the attributes of event 5"):
+        to_envelope(row(extra=extra), IDENTITY, "//x")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        b'{"id":"a\\u0000b"}',
+        b'{"source":"' + b"x" * 5_000 + b'"}',
+        b'{"time":"2020-01-01T00:00:00"}',
+        b'{"sequence":""}',
+        b'{"extensions":{"data":"x"}}',
+        b'{"extensions":{"specversion":"9"}}',
+        b'{"extensions":{"Big":"x"}}',
+        b'{"extensions":{"a":"\\u0007"}}',
+    ],
+)
+def test_attributes_that_no_cloud_event_has_are_not_let_in(extra: bytes) -> None:
+    with pytest.raises(InvalidEvent):
+        check_outside(extra)
+
+
+def test_attributes_that_no_json_can_carry_are_refused() -> None:
+    with pytest.raises(InvalidEvent, match="are no JSON"):
+        from_outside(Envelope(id="\ud800", source="//x", type="a"))
+
+
+def test_what_a_later_version_keeps_is_passed_over() -> None:
+    extra = b'{"id":"7","source":"//bank","colour":"red"}'
+    check_outside(extra)
+    assert to_envelope(row(extra=extra), IDENTITY, "//x").id == "7"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, final
 
 import apsw
@@ -29,7 +30,7 @@ from onstage.stores.sqlite.connection import Guard, read_meta
 from onstage.stores.sqlite.queries import insert_many, query, select_many
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from onstage.core.journal import Entry
     from onstage.ports.workers import Workers
@@ -57,6 +58,10 @@ _MACHINE: Final = (
 )
 _ENVIRONMENT: Final = (*_MACHINE, apsw.BusyError, apsw.LockedError)
 _DOUBTFUL: Final = (apsw.IOError, apsw.CantOpenError, apsw.CorruptError, apsw.NotADBError, apsw.ConnectionClosedError)
+_FAILED: Final = (
+    "the writer failed, and nothing more is written\n  why: an error of Onstage's own, which the log shows\n"
+    "  to do: restart the node, nothing accepted is lost; report the error"
+)
 log = logging.getLogger("onstage.store")
 
 
@@ -131,7 +136,8 @@ class Writer:
         with self._busy:
             if self._retry or self._is_closed:
                 return
-            self._commit(self._queued())
+            with self._failing_stops():
+                self._commit(self._queued())
 
     def _again(self) -> None:
         with self._busy:
@@ -145,9 +151,19 @@ class Writer:
             except Exception as error:  # noqa: BLE001  nothing was asked of a commit yet
                 self._postpone(commits, error)
                 return
-            self._commit(commits)
-            while self._queue and not self._retry:  # their own turns passed while the store was in trouble
-                self._commit(self._queued())
+            with self._failing_stops():
+                self._commit(commits)
+                while self._queue and not self._retry:  # their own turns passed while the store was in trouble
+                    self._commit(self._queued())
+
+    @contextmanager
+    def _failing_stops(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._is_closed = True
+            self.trouble = _FAILED
+            raise
 
     def _queued(self) -> list[Commit]:
         commits: list[Commit] = []
@@ -233,8 +249,8 @@ class Writer:
         insert_many(db, "insert_mail", batch.mail)
         insert_many(db, "insert_door", [(d.identity, d.n, d.payload) for d in batch.doors.values()])
         insert_many(db, "upsert_process", batch.close_ledger())
-        if batch.hlc:
-            db.execute(query("raise_hlc"), (batch.hlc,))
+        if (hlc := batch.hlc) > 0:
+            db.execute(query("raise_hlc"), (hlc,))
         db.execute(query("set_batch"), (f"{self.incarnation}:{batch.position}",))
 
     def _check_epoch(self) -> None:

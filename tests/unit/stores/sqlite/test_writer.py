@@ -372,3 +372,20 @@ def test_a_kill_at_a_boundary_leaves_all_of_the_batch_or_nothing(desk: Desk, bou
     desk.again()
     assert len(desk.events()) == survive
     assert desk.refused() == []
+
+
+def test_a_writer_that_fails_where_nobody_expects_it_writes_and_tells_nothing_more(desk: Desk) -> None:
+    desk.put(desk.script.root(BILL))
+
+    def fail(at: str) -> None:
+        if at == "after":
+            raise RuntimeError("a bug behind the commit")
+
+    desk.probed = fail
+    with pytest.raises(RuntimeError, match="a bug behind the commit"):
+        desk.put(desk.script.root(BILL))
+    desk.probed = lambda _: None
+    desk.put(desk.script.root(BILL))
+    assert [outcome.position for outcome in desk.outcomes] == [1]
+    assert len(desk.events()) == 2
+    assert "restart the node" in str(desk.writer.trouble)

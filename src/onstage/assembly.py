@@ -1,0 +1,58 @@
+"""The composition root: the one place that puts adapters behind the ports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onstage.ports.clock import SystemClock
+from onstage.runtime.node import Node
+from onstage.runtime.workers import ThreadWorkers
+from onstage.stage import Stage
+from onstage.stores.memory import MemoryStore
+from onstage.stores.sqlite.connection import open_reader
+from onstage.stores.sqlite.reader import SqliteReader
+from onstage.stores.sqlite.store import LOCK_WAIT_S_MAX, SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from onstage.contracts.process import Process
+    from onstage.contracts.service import Service
+    from onstage.ports.clock import Clock
+    from onstage.ports.store import Store
+    from onstage.ports.workers import Workers
+
+__all__ = ["stage_on"]
+
+
+def stage_on(
+    path: Path | None,
+    services: Sequence[Service],
+    processes: Sequence[Process],
+    *,
+    synchronous: str,
+    client_only: bool,
+) -> Stage:
+    """A stage for these parts of an App on the SQLite file at `path`, in memory for None; not yet entered."""
+
+    def make_node(dispatch: bool, lock_wait_s: float = LOCK_WAIT_S_MAX) -> Node:  # noqa: FBT001  one flag
+        clock, workers = SystemClock(), ThreadWorkers()
+        store = _store(path, clock, workers, synchronous=synchronous, lock_wait_s=lock_wait_s)
+        return Node(services, processes, store=store, clock=clock, workers=workers, dispatch=dispatch)
+
+    if path is None:
+        return Stage(make_node, path=None, client_only=client_only)
+    return Stage(
+        make_node,
+        path=path,
+        reader=lambda: SqliteReader(open_reader(path)),
+        make_holder=lambda: make_node(False, 0.0),
+        client_only=client_only,
+    )
+
+
+def _store(path: Path | None, clock: Clock, workers: Workers, *, synchronous: str, lock_wait_s: float) -> Store:
+    if path is None:
+        return MemoryStore(clock=clock, workers=workers)
+    return SqliteStore(path, clock=clock, workers=workers, synchronous=synchronous, lock_wait_s=lock_wait_s)

@@ -1,0 +1,1 @@
+"""The pytest plugin of Onstage, beside the package so that loading it imports nothing of the engine."""
