@@ -78,7 +78,11 @@ class _Planner:
                 self._emit(at_s, play.Napped(self._key(), self._next(), 3.0))
         if chance.pick(5) == 4:
             self.plan.append((at_s, Ask(chance.pick(100), (0.0, 2.0, 50.0)[chance.pick(3)])))
-        self._emit(at_s, self._event(), into=chance.pick(100) if chance.pick(8) == 7 else None)
+        event = self._event()
+        if isinstance(event, play.Ticked):
+            for _ in range(chance.pick(3)):
+                self._emit(at_s, play.Ticked(event.key, self._next()))
+        self._emit(at_s, event, into=chance.pick(100) if chance.pick(8) == 7 else None)
 
     def _emit(self, at_s: float, event: Any, *, into: int | None = None) -> None:
         swarm = self._swarm
