@@ -1,0 +1,73 @@
+"""Hunts planted bugs: plays the worlds of `onstage sim`, seed by seed, until a checker complains."""
+
+import gc
+import logging
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+from tests.planted.bugs import BUGS
+
+from onstage.testing.world.world_run import play
+
+SEEDS_MAX = 300
+COLLECT_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Found:
+    """How a hunt went. `seeds` is how many worlds it took; `complaint` is empty if nothing was found.
+
+    `checkers` are those that complained in the last world, of which at least one is named for the bug.
+    """
+
+    name: str
+    seeds: int
+    checkers: tuple[str, ...]
+    complaint: str
+    seconds: float
+
+    @property
+    def is_found(self) -> bool:
+        """Whether a checker that is named for the bug has complained."""
+        return bool(self.complaint)
+
+
+def hunt(name: str, *, without: Collection[str] = (), seeds: int = SEEDS_MAX) -> Found:
+    """Plant this bug and play worlds from seed 0 on. The checkers in `without` are not listened to."""
+    bug, began = BUGS[name], perf_counter()
+    wanted, others = bug.checkers - set(without), set[str]()
+    with _quiet():
+        for seed in range(seeds):
+            with bug.planted():
+                violations = _complaints(seed, without)
+            found = next((what for by, what in violations if by in wanted), "")
+            checkers = {by for by, _ in violations}
+            # What the engine does there without the bug does not count.
+            if found and checkers & wanted - {by for by, _ in _complaints(seed, without)}:
+                return Found(name, seed + 1, tuple(sorted(checkers)), found, perf_counter() - began)
+            others |= checkers
+            if seed % COLLECT_EVERY == COLLECT_EVERY - 1:
+                gc.collect()
+    return Found(name, seeds, tuple(sorted(others)), "", perf_counter() - began)
+
+
+def _complaints(seed: int, without: Collection[str]) -> list[tuple[str, str]]:
+    told = [(what.partition(":")[0], what) for what in play(seed).violations]
+    return [(by, what) for by, what in told if by not in without]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # kills leave calls that were made and never awaited
+            yield
+            gc.collect()
+    finally:
+        logging.disable(level)
+        gc.enable()
