@@ -2,16 +2,22 @@
 
 import gc
 import logging
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 
 from tests.planted.bugs import BUGS
 
 from onstage.testing.world.world_run import play
 
+ROOT = Path(__file__).resolve().parents[2]
+TEST_LIMIT_S = 300
 SEEDS_MAX = 300
 COLLECT_EVERY = 20
 
@@ -52,6 +58,24 @@ def hunt(name: str, *, without: Collection[str] = (), seeds: int = SEEDS_MAX) ->
             if seed % COLLECT_EVERY == COLLECT_EVERY - 1:
                 gc.collect()
     return Found(name, seeds, tuple(sorted(others)), "", perf_counter() - began)
+
+
+def run_test(name: str) -> Found:
+    """Run the test that is named for this bug with the bug planted. The bug is found if it fails, and not otherwise."""
+    test, began = BUGS[name].elsewhere, perf_counter()
+    assert test is not None, "a bug is found in worlds or elsewhere"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.planted.plugin", test]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"ONSTAGE_PLANTED_BUG": name},
+        capture_output=True,
+        text=True,
+        timeout=TEST_LIMIT_S,
+        check=False,
+    )
+    failed = done.returncode == 1  # neither passed, nor no such test
+    return Found(name, 0, (test,), "it fails" if failed else "", perf_counter() - began)
 
 
 def _complaints(seed: int, without: Collection[str]) -> list[tuple[str, str]]:

@@ -48,16 +48,14 @@ def replay_skips_an_entry(patch: Patch) -> None:
 
 
 def chance_not_recorded(patch: Patch) -> None:
-    """What `now`, `random` and `uuid` answered is drawn anew on replay."""
-    plain = Execution._index
+    """What `now`, `random` and `uuid` answered is not recorded."""
+    plain = Driver.tell
 
-    def index(self: Execution, journal: Any) -> None:
-        plain(self, journal)
-        for position in [position for position, entry in self._recorded.items() if isinstance(entry, Valued)]:
-            del self._recorded[position]
-        self._unmade = set()
+    def tell(self: Driver, frame: Frame, entry: Any) -> None:
+        if not isinstance(entry, Valued):
+            plain(self, frame, entry)
 
-    patch.setattr(Execution, "_index", index)
+    patch.setattr(Driver, "tell", tell)
 
 
 def result_recorded_twice(patch: Patch) -> None:
@@ -83,12 +81,6 @@ def key_shared(patch: Patch) -> None:
     """Steps of different executions have the same idempotency key."""
     plain = calls.idempotency_key
     patch.setattr(outside, "idempotency_key", lambda: plain().partition("/")[2])
-
-
-def retry_in_a_branch_forgotten(patch: Patch) -> None:
-    """That a call runs in a branch is not told: the failure of another one counts as gone past."""
-    plain = Execution.ask
-    patch.setattr(Execution, "ask", lambda self, position, request, now_ms, **_: plain(self, position, request, now_ms))
 
 
 def dead_letter_dropped(patch: Patch) -> None:
@@ -197,17 +189,6 @@ def early_mail_lost(patch: Patch) -> None:
     patch.setattr(Mailbox, "find", find)
 
 
-def wakeup_lost(patch: Patch) -> None:
-    """Mail that comes while its execution runs wakes nobody."""
-
-    def nudge(self: Node, delivery: Any, position: int) -> None:
-        delivery.after = max(delivery.after, position)
-        if delivery.parked:
-            self.unpark(delivery)
-
-    patch.setattr(Node, "nudge", nudge)
-
-
 def listeners_stay(patch: Patch) -> None:
     """Who has waited is kept in memory."""
     patch.setattr(Mailbox, "leave", lambda *_: None)
@@ -224,15 +205,6 @@ def open_not_cleaned(patch: Patch) -> None:
             self.open[delivery.id] = delivery
 
     patch.setattr(Node, "settled", settled)
-
-
-def refused_work_forgotten(patch: Patch) -> None:
-    """An execution whose commit was refused is not looked at again."""
-
-    async def reload(self: Node, delivery: Any) -> None:
-        self._reloading.discard(delivery.id)
-
-    patch.setattr(Node, "_reload", reload)
 
 
 def recovery_gives_up(patch: Patch) -> None:
@@ -295,17 +267,6 @@ def attempts_forgotten(patch: Patch) -> None:
         return Perform(1, begun=answer.begun, first=answer.first) if isinstance(answer, Perform) else answer
 
     patch.setattr(Execution, "ask", ask)
-
-
-def begun_mark_left_out(patch: Patch) -> None:
-    """A step with an undo begins without the mark that it may have happened."""
-    plain = Execution.tell
-
-    def tell(self: Execution, entry: Any) -> None:
-        if type(entry).__name__ != "Begun":
-            plain(self, entry)
-
-    patch.setattr(Execution, "tell", tell)
 
 
 def mail_taken_twice(patch: Patch) -> None:

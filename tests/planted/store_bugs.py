@@ -159,18 +159,6 @@ def commits_not_synced(patch: Patch) -> None:
     patch.setattr(connection, "open_writer", open_writer)
 
 
-def entry_lost(patch: Patch) -> None:
-    """Of several entries of one commit the last is not written."""
-    plain = Batch._settle
-
-    def settle(self: Batch, commit: Commit) -> None:
-        if len(commit.entries) > 1:
-            commit.entries = commit.entries[:-1]
-        plain(self, commit)
-
-    patch.setattr(Batch, "_settle", settle)
-
-
 def handler_left_out(patch: Patch) -> None:
     """An event gets obligations for two of its handlers at most."""
     plain = Emission._open

@@ -1,4 +1,4 @@
-"""The quickest of the planted bugs are found, by the checker that is named for each; `python -m tests.planted` has all."""
+"""The quickest of the planted bugs are found, each by its checker; `python -m tests.planted` hunts all."""
 
 import gc
 import re
@@ -6,15 +6,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.planted.__main__ import main, run_test
+from tests.planted.__main__ import main
 from tests.planted.bugs import BUGS, IN_OTHER_SUITES
-from tests.planted.hunt import hunt
+from tests.planted.hunt import hunt, run_test
 
 SEEDS_MAX = 60
 QUICK = {
     "barrier-skipped": "barrier",
     "answer-before-commit": "I10",
     "no-lanes": "I4",
+    "payload-not-compared": "I10",
+    "unknown-outcome-repeated": "I12",
+    "seq-drawn-by-a-lost-batch": "I12",
+    "handler-left-out": "I1",
+    "transaction-outside-the-batch": "I2",
+    "verdict-before-durable": "I7",
+    "result-recorded-twice": "I8",
+    "key-shared": "I3",
+    "undo-forwards": "I6",
+    "timeouts-early": "I8",
+    "replay-skips-an-entry": "I13",
+    "listeners-stay": "I15",
+    "recovery-gives-up": "liveness",
 }
 INVARIANTS = {f"I{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 15)} | {"barrier", "liveness"}
 
@@ -35,8 +48,8 @@ def test_a_planted_bug_is_found_by_its_checker(name: str, checker: str) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_planted_bug_is_missed_when_its_checker_is_removed() -> None:
-    assert hunt("no-lanes", seeds=3).checkers == ("I4",)
-    missed = hunt("no-lanes", without={"I4"}, seeds=3)
+    assert hunt("clock-alone-orders", seeds=3).checkers == ("I5",)
+    missed = hunt("clock-alone-orders", without={"I5"}, seeds=3)
     assert not missed.is_found
     assert missed.checkers == ()
 
@@ -59,8 +72,8 @@ def test_what_is_unknown_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_invariant_has_a_planted_bug_of_its_own() -> None:
     alone = {checker for bug in BUGS.values() if len(bug.checkers) == 1 for checker in bug.checkers}
-    assert alone == INVARIANTS - {"I6"} | {"I6"}
-    assert len(BUGS) > 50
+    assert alone >= INVARIANTS
+    assert len(BUGS) >= 45
 
 
 def test_every_bug_is_found_in_worlds_or_by_a_test_that_exists() -> None:
