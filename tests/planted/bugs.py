@@ -59,7 +59,7 @@ IN_WORLDS: dict[Plant, str] = {
     store.identities_kept: "I15",
     store.transaction_outside_the_batch: "I2",
     run.recorded_step_runs_again: "I3",
-    run.replay_skips_an_entry: "I2 I13",
+    run.replay_skips_an_entry: "I13",
     run.chance_not_recorded: "I1 liveness",
     run.result_recorded_twice: "I8",
     run.key_drawn_anew: "I3",
@@ -80,7 +80,6 @@ IN_WORLDS: dict[Plant, str] = {
     run.recovery_gives_up: "liveness",
     run.recovery_adopts_what_runs: "I2 I3 I12 I13 I15 world liveness",
     run.recovery_backwards: "I4",
-    run.result_guessed: "I13",
 }
 
 CONTRACT = "tests/contract/test_stores.py::TestSqliteStoreInline::"

@@ -8,7 +8,7 @@ import pytest
 from onstage.core.execution import Execution, Look, Perform, StepRequest
 from onstage.core.journal import Slept, Stepped, Transacted, Undone, Valued, WaitEnded
 from onstage.events.receipt import Status
-from onstage.runtime import attempts, calls, undo
+from onstage.runtime import calls, undo
 from onstage.runtime.dispatcher import Dispatcher
 from onstage.runtime.driver import Driver
 from onstage.runtime.frame import Frame
@@ -280,17 +280,6 @@ def mail_taken_twice(patch: Patch) -> None:
             self.consumed = before
 
     patch.setattr(Execution, "_record", record)
-
-
-def result_guessed(patch: Patch) -> None:
-    """The handler goes on with something else than what is recorded."""
-    plain = attempts._as_recorded
-
-    def guessed(durable: Any, result: Any) -> tuple[bytes, Any]:
-        data, answer = plain(durable, result)
-        return data, f"{answer}, perhaps" if isinstance(answer, str) else answer
-
-    patch.setattr(attempts, "_as_recorded", guessed)
 
 
 def incarnation_reused(patch: Patch) -> None:
