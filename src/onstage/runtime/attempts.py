@@ -70,6 +70,7 @@ async def perform_step(step: Step[..., Any], frame: Frame, position: str, argume
             frame.execution.tell(Begun(position, hashed, undo, step.call_codec.encode(arguments)))
         await frame.decided()
         driver.save(frame)
+        frame.barred = frame.reaction.patient = True
         await frame.barrier()
         first = answer.first or driver.node.clock.now_ms()
         try:

@@ -38,7 +38,7 @@ class Frame(msgspec.Struct, eq=False):
 
     `after` is the position of the newest commit this run follows from. `blocked` holds the calls that cannot go on
     before the execution is parked; once every active call is blocked, it is. `made` counts the calls that are made
-    and have not begun. `barred` says that it came to a barrier.
+    and have not begun. `barred` says that it came to an effect.
     """
 
     delivery: Delivery
@@ -70,7 +70,6 @@ class Frame(msgspec.Struct, eq=False):
 
     async def barrier(self) -> None:
         """Wait until everything that led to this moment is durable. Nothing leaves the node before."""
-        self.barred = self.reaction.patient = True
         try:
             await self.driver.node.store.durable(self.after)
         except Refused:
