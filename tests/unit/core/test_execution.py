@@ -23,7 +23,6 @@ from onstage.core.execution import (
     WaitRequest,
 )
 from onstage.core.journal import (
-    JOURNAL_ENTRIES_MAX,
     Attempted,
     Begun,
     Emitted,
@@ -295,10 +294,11 @@ def test_a_transactions_entry_is_counted_while_the_store_writes_it() -> None:
 
 
 def test_a_journal_is_full_at_its_limit() -> None:
-    execution = Execution(Valued(f"v#{n}", b"") for n in range(JOURNAL_ENTRIES_MAX - 1))
+    execution = Execution(Valued(f"v#{n}", b"") for n in range(9_999))
     assert not execution.is_full
     execution.tell(Valued("last#0", b""))
     assert execution.is_full
+    assert Execution([*execution.entries(), *execution.take_entries()]).is_full
 
 
 def test_entries_are_taken_once_and_together() -> None:
@@ -384,3 +384,17 @@ def test_only_a_recorded_rejection_rejects() -> None:
 def test_a_first_attempt_has_no_earlier_one() -> None:
     assert run(Execution(), [Call("a", StepRequest(1))]) == [Perform(1, begun=False, first=0)]
     assert Perform(1, begun=False).first == 0
+
+
+@pytest.mark.parametrize("request_", [StepRequest(1), TransactionRequest(1)])
+def test_a_replay_answers_a_failure_that_the_handler_went_past(request_: Request) -> None:
+    failed = Failed("a#0", 1, None, None, "no", 1)
+    assert run(Execution([failed]), [Call("a", request_)]) == [Recorded(failed)]
+
+
+def test_a_call_that_changes_its_mind_in_its_first_run_is_diverged() -> None:
+    execution = Execution()
+    execution.tell(Valued("a#0", b""))
+    answer = execution.ask("a#0", StepRequest(1), NOW)
+    assert isinstance(answer, DivergedAnswer)
+    assert "recorded but not asked again: none" in answer.diff

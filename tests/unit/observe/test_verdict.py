@@ -1,6 +1,8 @@
 """Verdicts as a pure function of open obligations, outcome and last events."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from time import tzset  # noqa: TID251  # sets the zone, asks no clock
 
 import pytest
 
@@ -83,6 +85,22 @@ def test_the_nearest_time_is_the_one_that_is_said() -> None:
         OpenObligation("a.c", Status.RETRYING, (), DUE_MS),
     )
     assert judge([later, sooner], None).until == DUE
+
+
+@pytest.fixture
+def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "XXX-5:45")
+        tzset()
+        yield
+    tzset()
+
+
+@pytest.mark.usefixtures("far_from_utc")
+def test_a_time_is_said_in_utc_wherever_the_machine_stands() -> None:
+    verdict = judge([OpenObligation("a.b", Status.WAITING, due=DUE_MS)], None)
+    assert str(verdict) == "waiting: a.b sleeps until 2023-11-14 22:13:20 UTC"
+    assert verdict.until == DUE
 
 
 def test_what_is_active_does_not_hide_when_the_rest_is_due() -> None:
