@@ -26,7 +26,11 @@ def test_an_id_leads_back_to_its_number(n: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1", "store-aa-", "store-aa-x", "store-aa-01", "store-bb-5", "other-aa-1", "store-aa-5", "store-aa-٣"]
+    "text",
+    [
+        *("", "1", "store-aa-", "store-aa-x", "store-aa-01", "store-bb-5", "other-aa-1", "store-aa-5", "store-aa-٣"),
+        "store-aa-²",  # a digit to `isdigit`, none to `int`
+    ],
 )
 def test_any_other_text_is_none_of_ours(text: str) -> None:
     assert IDENTITY.local(text) is None

@@ -38,6 +38,7 @@ def test_only_the_named_errors_are_retried() -> None:
 
 def test_a_rejection_is_never_retried() -> None:
     assert delay(Retry(), 1, Reject("no"), 0.5) is GIVE_UP
+    assert Retry(on=[Reject]).retries(Reject("no")) is False
 
 
 def test_retry_after_sets_the_delay_and_adds_no_attempt() -> None:
