@@ -66,7 +66,7 @@ SUITES: dict[str, list[Command]] = {
     "types": [MYPY],
     "lint": [[*RUFF, "check", *CONCISE, "."], [*RUFF, "format", "--check", *CONCISE, "."]],
     "imports": [[f"{BIN}/lint-imports", "--no-logo"]],
-    "tidy": [[*PYTEST, "tests/test_tidy.py"]],
+    "tidy": [[*PYTEST, "tests/test_tidy.py", "tests/mutation"]],
 }
 
 
