@@ -4,7 +4,7 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --con
 SUITES := .venv/bin/python tests/suites.py
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types bench format clean
+.PHONY: help venv demo test lint types bench nightly format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \2/p' Makefile | awk '{ printf "  make %-8s", $$2; $$1 = $$2 = ""; print }'
@@ -25,6 +25,9 @@ types: .venv/.dev ## check the types of the package and of the examples
 
 bench: .venv/.dev ## run the benchmarks
 	@.venv/bin/python -m benchmarks
+
+nightly: .venv/.dev ## play 200,000 generated worlds full of faults
+	@.venv/bin/onstage sim --seeds 200000 --workers $$(nproc) --strict
 
 format: .venv/.dev ## format the code and apply safe fixes
 	@.venv/bin/ruff check --quiet --fix-only .

@@ -24,6 +24,8 @@ PYRIGHT = [f"{BIN}/basedpyright", "--pythonpath", sys.executable]
 # Suites run side by side, so none may write the shared `--last-failed` cache.
 PYTEST = [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]
 
+TOLD = {"sim"}  # what these print is a result too
+
 Command = list[str]
 
 
@@ -54,12 +56,14 @@ def example_types() -> list[Command]:
 
 # In order of start, the longest first: the short ones fill the gaps.
 SUITES: dict[str, list[Command]] = {
+    "sim": [[f"{BIN}/onstage", "sim", "--seeds", "5000", "--workers", str(AT_ONCE), "--strict"]],
     "scenario": [[*PYTEST, "tests/scenario"]],
     "matrix": [[*PYTEST, "tests/matrix"]],
     "fuzz": [[*PYTEST, "tests/fuzz"]],
     "faults": [[*PYTEST, "tests/faults"]],
     "contract": [[*PYTEST, "tests/contract"]],
     "models": [[*PYTEST, "tests/models"]],
+    "planted": [[*PYTEST, "tests/planted"]],
     "unit": [[*PYTEST, "tests/unit"]],
     "docs": [[*PYTEST, "tests/docs"]],
     "examples": example_types(),
@@ -130,7 +134,7 @@ def main(names: list[str]) -> int:
             result = future.result()
             results[result.name] = result
             print(f"--- {result.name} {'FAILED' if result.failed else 'ok'}", flush=True)
-            if result.failed:
+            if result.failed or result.name in TOLD:
                 print(result.output, flush=True)
     report([results[name] for name in names])
     return int(any(result.failed for result in results.values()))

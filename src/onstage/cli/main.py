@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "sql": ("query_sql", "Ask the store with SQL; it can only read."),
     "doctor": ("doctor", "Look for what is wrong, and say how to mend it."),
     "bench": ("bench", "Measure this machine."),
+    "sim": ("run_sim", "Try the engine in generated worlds full of faults."),
 }
 """The commands, in the order in which they are listed: module (its `command`) and what it is for."""
 

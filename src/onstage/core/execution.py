@@ -190,13 +190,19 @@ class Execution:
         occurrence = occurrences.get(name, 0)
         occurrences[name] = occurrence + 1
         position = f"{name}#{occurrence}"
+        if self._tentative:
+            self._went_past()
         if self._unmade:
             self._unmade.discard(position)
         return position
 
-    def ask(self, position: str, request: Request, now_ms: int) -> Answer:
-        """What is to be done about the call at `position`: see the module's theory of operation."""
-        if self._tentative:
+    def ask(self, position: str, request: Request, now_ms: int, *, aside: bool = False) -> Answer:
+        """What is to be done about the call at `position`: see the module's theory of operation.
+
+        `aside` says that the call runs beside the handler, in a branch: it was made before, so that it begins now does
+        not tell that the handler went on past anything.
+        """
+        if self._tentative and not aside:
             self._went_past()
         entry = self._recorded.get(position)
         if entry is None and self._unmade:

@@ -39,7 +39,8 @@ __all__ = ["ask", "perform_step", "perform_transaction", "run_function"]
 
 async def ask(frame: Frame, position: str, request: Request) -> Recorded | Perform | Look:
     """Ask the journal; parks or diverges here, so that the caller sees only what it can act on."""
-    answer = frame.execution.ask(position, request, frame.driver.node.clock.now_ms())
+    aside = frame.task is not None and asyncio.current_task() is not frame.task
+    answer = frame.execution.ask(position, request, frame.driver.node.clock.now_ms(), aside=aside)
     match answer:
         case ParkAnswer():
             await frame.park(Park(answer.due, retrying=isinstance(request, StepRequest)))

@@ -21,6 +21,9 @@ OBLIGATIONS_SHOWN_MAX: Final = 100
 PAGE: Final = 100
 EVENTS_LOOKED_AT_MAX: Final = 1000
 RECENT_PROCESSES_MAX: Final = 4_096
+EARLY_S: Final = 0.001
+"""A loop may fire its timers this much early: whoever looks at the clock then must not wait for nothing again."""
+
 log = logging.getLogger("onstage.ledger")
 
 
@@ -169,7 +172,7 @@ class Watch:
             if verdict is None:
                 self._forget(process, waiter)
                 raise LookupError(f"there is no process {process}")
-            if verdict.is_final or (give_up is not None and loop.time() >= give_up):
+            if verdict.is_final or (give_up is not None and loop.time() >= give_up - EARLY_S):
                 self._forget(process, waiter)
                 return verdict
             await self._woken(process, waiter, give_up)

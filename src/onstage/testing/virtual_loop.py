@@ -60,6 +60,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._turns = 0
         self._selector = _NoSelector(self._idle)
         self.is_dead = False
+        self.on_turn: Callable[[VirtualLoop], None] | None = None
+        """Called before each turn, with what is ready; it may reorder that, or let the loop be killed."""
         self.broken: list[dict[str, Any]] = []
 
     def time(self) -> float:
@@ -88,14 +90,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def kill_soon(self) -> None:
         """Leave the loop with `Killed` after the present callback, before any other."""
-        handle = asyncio.Handle(self._kill, (), self)
-        self._ready.appendleft(handle)  # type: ignore[attr-defined]  # ahead of everybody
+        self._ready.appendleft(self.killer())  # type: ignore[attr-defined]  # ahead of everybody
+
+    def killer(self) -> asyncio.Handle:
+        """A callback that leaves the loop with `Killed`."""
+        return asyncio.Handle(self._kill, (), self)
 
     @staticmethod
     def _kill() -> NoReturn:
         raise Killed
 
     def _idle(self, timeout_s: float | None) -> None:
+        if self.on_turn is not None:
+            self.on_turn(self)
         self._turns += 1
         if self._turns > TURNS_MAX:
             self._turns = 0

@@ -233,6 +233,28 @@ def test_a_failure_that_the_handler_goes_past_is_kept(goes_on: str) -> None:
     assert run(Execution(journal), handler)[0] == Recorded(journal[0])
 
 
+def test_a_call_that_begins_in_a_branch_does_not_keep_the_failure_of_another() -> None:
+    """Side by side, both were made before either failed: that one begins later tells nothing about the handler."""
+    execution = Execution()
+    failing, other = execution.make("a"), execution.make("b")
+    execution.ask(failing, StepRequest(1), NOW, aside=True)
+    execution.tell(Failed(failing, 1, None, None, "no", 1))
+    execution.ask(other, StepRequest(2), NOW, aside=True)
+    execution.tell(Stepped(other, 2, b"1", 0, 1, NOW))
+    execution.failed()
+    assert execution.take_entries() == (Stepped(other, 2, b"1", 0, 1, NOW),)
+
+
+def test_a_call_that_is_made_after_a_failure_in_a_branch_keeps_it() -> None:
+    execution = Execution()
+    failing = execution.make("a")
+    execution.ask(failing, StepRequest(1), NOW, aside=True)
+    execution.tell(Failed(failing, 1, None, None, "no", 1))
+    execution.make("b")
+    execution.failed()
+    assert execution.take_entries() == (Failed(failing, 1, None, None, "no", 1),)
+
+
 def test_a_retry_of_a_step_waits_until_it_is_due() -> None:
     execution = Execution([Attempted("a#0", 1, 2, NOW + 50, "no", NOW)])
     position = execution.make("a")

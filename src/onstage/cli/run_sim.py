@@ -1,0 +1,119 @@
+"""`onstage sim`: the engine in many generated worlds full of faults, each repeatable from its seed."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from onstage.cli.failures import Exit, Failure
+from onstage.cli.printing import note, plural, print_json
+
+if TYPE_CHECKING:
+    from onstage.testing.world.many import Totals
+    from onstage.testing.world.shrink import Values
+    from onstage.testing.world.world_run import Result
+
+__all__ = ["command"]
+
+
+@click.command("sim", short_help="Try the engine in generated worlds full of faults.")
+@click.option("--seeds", type=click.IntRange(1, 10_000_000), default=200, show_default=True, help="How many worlds.")
+@click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="The first seed.")
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="How many processes.")
+@click.option(
+    "--replay", type=click.IntRange(0), metavar="SEED", help="Play one world again, and shrink it if it fails."
+)
+@click.option(
+    "--tape", type=click.Path(path_type=Path), help="Play a tape that was shrunk; with --replay, write it there."
+)
+@click.option("--strict", is_flag=True, help="Fail too if a situation that should occur never did.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def command(
+    *, seeds: int, first: int, workers: int, replay: int | None, tape: Path | None, strict: bool, output: str
+) -> int:
+    """Play worlds of the real engine and the real SQL, on virtual time, with services, clients and faults of its own.
+
+    In each world faults strike first (safety), then they stop and everything has to end (liveness). The same seed
+    gives the same world. Nothing of yours is touched.
+    """
+    if replay is not None or tape is not None:
+        return _one(replay, tape)
+    from onstage.testing.world.many import play_many
+
+    if output == "text":
+        note(f"{plural(seeds, 'world')} from seed {first}, {plural(workers, 'process')} ...")
+    totals = play_many(first, seeds, workers)
+    if output == "json":
+        print_json(msgspec.to_builtins(totals) | {"cold": totals.cold, "struck": totals.struck})
+    else:
+        _print(totals)
+    return int(bool(totals.failed or (strict and totals.cold)))
+
+
+def _print(totals: Totals) -> None:
+    seeds = totals.seeds
+    click.echo(
+        f"{seeds:,} seeds in {totals.seconds:,.1f} s ({seeds / totals.seconds:,.1f} a second), per seed "
+        f"{totals.events / seeds:.1f} events, {totals.commits / seeds:.1f} commits, "
+        f"{totals.crashes / seeds:.1f} crashes, {totals.struck / seeds:.1f} faults"
+    )
+    for fault, count in totals.faults.most_common():
+        click.echo(f"  {count:>9,}  {fault}")
+    click.echo(f"{plural(len(totals.faults), 'class')} of faults")
+    for mark in totals.cold:
+        click.echo(f"never seen: {mark}")
+    for seed, violations in totals.failures:
+        click.echo(f"seed {seed}: {violations[0]}")
+        click.echo(f"  replay: onstage sim --replay {seed}")
+    click.echo(f"{plural(totals.failed, 'world')} in which something did not hold")
+
+
+def _one(seed: int | None, path: Path | None) -> int:
+    from onstage.testing.world.playing import play
+    from onstage.testing.world.shrink import shrink, size
+
+    logging.disable(logging.CRITICAL)
+    if seed is None:
+        assert path is not None, "one of the two is given"
+        seed, given = _read(path)
+        return _report(play(seed, given))
+    result = play(seed)
+    if not result.violations:
+        return _report(result)
+    invariant = result.violations[0].partition(":")[0]
+
+    def fails(tape: Values) -> bool:
+        return any(what.startswith(invariant) for what in play(seed, tape).violations)
+
+    _report(result)
+    least = shrink(result.tape, fails)
+    path = path or Path(f"sim-{seed}.json")
+    path.write_bytes(msgspec.json.encode({"seed": seed, "tape": least}))
+    click.echo(f"shrunk from {size(result.tape)[0]} choices to {size(least)[0]}: onstage sim --tape {path}")
+    return _report(play(seed, least))
+
+
+def _read(path: Path) -> tuple[int, dict[str, list[int]]]:
+    try:
+        document: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+        return int(document["seed"]), msgspec.convert(document["tape"], dict[str, list[int]])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = str(error) or type(error).__name__
+        raise Failure(f"{path} is no tape", why, "write one with --replay SEED", code=Exit.USAGE) from error
+
+
+def _report(result: Result) -> int:
+    click.echo(
+        f"seed {result.seed}: {result.events} events, {result.commits} commits, {result.crashes} crashes, "
+        f"trace {result.trace_hash}"
+    )
+    for fault, count in result.faults.most_common():
+        click.echo(f"  {count:>5}  {fault.value}")
+    for violation in result.violations:
+        click.echo(f"does not hold: {violation}")
+    return int(bool(result.violations))

@@ -1,0 +1,66 @@
+"""The second phase: faults have stopped, and within a bound of virtual time everything has to end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from onstage.events.receipt import OPEN_MAX, Status
+
+if TYPE_CHECKING:
+    from onstage.testing.world.world_run import World
+
+__all__ = ["REST_S_MAX", "ROUNDS_MAX", "calm_down"]
+
+LOOK_S: Final = 2.0
+LOOK_S_MAX: Final = 240.0
+REST_S_MAX: Final = 3 * 3600.0
+"""So long at most a world takes to come to rest: a clock that was wrong by an hour is part of it."""
+
+ROUNDS_MAX: Final = 25
+"""So often at most an operator has to retry what was set aside."""
+
+
+def calm_down(world: World) -> None:
+    """Run until nothing is open, with the help of an operator and of the code that a journal fits to."""
+    world.grow_calm()
+    give_up_s = world.life.loop.time() + REST_S_MAX
+    versions, look_s, rounds = [3, 1, 2, 1, 3, 1], LOOK_S, 0
+    if world.version == 3:
+        world.change_code(1)
+    while world.life.loop.time() <= give_up_s and rounds <= ROUNDS_MAX:
+        world.run_to(world.life.loop.time() + look_s)
+        look_s = min(2 * look_s, LOOK_S_MAX)
+        aside = world.look_aside()
+        if not _is_at_rest(world, aside):
+            continue
+        if not aside:
+            return
+        look_s, rounds = LOOK_S, rounds + 1
+        if versions and any(_is_diverged(world, execution) for execution in aside):
+            world.change_code(versions.pop(0))
+        for execution in world.look_aside():
+            action = "drop" if execution >> 16 in world.observer.poisoned else "retry"
+            world.call(lambda: world.operate(action, execution))  # noqa: B023  it runs at once
+    _complain(world)
+
+
+def _is_diverged(world: World, execution: int) -> bool:
+    return bool(world.observer.rows("select 1 from onstage_execution where id = ? and status = 5", execution))
+
+
+def _is_at_rest(world: World, aside: list[int]) -> bool:
+    """Whether all that is open was set aside, or stands behind something that was."""
+    if not world.clients.are_done or world.life.store.undurable or world.life.node.dispatcher.busy:
+        return False
+    active = "select status from onstage_execution where status <= ? and status not in (4, 5)"
+    return all(status == Status.READY and aside for (status,) in world.observer.rows(active, OPEN_MAX))
+
+
+def _complain(world: World) -> None:
+    statement = (
+        "select x.id, h.name, x.status, x.due, x.error from onstage_execution x"
+        " join onstage_handler h on h.id = x.id & 65535 where x.status <= ? limit 3"
+    )
+    left = world.observer.rows(statement, OPEN_MAX)
+    waiting = [emit.id for emit in world.clients.emits if not emit.is_over]
+    world.observer.complain("liveness", f"after {REST_S_MAX:g} s of calm, or {ROUNDS_MAX} retries: {left} {waiting}")
