@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.matrix.life import ENDED, KILLED, LOG, Life, live
-from tests.matrix.points import KILLED_ONLY, Cell
+from tests.matrix.points import Cell
 from tests.matrix.witness import Witness
 
 Change = Callable[[], None]
@@ -47,8 +47,6 @@ def cells(seen: dict[str, int], hits_max: int, *, killed: bool) -> list[Cell]:
     """At most so many hits of each point, spread evenly; the first one always."""
     chosen = list[Cell]()
     for point, count in sorted(seen.items()):
-        if not killed and point in KILLED_ONLY:
-            continue
         top = count if count <= 2 else round(count * SURE)
         some = min(top, hits_max)
         hits = {1 + round(number * (top - 1) / max(1, some - 1)) for number in range(some)}

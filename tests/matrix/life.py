@@ -16,7 +16,7 @@ from typing import NoReturn
 from tests.matrix.matrix_app import ledger, play
 from tests.matrix.points import Cell, Trap, arm
 
-LIFE_S_MAX = 15
+LIFE_S_MAX = 30
 AFTER_ERROR_S = 0.06
 STORE, LEDGER, LOG = "matrix.db", "ledger.txt", "node.log"
 ENDED, KILLED = 0, -int(SIGKILL)

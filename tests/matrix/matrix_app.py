@@ -29,7 +29,7 @@ REMOTE = {"c": (6, 7)}
 REFUSED = 5
 FAILS_ONCE = 2
 ORDERS = sorted(seq for orders in (LANES | REMOTE).values() for seq in orders)
-LONG = timedelta(seconds=4)
+LONG = timedelta(seconds=10)
 QUICK = Retry(attempts=8, first="4ms", most="10ms")
 
 

@@ -79,8 +79,6 @@ CALLS: list[tuple[Any, str, tuple[str, ...]]] = [
     (Writer, "close", (BEFORE, AFTER)),
     (ThreadWorkers, "close", (AFTER,)),
 ]
-# Here a node can die, and nothing of its own can raise: a flushed list of commits is put into a queue.
-KILLED_ONLY = {"before Writer.hand_over", "after Writer.hand_over"}
 
 
 @dataclass(frozen=True)

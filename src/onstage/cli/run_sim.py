@@ -74,8 +74,8 @@ def _print(totals: Totals) -> None:
 
 
 def _one(seed: int | None, path: Path | None) -> int:
+    from onstage.testing.world.playing import play
     from onstage.testing.world.shrink import shrink, size
-    from onstage.testing.world.world_run import play
 
     logging.disable(logging.CRITICAL)
     if seed is None:

@@ -29,12 +29,11 @@ def number_in(wire: str) -> int | None:
 class Identity:
     """Translates between event numbers of one store and public ids, `store-incarnation-n`."""
 
-    __slots__ = ("_firsts", "_prefixes", "_present", "_store")
+    __slots__ = ("_firsts", "_prefixes", "_present")
 
     def __init__(self, store: str, incarnations: tuple[tuple[int, str], ...]) -> None:
         """Take over the store's incarnations as (first n, name), in order."""
         assert incarnations, "a store that was opened has at least one incarnation"
-        self._store = store
         self._firsts = [first for first, _ in incarnations]
         self._prefixes = [f"{store}-{name}-" for _, name in incarnations]
         self._present = (self._firsts[-1], self._prefixes[-1])

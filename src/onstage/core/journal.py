@@ -39,11 +39,12 @@ __all__ = [
 JOURNAL_ENTRIES_MAX: Final = 10_000
 
 
+# Stored as an array, the tag first: a tag never changes its meaning, and a new field comes last, with a default.
 class _Entry(msgspec.Struct, frozen=True, array_like=True, tag_field="entry", gc=False):
     position: str
 
 
-class Begun(_Entry, tag=1, frozen=True, array_like=True):
+class Begun(_Entry, tag=1, frozen=True):
     """A step with an undo is about to run: from here on it is *in doubt* until its result is recorded."""
 
     arguments: int
@@ -51,7 +52,7 @@ class Begun(_Entry, tag=1, frozen=True, array_like=True):
     call: bytes
 
 
-class Attempted(_Entry, tag=2, frozen=True, array_like=True):
+class Attempted(_Entry, tag=2, frozen=True):
     """`attempts` of a step failed, the first began at `first`; the next is due at `due` (ms since the epoch).
 
     With 0 attempts it opens the step anew, with a full budget, after its failure left the handler.
@@ -64,7 +65,7 @@ class Attempted(_Entry, tag=2, frozen=True, array_like=True):
     first: int
 
 
-class Stepped(_Entry, tag=3, frozen=True, array_like=True):
+class Stepped(_Entry, tag=3, frozen=True):
     """A step ended with a result. `undo` and `call` (its arguments) are kept for a step that can be undone."""
 
     arguments: int
@@ -76,7 +77,7 @@ class Stepped(_Entry, tag=3, frozen=True, array_like=True):
     call: bytes | None = None
 
 
-class Failed(_Entry, tag=4, frozen=True, array_like=True):
+class Failed(_Entry, tag=4, frozen=True):
     """A step failed for good and the handler went on past it. `kind` names a `give_up_on` type, rebuilt on replay."""
 
     arguments: int
@@ -86,7 +87,7 @@ class Failed(_Entry, tag=4, frozen=True, array_like=True):
     attempts: int
 
 
-class Transacted(_Entry, tag=5, frozen=True, array_like=True):
+class Transacted(_Entry, tag=5, frozen=True):
     """A transaction on the service's own tables committed, in this very commit."""
 
     arguments: int
@@ -94,21 +95,21 @@ class Transacted(_Entry, tag=5, frozen=True, array_like=True):
     schema: int
 
 
-class Emitted(_Entry, tag=6, frozen=True, array_like=True):
+class Emitted(_Entry, tag=6, frozen=True):
     """An event was emitted in the middle of the handler."""
 
     arguments: int
     event: int
 
 
-class WaitOpened(_Entry, tag=7, frozen=True, array_like=True):
+class WaitOpened(_Entry, tag=7, frozen=True):
     """The execution began to wait for one of `types`, until `due` (None: for ever)."""
 
     types: tuple[str, ...]
     due: int | None
 
 
-class WaitEnded(_Entry, tag=8, frozen=True, array_like=True):
+class WaitEnded(_Entry, tag=8, frozen=True):
     """The wait took event number `event`, or timed out (`event` is 0)."""
 
     event: int
@@ -116,29 +117,29 @@ class WaitEnded(_Entry, tag=8, frozen=True, array_like=True):
     data: bytes
 
 
-class SleepOpened(_Entry, tag=9, frozen=True, array_like=True):
+class SleepOpened(_Entry, tag=9, frozen=True):
     """The execution sleeps until `due`."""
 
     due: int
 
 
-class Slept(_Entry, tag=10, frozen=True, array_like=True):
+class Slept(_Entry, tag=10, frozen=True):
     """The sleep is over."""
 
 
-class Valued(_Entry, tag=11, frozen=True, array_like=True):
+class Valued(_Entry, tag=11, frozen=True):
     """The clock, a random number or a uuid was read."""
 
     value: bytes
 
 
-class Rejected(_Entry, tag=12, frozen=True, array_like=True):
+class Rejected(_Entry, tag=12, frozen=True):
     """The handler rejected: from here on the execution only undoes."""
 
     reason: str
 
 
-class Undone(_Entry, tag=13, frozen=True, array_like=True):
+class Undone(_Entry, tag=13, frozen=True):
     """The undo of one step ended."""
 
 

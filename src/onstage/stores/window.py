@@ -26,6 +26,11 @@ __all__ = ["KEPT_MAX", "Window"]
 KEPT_MAX: Final = 1_000
 """How many refusals, and answers of transactions, are kept in full for those who ask late."""
 
+_NOT_HANDED_OVER: Final = (
+    "commits did not reach the writer, and nothing more is taken\n  why: an error of the machine or of Onstage\n"
+    "  to do: restart the node, nothing accepted is lost"
+)
+
 
 @final
 class Window:
@@ -61,7 +66,11 @@ class Window:
         """Hand the buffer to the writer."""
         if self._buffer:
             buffer, self._buffer = self._buffer, []
-            self._hand_over(buffer)
+            try:
+                self._hand_over(buffer)
+            except BaseException:
+                self.close(_NOT_HANDED_OVER)  # else later commits would be taken for durable with a gap before them
+                raise
 
     async def durable(self, position: int) -> Entry | None:
         """Wait until `position` is settled."""

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from onstage.cli.main import cli
 from onstage.observe.verdict import Verdict
 from onstage.runtime import watch
+from onstage.testing.world.shrink import shrink
 
 
 def sim(*arguments: str) -> Result:
@@ -46,7 +47,8 @@ def test_a_failing_world_is_named_and_shrinks_to_a_file(tmp_path: Path, monkeypa
         return Verdict("completed", "x") if verdict.status == "waiting" else verdict
 
     monkeypatch.setattr(watch, "judge", judge)
-    many = sim("--seeds", "40")
+    monkeypatch.setitem(shrink.__kwdefaults__, "tries", 25)
+    many = sim("--seeds", "10")
     assert many.exit_code == 1
     seed = many.output.rpartition("--replay ")[2].split()[0]
     assert f"seed {seed}: I7: " in many.output

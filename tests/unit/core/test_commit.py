@@ -1,9 +1,12 @@
 """The numbers of a commit."""
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onstage.core.commit import HANDLERS_MAX, Commit, event_of, execution_id, handler_of
+from onstage.core.commit import HANDLERS_MAX, Commit, Refusal, RefusedBecause, event_of, execution_id, handler_of
+from onstage.events.receipt import Status
 
 events = st.integers(1, (1 << 47) - 1)
 handlers = st.integers(1, HANDLERS_MAX)
@@ -21,5 +24,16 @@ def test_executions_are_ordered_like_their_events(one: tuple[int, int], other: t
     assert (execution_id(*one) < execution_id(*other)) == (one < other)
 
 
-def test_an_empty_commit_asks_for_nothing() -> None:
-    assert not any((Commit().entries, Commit().events, Commit().opened, Commit().receipts, Commit().after))
+def test_the_number_of_an_execution_is_stored_and_never_changes() -> None:
+    assert (execution_id(3, 5), HANDLERS_MAX) == (3 * 65_536 + 5, 65_535)
+
+
+def test_a_commit_that_says_nothing_more_is_one_finished_attempt_from_outside_that_writes_nothing() -> None:
+    said = {field: value for field, value in msgspec.structs.asdict(Commit()).items() if value}
+    assert said == {"gating": True, "status": Status.DONE, "attempts": 1}
+
+
+def test_a_refusal_is_not_changed_after_the_fact() -> None:
+    refusal = Refusal(Commit(), RefusedBecause.FELLED)
+    with pytest.raises(AttributeError, match="immutable"):
+        refusal.because = RefusedBecause.CONFLICT  # type: ignore[misc]  # that is the test

@@ -23,7 +23,6 @@ from onstage.core.execution import (
     WaitRequest,
 )
 from onstage.core.journal import (
-    JOURNAL_ENTRIES_MAX,
     Attempted,
     Begun,
     Emitted,
@@ -153,6 +152,15 @@ def test_changed_arguments_are_diverged(handler: list[Call], data: st.DataObject
     assert f"with arguments {request.arguments + 1:08x}" in last.diff
 
 
+def test_requests_and_answers_are_values() -> None:
+    def values() -> list[Request | Answer]:
+        asked = [StepRequest(1), TransactionRequest(1), EmitRequest(1), WaitRequest(("a",), 1), SleepRequest(1)]
+        answered = [Recorded(Slept("s#0")), Perform(1, begun=False), Look(1), ParkAnswer(1), DivergedAnswer("no")]
+        return [*asked, ValueRequest(), *answered]
+
+    assert len({*values(), *values()}) == 11
+
+
 def test_calls_of_one_name_are_told_apart_by_their_occurrence() -> None:
     execution = Execution()
     assert [execution.make(name) for name in ("a", "b", "a", "2/a", "a")] == ["a#0", "b#0", "a#1", "2/a#0", "a#2"]
@@ -225,6 +233,28 @@ def test_a_failure_that_the_handler_goes_past_is_kept(goes_on: str) -> None:
     assert run(Execution(journal), handler)[0] == Recorded(journal[0])
 
 
+def test_a_call_that_begins_in_a_branch_does_not_keep_the_failure_of_another() -> None:
+    """Side by side, both were made before either failed: that one begins later tells nothing about the handler."""
+    execution = Execution()
+    failing, other = execution.make("a"), execution.make("b")
+    execution.ask(failing, StepRequest(1), NOW, aside=True)
+    execution.tell(Failed(failing, 1, None, None, "no", 1))
+    execution.ask(other, StepRequest(2), NOW, aside=True)
+    execution.tell(Stepped(other, 2, b"1", 0, 1, NOW))
+    execution.failed()
+    assert execution.take_entries() == (Stepped(other, 2, b"1", 0, 1, NOW),)
+
+
+def test_a_call_that_is_made_after_a_failure_in_a_branch_keeps_it() -> None:
+    execution = Execution()
+    failing = execution.make("a")
+    execution.ask(failing, StepRequest(1), NOW, aside=True)
+    execution.tell(Failed(failing, 1, None, None, "no", 1))
+    execution.make("b")
+    execution.failed()
+    assert execution.take_entries() == (Failed(failing, 1, None, None, "no", 1),)
+
+
 def test_a_retry_of_a_step_waits_until_it_is_due() -> None:
     execution = Execution([Attempted("a#0", 1, 2, NOW + 50, "no", NOW)])
     position = execution.make("a")
@@ -265,28 +295,3 @@ def test_a_wait_for_other_types_is_diverged() -> None:
 
 def test_a_wait_that_timed_out_consumed_nothing() -> None:
     assert Execution([WaitEnded("w#0", 0, "", b"")]).consumed == set()
-
-
-def test_length_counts_every_entry_and_the_latest_of_a_position_stands() -> None:
-    journal = [Begun("a#0", 1, "u", b""), Attempted("a#0", 1, 1, 0, "", 0), Stepped("a#0", 1, b"", 0, 2, 0)]
-    execution = Execution(journal)
-    assert (execution.length, execution.entries(), execution.at("a#0")) == (3, (journal[2],), journal[2])
-    assert execution.at("b#0") is None
-
-
-def test_a_transactions_entry_is_counted_while_the_store_writes_it() -> None:
-    execution = Execution()
-    execution.reserve()
-    assert execution.length == 1
-    execution.unreserve()
-    execution.reserve()
-    execution.committed(Transacted("t#0", 1, b"", 0))
-    assert (execution.length, execution.take_entries(), execution.has_pending) == (1, (), False)
-    assert execution.ask(execution.make("t"), TransactionRequest(1), NOW) == Recorded(Transacted("t#0", 1, b"", 0))
-
-
-def test_a_journal_is_full_at_its_limit() -> None:
-    execution = Execution(Valued(f"v#{n}", b"") for n in range(JOURNAL_ENTRIES_MAX - 1))
-    assert not execution.is_full
-    execution.tell(Valued("last#0", b""))
-    assert execution.is_full

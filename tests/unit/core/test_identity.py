@@ -16,6 +16,10 @@ def test_a_number_belongs_to_the_last_incarnation_that_began_at_or_before_it(n: 
     assert IDENTITY.wire(n) == wire
 
 
+def test_a_number_from_before_the_first_incarnation_that_is_known_is_taken_for_its() -> None:
+    assert Identity("store", ((3, "aa"), (5, "bb"))).wire(1) == "store-aa-1"
+
+
 @given(st.integers(1, 10**12))
 def test_an_id_leads_back_to_its_number(n: int) -> None:
     assert IDENTITY.local(IDENTITY.wire(n)) == n
@@ -23,7 +27,10 @@ def test_an_id_leads_back_to_its_number(n: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1", "store-aa-", "store-aa-x", "store-aa-01", "store-bb-5", "other-aa-1", "store-aa-5", "store-aa-٣"],
+    [
+        *("", "1", "store-aa-", "store-aa-x", "store-aa-01", "store-bb-5", "other-aa-1", "store-aa-5", "store-aa-٣"),
+        "store-aa-²",  # a digit to `isdigit`, none to `int`
+    ],
 )
 def test_any_other_text_is_none_of_ours(text: str) -> None:
     assert IDENTITY.local(text) is None

@@ -23,6 +23,21 @@ ENTRIES: list[Entry] = [
     journal.Rejected("reject", "no"),
     journal.Undone("a#0"),
 ]
+STORED: list[tuple[int, list[object]]] = [
+    (1, [1, "undo", b"c"]),
+    (2, [1, 2, 3, "no", 4]),
+    (3, [1, b"r", 5, 1, 9]),
+    (4, [1, None, None, "no", 3]),
+    (5, [1, b"r", 5]),
+    (6, [1, 7]),
+    (7, [["x", "y"], None]),
+    (8, [7, "x", b"d"]),
+    (9, [9]),
+    (10, []),
+    (11, [b"v"]),
+    (12, ["no"]),
+    (13, []),
+]
 FINAL = {"Stepped", "Failed", "Transacted", "Emitted", "WaitEnded", "Slept", "Valued"}
 
 
@@ -35,6 +50,19 @@ def test_an_entry_survives_being_stored(entry: Entry) -> None:
 def test_every_kind_of_entry_has_its_own_stored_tag() -> None:
     tags = {type(entry): msgspec.msgpack.decode(encode_entry(entry))[0] for entry in ENTRIES}
     assert sorted(tags.values()) == list(range(1, 14))
+
+
+def test_a_stored_tag_never_changes_its_meaning() -> None:
+    assert msgspec.msgpack.decode(encode_entry(journal.Begun("a#0", 1, "undo", b"c"))) == [1, "a#0", 1, "undo", b"c"]
+    kinds = [type(decode_entry(msgspec.msgpack.encode([tag, "a#0", *rest]))).__name__ for tag, rest in STORED]
+    assert kinds == [
+        *("Begun", "Attempted", "Stepped", "Failed", "Transacted", "Emitted", "WaitOpened", "WaitEnded"),
+        *("SleepOpened", "Slept", "Valued", "Rejected", "Undone"),
+    ]
+
+
+def test_an_entry_is_a_value() -> None:
+    assert len({*ENTRIES, *(decode_entry(encode_entry(entry)) for entry in ENTRIES)}) == len(ENTRIES)
 
 
 def test_an_entry_of_a_later_version_is_read_without_its_additions() -> None:

@@ -5,11 +5,35 @@ import pytest
 from onstage.core.lifecycle import TRANSITIONS, IllegalTransition, Input, advance, diagram
 from onstage.events.receipt import Status
 
+ACTIVE = [Status.READY, Status.RUNNING, Status.WAITING, Status.RETRYING]
+SET_ASIDE = [Status.PARKED, Status.DIVERGED]
+LEADS_TO = {
+    Input.PROGRESS: Status.RUNNING,
+    Input.PARK: Status.WAITING,
+    Input.RETRY: Status.RETRYING,
+    Input.FAIL: Status.PARKED,
+    Input.DIVERGE: Status.DIVERGED,
+    Input.END: Status.DONE,
+    Input.REJECT: Status.REJECTED,
+    Input.RESUME: Status.READY,
+    Input.DROP: Status.DROPPED,
+}
+OPERATORS = {Input.RESUME, Input.DROP}
 OPEN = [status for status in Status if status.is_open]
 
 
 def test_nothing_follows_an_end() -> None:
     assert {state for state, _ in TRANSITIONS} == set(OPEN)
+
+
+@pytest.mark.parametrize("happened", Input)
+@pytest.mark.parametrize("state", Status)
+def test_what_happens_leads_where_it_says_from_every_state_that_allows_it(state: Status, happened: Input) -> None:
+    if state in (SET_ASIDE if happened in OPERATORS else ACTIVE):
+        assert advance(state, happened) is LEADS_TO[happened]
+    else:
+        with pytest.raises(IllegalTransition, match=f"{happened.name} while {state.label}"):
+            advance(state, happened)
 
 
 def test_every_open_state_can_come_to_an_end() -> None:
@@ -40,3 +64,5 @@ def test_the_diagram_shows_every_change_of_state() -> None:
     assert lines[:2] == ["stateDiagram-v2", "    [*] --> ready"]
     assert len(lines) == 2 + len(changes)
     assert "    dead_letter --> ready: an operator retries it" in lines
+    assert "    waiting --> dead_letter: the retries are spent" in lines
+    assert lines[2:] == sorted(lines[2:])

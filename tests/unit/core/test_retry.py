@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onstage.core.retry import GIVE_UP, NO_RETRY, Retry, delay
+from onstage.core.retry import GIVE_UP, HANDLER_RETRY, NO_RETRY, GiveUp, Retry, delay
 from onstage.errors import Reject, RetryAfter
 
 
@@ -43,6 +43,7 @@ def test_only_the_named_errors_are_retried() -> None:
 
 def test_a_rejection_is_never_retried() -> None:
     assert delay(Retry(), 1, Reject("no"), 0.5) is GIVE_UP
+    assert Retry(on=[Reject]).retries(Reject("no")) is False
 
 
 def test_retry_after_sets_the_delay_and_adds_no_attempt() -> None:
@@ -79,3 +80,37 @@ def test_a_policy_can_be_narrowed() -> None:
     policy = Retry(7, first="1s").also(on=[OSError], give_up_on=[KeyError])
     assert (policy.attempts, policy.first_s, policy.on, policy.give_up_on) == (7, 1.0, (OSError,), (KeyError,))
     assert Retry(2).also(on=None, give_up_on=[]) == Retry(2)
+
+
+def test_a_policy_that_is_narrowed_keeps_everything_else() -> None:
+    policy = Retry(7, first="1s", factor=3, most="9s", on=[OSError], give_up_on=[KeyError])
+    narrowed = policy.also(on=None, give_up_on=[IndexError])
+    assert narrowed == Retry(7, first="1s", factor=3, most="9s", on=[OSError], give_up_on=[KeyError, IndexError])
+
+
+def test_a_policy_without_options_is_five_attempts_that_double_from_200_ms_to_a_minute() -> None:
+    assert Retry() == Retry(5, first=0.2, factor=2.0, most=60.0, on=[Exception], give_up_on=[])
+    assert Retry(5) == HANDLER_RETRY
+    assert Retry(1) == NO_RETRY
+
+
+def test_a_policy_is_a_value() -> None:
+    assert len({Retry(2), Retry(2), Retry(3)}) == 2
+    assert len({GIVE_UP, GiveUp()}) == 1
+    with pytest.raises(AttributeError):
+        Retry().attempts = 9  # type: ignore[misc]  # that is the test
+
+
+def test_the_last_attempt_that_is_retried_is_the_one_before_the_last() -> None:
+    assert delay(Retry(3), 2, ValueError(), 0.5) == timedelta(seconds=0.2)
+
+
+def test_a_cancellation_is_no_error_to_retry() -> None:
+    assert delay(Retry(), 1, KeyboardInterrupt(), 0.5) is GIVE_UP
+
+
+def test_a_ceiling_does_not_overflow_after_many_attempts() -> None:
+    policy = Retry(10_000, first="1ms", factor=1.5, most=1e9)
+    assert delay(policy, 65, ValueError(), 0.5) == timedelta(seconds=0.001 * 1.5**64 / 2)
+    assert delay(policy, 66, ValueError(), 0.5) == delay(policy, 65, ValueError(), 0.5)
+    assert delay(policy, 9_000, ValueError(), 0.5) == delay(policy, 65, ValueError(), 0.5)

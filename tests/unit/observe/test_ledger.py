@@ -43,6 +43,13 @@ def test_a_receipt_counts_once() -> None:
     assert ledger.is_quiescent(1)
 
 
+def test_writers_number_their_receipts_for_each_shard() -> None:
+    ledger = Ledger()
+    applied = [ledger.apply(1, shard, seq, STORY[0]) for shard, seq in ((0, 1), (1, 1), (0, 2), (1, 1))]
+    assert applied == [True, True, True, False]
+    assert ledger.digests == {1: FIRST}
+
+
 def test_processes_do_not_mix() -> None:
     ledger = Ledger()
     ledger.apply(1, 0, 1, receipt(1, FIRST))

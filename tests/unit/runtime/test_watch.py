@@ -1,6 +1,7 @@
 """Verdicts on request: final, stuck, waiting, running, dead end; each with its reasons, none before it is durable."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,10 @@ from tests.unit.runtime.playhouse import Approved, Paid, Placed, Refused, playin
 from onstage import Process, Retry, Service, sleep, wait
 from onstage.errors import StoreUnavailable
 from onstage.events.receipt import Status
+from onstage.observe.verdict import Verdict
+from onstage.runtime import watch
+from onstage.runtime.watch import Watch
+from onstage.testing.virtual_loop import VirtualLoop
 
 
 def shop() -> Service:
@@ -177,3 +182,20 @@ def test_what_queues_behind_a_dead_letter_is_stuck_until_the_lane_opens(
             assert str(await second.verdict(timeout=10)) == "completed (shop.paid)"
 
     asyncio.run(story())
+
+
+def test_a_time_limit_that_rounds_to_a_hair_later_does_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timer may fire a hair before its time; whoever then waits for nothing again would do so for ever."""
+    asked: list[int] = []
+
+    async def running(_reader: Any, process: int, *, live: Any = None) -> Verdict:
+        asked.append(process)
+        return Verdict("running")
+
+    monkeypatch.setattr(watch, "verdict_of", running)
+    store: Any = SimpleNamespace(reader=None)
+    loop = VirtualLoop(127.021)
+    assert 127.021 + 2.0 > 129.021
+    verdict = loop.run_until_complete(Watch(store).verdict(1, 2.0, None))
+    loop.close()
+    assert (verdict.status, asked, loop.time()) == ("running", [1, 1], 129.021)

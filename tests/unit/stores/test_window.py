@@ -97,3 +97,19 @@ def test_a_closed_window_takes_nothing_and_hears_nothing() -> None:
         window.append(Commit())
     with pytest.raises(StoreUnavailable, match="the store was closed"):
         answer(window, 1)
+
+
+def test_commits_that_do_not_reach_the_writer_close_the_window_and_are_never_durable() -> None:
+    def hand_over(commits: list[Commit]) -> None:
+        raise MemoryError
+
+    window = Window(hand_over)
+    window.append(Commit())
+    with pytest.raises(MemoryError):
+        window.flush()
+    settled(window, 1)
+    assert window.undurable == 1
+    with pytest.raises(StoreUnavailable, match="restart the node"):
+        answer(window, 1)
+    with pytest.raises(StoreUnavailable):
+        window.append(Commit())

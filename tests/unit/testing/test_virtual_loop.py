@@ -1,6 +1,7 @@
 """A loop that jumps through time, refuses the outer world, and can be killed."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -82,4 +83,22 @@ def test_what_breaks_is_kept_until_the_loop_is_dead() -> None:
     loop.is_dead = True
     loop.call_exception_handler({"message": "two"})
     assert loop.broken == [{"message": "one"}]
+    loop.close()
+
+
+def test_whoever_looks_at_a_turn_sees_what_is_ready_and_may_end_it() -> None:
+    loop, seen = VirtualLoop(), list[str]()
+    loop.call_soon(seen.append, "first")
+    loop.call_soon(seen.append, "second")
+
+    def turn(of: VirtualLoop) -> None:
+        ready: Any = of._ready  # type: ignore[attr-defined]  # noqa: SLF001
+        if len(ready) == 2:
+            ready.rotate()
+            ready.insert(1, of.killer())
+
+    loop.on_turn = turn
+    with pytest.raises(Killed):
+        loop.run_to(1.0)
+    assert seen == ["second"]
     loop.close()

@@ -54,7 +54,6 @@ MARKS: Final = (
     "a spoilt payload was set aside",
     "a step was called again, its effect had happened",
     "an event joined a finished process",
-    "an approval became a process of its own",
     "a verdict: completed",
     "a verdict: dead end",
     "a verdict: waiting",

@@ -39,15 +39,17 @@ def _duller(tape: Values) -> Iterator[Values]:
     for name in tape:
         yield {other: values for other, values in tape.items() if other != name}
     for name, values in sorted(tape.items(), key=lambda item: -len(item[1])):
-        chunk = len(values)
-        while chunk >= 1:
-            for start in range(0, len(values), chunk):
-                if any(values[start : start + chunk]):
-                    yield tape | {name: _zeroed(values, start, chunk)}
-            if name in ("plan", "levels") or chunk > 1:
-                for start in range(0, len(values), chunk):
-                    yield tape | {name: values[:start] + values[start + chunk :]}
-            chunk //= 2
+        chunks = [len(values) >> halvings for halvings in range(len(values).bit_length())]
+        for chunk in chunks:
+            yield from (tape | {name: fewer} for fewer in _with_less(values, chunk))
+
+
+def _with_less(values: list[int], chunk: int) -> Iterator[list[int]]:
+    for start in range(0, len(values), chunk):
+        if any(values[start : start + chunk]):
+            yield _zeroed(values, start, chunk)
+    for start in range(0, len(values), chunk):
+        yield values[:start] + values[start + chunk :]
 
 
 def _zeroed(values: list[int], start: int, count: int) -> list[int]:

@@ -1,15 +1,12 @@
-"""One world from its beginning to its end: the node lives and dies, clients act, faults strike; then all must end."""
+"""One world: its node lives and dies, clients act, and faults strike both."""
 
 from __future__ import annotations
 
-import gc
-import os
 import warnings
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, final
 
 import apsw
@@ -19,10 +16,8 @@ from onstage.events.receipt import Status
 from onstage.runtime.operations import operate
 from onstage.testing.virtual_clock import VirtualClock
 from onstage.testing.virtual_loop import Killed, VirtualLoop
-from onstage.testing.world.calm import calm_down
 from onstage.testing.world.clients import Clients
 from onstage.testing.world.flaws import FlawedClock
-from onstage.testing.world.invariants import check_at_rest
 from onstage.testing.world.life import Life
 from onstage.testing.world.observer import Observer
 from onstage.testing.world.outside import OUTSIDE
@@ -36,13 +31,12 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-__all__ = ["Result", "World", "play"]
+__all__ = ["Result", "World"]
 
 CRASHES_MAX: Final = 12
 CALM_MORE_S: Final = (1.0, 10.0, 60.0, 150.0)
 SKEWS_MS: Final = (300_000, -300_000, 1_000, -1_000)
 JUMPS_MS: Final = (3_600_000, -3_600_000, 300_000, -300_000)
-SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108  a folder of its own is made in it
 
 
 @final
@@ -237,21 +231,10 @@ class World:
 
     # The two phases.
 
-    def run(self) -> Result:
-        """Faults first, then calm; then everything must have ended, and every check must hold."""
-        try:
-            self._start()
-            self.clients.move_to(self.life)
-            self._storm()
-            calm_down(self)
-            check_at_rest(self)
-        except Exception as error:  # noqa: BLE001  whatever breaks a world is a finding
-            self.observer.complain("world", f"{type(error).__name__}: {error}")
-        finally:
-            self._close()
-        return self._result()
-
-    def _storm(self) -> None:
+    def storm(self) -> None:
+        """Start a node and carry the plan out, while faults strike."""
+        self._start()
+        self.clients.move_to(self.life)
         plan = plan_of(self.tape, self.swarm)
         calm_s = plan[-1][0] + CALM_MORE_S[self.tape.stream("plan").pick(len(CALM_MORE_S))]
         for at_s, deed in plan:
@@ -313,7 +296,8 @@ class World:
 
     # The end.
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the world: nothing of it runs any more."""
         self.swarm.is_calm = True
         if hasattr(self, "life"):
             self.life.abandon()
@@ -323,7 +307,8 @@ class World:
         for loop in self._graveyard:
             _bury(loop)
 
-    def _result(self) -> Result:
+    def result(self) -> Result:
+        """What became of it."""
         observer = self.observer
         return Result(
             self.tape.seed,
@@ -358,11 +343,3 @@ def _bury(loop: VirtualLoop) -> None:
                 task.get_coro().close()
         tasks.clear()
         loop.close()
-
-
-def play(seed: int, tape: Mapping[str, Sequence[int]] | None = None) -> Result:
-    """Run one world and answer what became of it."""
-    place = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
-    gc.disable()  # it takes a fifth of the time; `many` collects between worlds
-    with TemporaryDirectory(prefix="onstage-world-", dir=place) as folder:
-        return World(seed, Path(folder), tape).run()

@@ -6,7 +6,7 @@ import pytest
 
 from onstage.runtime.recovery import Recovery
 from onstage.testing.world import calm
-from onstage.testing.world.world_run import play
+from onstage.testing.world.playing import play
 
 
 def test_what_never_ends_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from onstage.testing.world import world_run
+from onstage.testing.world import playing
 from onstage.testing.world.ceilings import check_memory
-from onstage.testing.world.world_run import World, play
+from onstage.testing.world.playing import play
+from onstage.testing.world.world_run import World
 
 
 def left(monkeypatch: pytest.MonkeyPatch, leave: Any) -> list[str]:
@@ -14,7 +15,7 @@ def left(monkeypatch: pytest.MonkeyPatch, leave: Any) -> list[str]:
         leave(world)
         check_memory(world)
 
-    monkeypatch.setattr(world_run, "check_at_rest", check)
+    monkeypatch.setattr(playing, "check_at_rest", check)
     return play(2).violations
 
 

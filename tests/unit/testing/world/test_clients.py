@@ -1,25 +1,24 @@
 """Clients send again until they are answered."""
 
+from pathlib import Path
+
 from onstage.runtime import admission
 from onstage.testing.world.clients import identity_of
+from onstage.testing.world.playing import play, run
 from onstage.testing.world.swarm import Fault
-from onstage.testing.world.world_run import World, play
+from onstage.testing.world.world_run import World
 
 
 def test_the_identity_is_the_one_at_the_door() -> None:
     assert identity_of("client-3") == admission._door(admission.OWN_SOURCE, "client-3", "t", b"").identity  # noqa: SLF001
 
 
-def test_every_client_has_its_answer_in_the_end(tmp_path_factory: object) -> None:
+def test_every_client_has_its_answer_in_the_end(tmp_path: Path) -> None:
     seen = set[str]()
     for seed in range(8):
-        from tempfile import TemporaryDirectory
-
-        with TemporaryDirectory() as folder:
-            from pathlib import Path
-
-            world = World(seed, Path(folder))
-            assert world.run().violations == []
+        (tmp_path / str(seed)).mkdir()
+        world = World(seed, tmp_path / str(seed))
+        assert run(world).violations == []
         assert world.clients.are_done
         seen |= {emit.refused or "accepted" for emit in world.clients.emits}
     assert {"accepted", "duplicate"} <= seen

@@ -3,10 +3,11 @@
 import apsw
 import pytest
 
-from onstage.testing.world import world_run
+from onstage.testing.world import playing
 from onstage.testing.world.invariants import check_at_rest
 from onstage.testing.world.outside import OUTSIDE
-from onstage.testing.world.world_run import World, play
+from onstage.testing.world.playing import play
+from onstage.testing.world.world_run import World
 
 SEED = 3
 
@@ -22,7 +23,7 @@ def spoilt(monkeypatch: pytest.MonkeyPatch, sql: str, seed: int = SEED) -> set[s
         connection.close()
         check_at_rest(world)
 
-    monkeypatch.setattr(world_run, "check_at_rest", check)
+    monkeypatch.setattr(playing, "check_at_rest", check)
     return {what.partition(":")[0] for what in play(seed).violations}
 
 
@@ -66,6 +67,6 @@ def test_steps_that_nobody_called_are_seen(monkeypatch: pytest.MonkeyPatch) -> N
         OUTSIDE.calls = [call for call in OUTSIDE.calls if not call.is_effect]
         check_at_rest(world)
 
-    monkeypatch.setattr(world_run, "check_at_rest", check)
+    monkeypatch.setattr(playing, "check_at_rest", check)
     found = [what for seed in range(5) for what in play(seed).violations]
     assert {what.partition(":")[0] for what in found} == {"I3"}

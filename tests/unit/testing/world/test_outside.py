@@ -6,9 +6,9 @@ import pytest
 
 from onstage.errors import NotInExecution
 from onstage.testing.world.outside import OUTSIDE, Outside
+from onstage.testing.world.playing import play
 from onstage.testing.world.repertoire import charge
 from onstage.testing.world.swarm import Fault
-from onstage.testing.world.world_run import play
 
 
 def test_a_step_outside_an_execution_is_refused() -> None:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from onstage.testing.world.playing import play
 from onstage.testing.world.power import IN_ONE_PROCESS, Power
 from onstage.testing.world.swarm import Fault, Swarm
 from onstage.testing.world.tape import Tape
-from onstage.testing.world.world_run import play
 
 
 def powered() -> list[int]:

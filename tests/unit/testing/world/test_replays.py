@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from onstage.core.execution import Execution
-from onstage.testing.world import replays, world_run
+from onstage.testing.world import playing, replays
 from onstage.testing.world.invariants import check_at_rest
-from onstage.testing.world.world_run import World, play
+from onstage.testing.world.playing import play
+from onstage.testing.world.world_run import World
 
 
 def test_a_journal_that_lacks_its_end_does_not_replay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +34,6 @@ def test_events_that_a_replay_does_not_emit_are_seen(monkeypatch: pytest.MonkeyP
         )
         check_at_rest(world)
 
-    monkeypatch.setattr(world_run, "check_at_rest", check)
+    monkeypatch.setattr(playing, "check_at_rest", check)
     violations = play(3).violations
     assert any("emitted 99" in what for what in violations)

@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 
+from onstage.testing.world.playing import play
 from onstage.testing.world.swarm import CRASHES, Fault
-from onstage.testing.world.world_run import Result, play
+from onstage.testing.world.world_run import Result
 
 SEEDS = range(12)
 
