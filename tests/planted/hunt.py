@@ -14,7 +14,7 @@ from time import perf_counter
 
 from tests.planted.bugs import BUGS
 
-from onstage.testing.world.world_run import play
+from onstage.testing.world.playing import play
 
 ROOT = Path(__file__).resolve().parents[2]
 TEST_LIMIT_S = 300
