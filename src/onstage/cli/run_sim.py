@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +41,10 @@ def command(
     gives the same world. Nothing of yours is touched.
     """
     if replay is not None or tape is not None:
-        return _one(replay, tape)
+        from onstage.testing.world.many import quiet
+
+        with quiet():
+            return _one(replay, tape)
     from onstage.testing.world.many import play_many
 
     if output == "text":
@@ -77,7 +79,6 @@ def _one(seed: int | None, path: Path | None) -> int:
     from onstage.testing.world.playing import play
     from onstage.testing.world.shrink import shrink, size
 
-    logging.disable(logging.CRITICAL)
     if seed is None:
         assert path is not None, "one of the two is given"
         seed, given = _read(path)

@@ -1,5 +1,6 @@
 """`onstage sim`."""
 
+import logging
 from pathlib import Path
 
 import msgspec
@@ -65,3 +66,9 @@ def test_what_is_no_tape_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("no")
     result = sim("--tape", str(tmp_path / "x"))
     assert result.exit_code == 2
+
+
+def test_a_replay_leaves_the_logs_as_they_were() -> None:
+    before = logging.root.manager.disable
+    sim("--replay", "3")
+    assert logging.root.manager.disable == before
