@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
@@ -28,7 +26,6 @@ from onstage.testing.world.swarm import Fault, Swarm
 from onstage.testing.world.tape import Tape
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 __all__ = ["Result", "World"]
@@ -305,7 +302,7 @@ class World:
         self.observer.close()
         self._power.close()
         for loop in self._graveyard:
-            _bury(loop)
+            loop.bury()
 
     def result(self) -> Result:
         """What became of it."""
@@ -329,17 +326,3 @@ def _wakes_a_task(handle: Any) -> bool:
         type(getattr(callback, "__self__", None)).__name__ == "_asyncio.Task"
         or type(getattr(callback, "__self__", None)).__name__ == "Task"
     )
-
-
-def _bury(loop: VirtualLoop) -> None:
-    from asyncio import all_tasks
-
-    tasks: set[asyncio.Task[Any]] = all_tasks(loop)
-    loop.is_dead = True
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # calls that were made and never awaited
-        for task in tasks:
-            with suppress(BaseException):
-                task.get_coro().close()
-        tasks.clear()
-        loop.close()
