@@ -1,4 +1,4 @@
-"""Bugs planted where a second mechanism stands behind the first, and the traps of settings, of cancellation, of claims."""
+"""Bugs planted behind a second mechanism, and the traps of settings, of cancellation and of claims."""
 
 import asyncio
 from typing import Any
