@@ -103,7 +103,7 @@ def execute(command: Command) -> tuple[int, str]:
     except subprocess.TimeoutExpired:
         return 1, f"{' '.join(command)}\nstopped after {SUITE_LIMIT_S} s"
     except OSError as error:
-        return 1, f"{error}. `make venv` installs the tools."
+        return 1, f"{error}. `make .venv/.dev` installs the tools."
     return done.returncode, done.stdout.strip()
 
 
