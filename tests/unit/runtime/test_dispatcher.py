@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from tests.unit.runtime.playhouse import Approved, House, Paid, Placed, Refused, memory, playing
 
-from onstage import Process, Retry, Service, step, wait
+from onstage import Process, Retry, Service, sleep, step, wait
 from onstage.events.receipt import Status
 
 Order = list[str]
@@ -220,6 +220,45 @@ def test_until_wait_lets_the_next_event_of_a_key_in_when_the_first_waits(restart
 
     asyncio.run(story())
     assert heard == ["begin 1", "begin 2", "end 2", "begin 1", "end 1"]
+
+
+@pytest.mark.parametrize("after", ["runs", "is retried", "is set aside"])
+def test_a_lane_that_was_let_go_of_is_not_taken_back_at_the_next_start(after: str) -> None:
+    shop, gates = Service("shop"), Gates()
+    pause = Retry(1) if after == "is set aside" else Retry(5, first="1h", most="1h")
+
+    @step
+    async def pass_by(name: str) -> None:
+        await gates.pass_by(name)
+
+    @shop.on(Placed, lane="until-wait", retry=pause)
+    async def take(e: Placed) -> None:
+        await sleep("1ms")
+        if e.amount == 1 and after != "runs":
+            raise ValueError(after)
+        await pass_by(str(e.amount))
+
+    async def story() -> None:
+        store, status = memory(), {"is retried": Status.RETRYING, "is set aside": Status.PARKED}.get(after)
+        async with playing(shop, on=store) as house:
+            house.stage.drain_s = 0
+            await house.emit(Placed("a", 1))
+            if status is None:
+                await gates.until_began("1")
+                await house.node.settle_window()
+            else:
+                await house.until(lambda: has_one(house, status))
+            store.abandon()
+        gates.gate("2").set()
+        async with playing(shop, on=store) as house:
+            await house.settled(Placed("a", 2))
+            assert (await house.only_execution()).id >> 16 == 1
+
+    asyncio.run(story())
+
+
+async def has_one(house: House, status: Status) -> bool:
+    return len(await house.executions(status)) == 1
 
 
 def test_until_end_holds_the_lane_over_a_wait() -> None:

@@ -53,7 +53,7 @@ def _is_at_rest(world: World, aside: list[int]) -> bool:
     if not world.clients.are_done or world.life.store.undurable or world.life.node.dispatcher.busy:
         return False
     active = "select status from onstage_execution where status <= ? and status not in (4, 5)"
-    return all(status <= Status.RUNNING and aside for (status,) in world.observer.rows(active, OPEN_MAX))
+    return all(status == Status.READY and aside for (status,) in world.observer.rows(active, OPEN_MAX))
 
 
 def _complain(world: World) -> None:
