@@ -27,7 +27,7 @@ bench: .venv/.dev ## run the benchmarks
 	@.venv/bin/python -m benchmarks
 
 nightly: .venv/.dev ## play 200,000 generated worlds full of faults
-	@.venv/bin/onstage sim --seeds 200000 --workers $$(nproc)
+	@.venv/bin/onstage sim --seeds 200000 --workers $$(nproc) --strict
 
 format: .venv/.dev ## format the code and apply safe fixes
 	@.venv/bin/ruff check --quiet --fix-only .

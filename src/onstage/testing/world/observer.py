@@ -14,7 +14,7 @@ import apsw
 import msgspec
 
 from onstage.core.commit import HANDLERS_MAX, RefusedBecause
-from onstage.core.journal import Rejected, Slept, Undone, WaitEnded, decode_entry, is_final
+from onstage.core.journal import Rejected, Slept, Undone, WaitEnded, WaitOpened, decode_entry, is_final
 from onstage.events.receipt import OPEN_MAX, Status
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Observer:
                 self._in_time(place, entry, now_ms)
             if isinstance(entry, WaitEnded) and entry.event:
                 self.marks.add("a wait was answered")
-                if entry.event < commit.execution >> 16 or place not in self._dues:
+                if any(isinstance(e, WaitOpened) and e.position == entry.position for e in commit.entries):
                     self.marks.add("a wait was answered by mail from before it")
             elif isinstance(entry, Rejected):
                 self._lives_of_undo[commit.execution] = self.life
