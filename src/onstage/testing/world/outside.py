@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["OUTSIDE", "Call", "Outside"]
 
 SLOW_S: Final = (0.5, 3.0, 20.0)
-TURNS_MAX: Final = 12
+TURNS: Final = 12
 
 
 @final
@@ -88,7 +88,7 @@ class Outside:
         swarm = self._swarm
         if swarm is not None and swarm.strikes(Fault.BRANCH_CANCELLED):
             unlucky = tasks[swarm.amount(Fault.BRANCH_CANCELLED, len(tasks))]
-            _cancel_later(unlucky, 1 + swarm.amount(Fault.BRANCH_CANCELLED, TURNS_MAX))
+            _cancel_later(unlucky, 1 + swarm.amount(Fault.BRANCH_CANCELLED, TURNS))
         await asyncio.gather(*tasks)
 
     def _begin(self, step: str, argument: str) -> None:
