@@ -6,7 +6,9 @@ import pytest
 from tests.unit.runtime.playhouse import Approved, House, Paid, Placed, Refused, memory, playing
 
 from onstage import Process, Retry, Service, sleep, step, wait
+from onstage.core.commit import Commit
 from onstage.events.receipt import Status
+from onstage.runtime.frame import INSIDE_STEP
 
 Order = list[str]
 
@@ -255,6 +257,49 @@ def test_a_lane_that_was_let_go_of_is_not_taken_back_at_the_next_start(after: st
             assert (await house.only_execution()).id >> 16 == 1
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("end", ["it ends", "it waits", "it is set aside"])
+def test_effects_of_the_next_in_a_lane_wait_for_the_commit_that_opened_it(end: str) -> None:
+    """Else a crash could take that commit away, and the one before would have its effects after those of the next."""
+    shop, opened, followed = Service("shop"), list[int](), list[int]()
+
+    @step
+    async def act() -> None:
+        inside = INSIDE_STEP.get()
+        assert inside is not None
+        followed.append(inside[0].after)
+
+    @shop.on(Placed, lane="until-wait", retry=Retry(1), on_failure="park")
+    async def take(e: Placed) -> None:
+        if e.amount == 2:
+            await act()
+        elif end == "it waits":
+            await sleep("1h")
+        elif end == "it is set aside":
+            raise ValueError(end)
+
+    async def story() -> None:
+        async with playing(shop) as house:
+            store = house.node.store
+            plain = store.append
+
+            def append(commit: Commit) -> int:
+                position = plain(commit)
+                if commit.execution >> 16 == 1:
+                    opened.append(position)
+                return position
+
+            store.append = append  # type: ignore[method-assign]
+            await asyncio.gather(house.emit(Placed("a", 1)), house.emit(Placed("a", 2)))
+            await house.until(lambda: has_followed(followed))
+
+    asyncio.run(story())
+    assert opened[-1] <= followed[0]
+
+
+async def has_followed(followed: list[int]) -> bool:
+    return bool(followed)
 
 
 async def has_one(house: House, status: Status) -> bool:

@@ -10,6 +10,7 @@ from onstage.errors import DuplicateId, InvalidEvent, StoreUnavailable
 from onstage.events.event import event_type
 from onstage.runtime.admission import OWN_SOURCE
 from onstage.runtime.local_ways import LocalWays
+from onstage.testing.checks.told_verdicts import FINAL, truths
 from onstage.testing.world.plan import Ask, Deed, Emit
 from onstage.testing.world.swarm import Fault
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Clients", "identity_of"]
 
 PAUSE_S: Final = 0.5
+EARLY_S: Final = 0.01
 
 
 def identity_of(id: str) -> bytes:
@@ -115,7 +117,7 @@ class Clients:
 
     async def _attempt(self, life: Life, emit: Emit, type_name: str) -> None:
         observer = self._observer
-        finished = emit.process is not None and observer.truths(emit.process) <= {"completed", "dead end"}
+        finished = emit.process is not None and truths(observer.rows, emit.process) <= FINAL
         knew = bool(observer.rows("select 1 from onstage_door where identity = ?", identity_of(emit.id)))
         try:
             process = await LocalWays(life.node).emit(
@@ -147,7 +149,7 @@ class Clients:
     async def _ask(self, process: str, timeout_s: float) -> None:
         life = self._life
         assert life is not None, "clients begin when there is a node"
-        before = self._observer.truths(process)
+        before, began_s = truths(self._observer.rows, process), life.loop.time()
         try:
             verdict = await LocalWays(life.node).verdict(process, timeout_s)
         except (StoreUnavailable, LookupError) as error:
@@ -155,3 +157,6 @@ class Clients:
                 self._observer.complain("I10", f"{error}, and it was acknowledged")
             return
         self._observer.told(process, verdict, before if timeout_s == 0 else set())
+        waited_s = life.loop.time() - began_s
+        if verdict.status not in FINAL and waited_s < timeout_s - EARLY_S:
+            self._observer.complain("I7", f"{verdict} was said of {process} after {waited_s} s, not {timeout_s}")
