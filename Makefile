@@ -22,7 +22,7 @@ bench: .venv/.dev ## run the benchmarks
 	@.venv/bin/python -m benchmarks
 
 nightly: .venv/.dev ## play 200,000 generated worlds full of faults
-	@.venv/bin/onstage sim --seeds 200000 --workers $$(nproc)
+	@.venv/bin/onstage sim --seeds 200000 --workers $$(nproc) --strict
 
 planted: .venv/.dev ## plant each bug of the corpus and find it
 	@.venv/bin/python -m tests.planted --workers $$(nproc)

@@ -56,7 +56,7 @@ def example_types() -> list[Command]:
 
 # In order of start, the longest first: the short ones fill the gaps.
 SUITES: dict[str, list[Command]] = {
-    "sim": [[f"{BIN}/onstage", "sim", "--seeds", "1500", "--workers", str(AT_ONCE)]],
+    "sim": [[f"{BIN}/onstage", "sim", "--seeds", "1500", "--workers", str(AT_ONCE), "--strict"]],
     "scenario": [[*PYTEST, "tests/scenario"]],
     "matrix": [[*PYTEST, "tests/matrix"]],
     "fuzz": [[*PYTEST, "tests/fuzz"]],

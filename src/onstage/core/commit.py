@@ -103,7 +103,7 @@ class Door(msgspec.Struct, gc=False):
     n: int
 
 
-class Transaction(msgspec.Struct, gc=False):
+class Transaction(msgspec.Struct):
     """A function to run inside the commit, on the store's connection. It answers the journal entry."""
 
     run: Callable[[Any], Entry]

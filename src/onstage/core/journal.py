@@ -7,12 +7,15 @@ An entry belongs to a *position*, the name of a durable call: branch path, name 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 import msgspec
 
 from onstage.events.codec import DecodeFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "JOURNAL_ENTRIES_MAX",
@@ -33,6 +36,7 @@ __all__ = [
     "decode_entry",
     "encode_entry",
     "fingerprint",
+    "has_paused",
     "is_final",
 ]
 
@@ -163,6 +167,7 @@ encode_entry = msgspec.msgpack.Encoder().encode
 _DECODE: Final[Any] = msgspec.msgpack.Decoder(Entry).decode
 
 _FINAL: Final = (Stepped, Failed, Transacted, Emitted, WaitEnded, Slept, Valued)
+_PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept)
 
 
 def decode_entry(body: bytes) -> Entry:
@@ -180,6 +185,11 @@ def decode_entry(body: bytes) -> Entry:
 def is_final(entry: Entry) -> bool:
     """Whether the call at this position is over, so that replay answers it without doing anything."""
     return isinstance(entry, _FINAL)
+
+
+def has_paused(journal: Iterable[Entry]) -> bool:
+    """Whether the execution has come to a wait or a sleep, be it over or not."""
+    return any(isinstance(entry, _PAUSES) for entry in journal)
 
 
 def fingerprint(canonical: bytes) -> int:

@@ -130,8 +130,11 @@ class Dispatcher:
             reaction.running += 1
             self._ready.append(reaction.backlog.popleft())
 
-    def release_lane(self, delivery: Delivery) -> None:
-        """Let the next event of the same key in."""
+    def release_lane(self, delivery: Delivery, *, after: int = 0) -> None:
+        """Let the next event of the same key in. Its effects wait for the commit `after`, which opened the lane.
+
+        Otherwise a crash could undo that, and the one before would run again after effects of the next.
+        """
         if not delivery.has_lane:
             return
         delivery.has_lane = False
@@ -143,6 +146,7 @@ class Dispatcher:
             if following.id in self.dropped:
                 self.dropped.discard(following.id)
                 continue
+            following.after = max(following.after, after)
             self.offer(following)
             lanes[lane] = queue or None
             return

@@ -191,11 +191,12 @@ class Driver:
         if park.due is None and not park.waits:
             self.node.gone(frame)
             return
-        if frame.reaction.releases_lane and not park.retrying:
-            self.node.dispatcher.release_lane(frame.delivery)
-            frame.delivery.lane = None
         happened = Input.RETRY if park.retrying else Input.PARK
         self._settle(frame, happened, None, due=park.due, waits=park.waits)
+        if frame.reaction.releases_lane and not park.retrying:
+            self.node.dispatcher.release_lane(frame.delivery, after=frame.after)
+            frame.delivery.lane = None
+            self.node.dispatcher.wake()
 
     def _settle(
         self,

@@ -176,7 +176,7 @@ class Node:
             if delivery.waits or delivery.resumed:
                 self.mailbox.leave(delivery)
             del self.open[delivery.id]
-            self.dispatcher.release_lane(delivery)
+            self.dispatcher.release_lane(delivery, after=delivery.after)
             return
         delivery.parked = delivery.resumed = True
         delivery.data = None
@@ -194,7 +194,7 @@ class Node:
         delivery.parked = True
         self.mailbox.leave(delivery)
         if delivery.reaction.parks and status == Status.PARKED:
-            self.dispatcher.release_lane(delivery)
+            self.dispatcher.release_lane(delivery, after=delivery.after)
             delivery.lane = None
 
     def nudge(self, delivery: Delivery, position: int) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from onstage.core import lifecycle
-from onstage.core.commit import Commit, handler_of
+from onstage.core.commit import Commit, RefusedBecause, handler_of
 from onstage.core.lifecycle import Input
 from onstage.errors import UsageError
 from onstage.events.receipt import Receipt, Status, token
+from onstage.ports.store import Refused
 
 if TYPE_CHECKING:
     from onstage.ports.store import ExecutionView
@@ -24,7 +25,8 @@ async def operate(node: Node, action: str, execution: int) -> str:
     """Retry or drop one dead letter; durable when this returns.
 
     A retry resumes at the failed step with a new budget and the same idempotency key. A drop writes the obligation
-    off: it is settled as dropped, and its lane opens. Raises UsageError if the execution is not set aside.
+    off: it is settled as dropped, and its lane opens. Raises UsageError if the execution is not set aside,
+    or somebody else was quicker.
     """
     if action not in _INPUTS:
         raise UsageError(f"there is no action {action}\n  why: it is none of retry, drop\n  to do: choose one")
@@ -42,7 +44,15 @@ async def operate(node: Node, action: str, execution: int) -> str:
     status = lifecycle.advance(Status(view.status), _INPUTS[action])
     position = node.append(commit_of(node, view, status), None)
     node.dispatcher.flush_soon()
-    await node.store.durable(position)
+    try:
+        await node.store.durable(position)
+    except Refused as refused:
+        if refused.refusal.because != RefusedBecause.CONFLICT:
+            raise
+        raise UsageError(
+            f"execution {execution} was dealt with meanwhile\n  why: somebody else was quicker\n"
+            "  to do: look at it again with `onstage dead ls`"
+        ) from None
     await _follow(node, view, status)
     return f"{view.handler} {'is tried again' if action == 'retry' else 'was dropped'}"
 

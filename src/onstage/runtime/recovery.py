@@ -19,6 +19,7 @@ import msgspec
 
 from onstage.core import lifecycle
 from onstage.core.commit import event_of, handler_of
+from onstage.core.journal import has_paused
 from onstage.core.lifecycle import Input
 from onstage.events.receipt import Status
 from onstage.ports.store import Refused
@@ -28,6 +29,7 @@ from onstage.runtime.operations import commit_of
 
 if TYPE_CHECKING:
     from onstage.ports.store import EventView, ExecutionView
+    from onstage.runtime.delivery import Reaction
     from onstage.runtime.node import Node
 
 __all__ = ["SWEEP_S", "Recovery"]
@@ -130,7 +132,7 @@ class Recovery:
         assert event is not None, "an obligation is written with its event"
         delivery = Delivery(view.id, reaction, view.process, type=None, lane=None)
         delivery.type = None if reaction.handler.pattern else node.type_named(event.type, event.version)
-        delivery.lane = self._lane(delivery, view, event)
+        delivery.lane = None if await self._has_left_lane(reaction, view) else self._lane(delivery, view, event)
         delivery.resumed = True
         if Status(view.status) not in (Status.READY, Status.RUNNING) and delivery.lane in reaction.lanes:
             delivery.lane = None  # its lane has a holder: the order was given up under an earlier declaration
@@ -144,11 +146,22 @@ class Recovery:
                 delivery.parked = True
                 node.dispatcher.hold_lane(delivery)
 
+    async def _has_left_lane(self, reaction: Reaction, view: ExecutionView) -> bool:
+        """Whether it let go of its lane in an earlier life, which it never takes again.
+
+        The journal tells it: an execution parks in the very commit that opens its wait, or in a later one. A process
+        that died between the two left an execution that holds no lane and has come to its wait.
+        """
+        if not reaction.releases_lane or not view.length:
+            return False
+        if Status(view.status) is Status.WAITING:
+            return True
+        stored = await self._node.store.reader.execution(view.id)
+        return stored is not None and has_paused(stored.entries)
+
     def _lane(self, delivery: Delivery, view: ExecutionView, event: EventView) -> str | None:
         reaction, status = delivery.reaction, Status(view.status)
         if status is Status.PARKED and reaction.parks:
-            return None
-        if reaction.releases_lane and status is Status.WAITING:
             return None
         if reaction.key is None or delivery.type is None:
             return event.key

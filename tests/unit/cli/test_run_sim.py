@@ -7,9 +7,11 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from onstage.cli import run_sim
 from onstage.cli.main import cli
 from onstage.observe.verdict import Verdict
 from onstage.runtime import watch
+from onstage.testing.world.many import Totals
 from onstage.testing.world.shrink import shrink
 
 
@@ -72,3 +74,14 @@ def test_a_replay_leaves_the_logs_as_they_were() -> None:
     before = logging.root.manager.disable
     sim("--replay", "3")
     assert logging.root.manager.disable == before
+
+
+def test_a_long_run_says_how_far_it_is_but_not_too_often(capsys: pytest.CaptureFixture[str]) -> None:
+    progress, whole = run_sim._Progress(1000), Totals(failed=1)  # noqa: SLF001
+    for part in range(1, 21):
+        whole.seeds, whole.seconds = 50 * part, 4.0 * part
+        progress(Totals(failures=[(7, ["I1: lost"])] if part == 2 else []), whole)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == ["seed 7: I1: lost", "  replay: onstage sim --replay 7"]
+    assert lines[2] == "150 of 1,000 worlds in 12 s, 1 failed, about 68 s to go"
+    assert len(lines) == 2 + 6

@@ -1,11 +1,22 @@
 """The numbers of a commit."""
 
+import gc
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onstage.core.commit import HANDLERS_MAX, Commit, Refusal, RefusedBecause, event_of, execution_id, handler_of
+from onstage.core.commit import (
+    HANDLERS_MAX,
+    Commit,
+    Refusal,
+    RefusedBecause,
+    Transaction,
+    event_of,
+    execution_id,
+    handler_of,
+)
 from onstage.events.receipt import Status
 
 events = st.integers(1, (1 << 47) - 1)
@@ -37,3 +48,9 @@ def test_a_refusal_is_not_changed_after_the_fact() -> None:
     refusal = Refusal(Commit(), RefusedBecause.FELLED)
     with pytest.raises(AttributeError, match="immutable"):
         refusal.because = RefusedBecause.CONFLICT  # type: ignore[misc]  # that is the test
+
+
+def test_the_collector_sees_a_transaction() -> None:
+    kept: list[object] = []
+    kept.append(Transaction(lambda _: kept))  # type: ignore[arg-type,return-value]
+    assert gc.is_tracked(kept[0])

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from onstage.core import journal
-from onstage.core.journal import Entry, decode_entry, encode_entry, fingerprint, is_final
+from onstage.core.journal import Entry, decode_entry, encode_entry, fingerprint, has_paused, is_final
 from onstage.events.codec import DecodeFailed
 
 ENTRIES: list[Entry] = [
@@ -67,6 +67,13 @@ def test_an_entry_is_a_value() -> None:
 
 def test_an_entry_of_a_later_version_is_read_without_its_additions() -> None:
     assert decode_entry(msgspec.msgpack.encode([10, "a#0", "new"])) == journal.Slept("a#0")
+
+
+def test_a_wait_or_a_sleep_shows_in_the_journal_whichever_of_its_entries_is_there() -> None:
+    pauses = (journal.WaitOpened, journal.WaitEnded, journal.SleepOpened, journal.Slept)
+    assert [has_paused([entry]) for entry in ENTRIES] == [isinstance(entry, pauses) for entry in ENTRIES]
+    assert has_paused([journal.Valued("now#0", b"1"), journal.Slept("sleep#0")])
+    assert not has_paused([])
 
 
 def test_the_fingerprint_of_arguments_is_stable() -> None:

@@ -1,6 +1,7 @@
 """Dead letters: retried at the failed step, or dropped; once, and with a clear word for everything else."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.unit.runtime.playhouse import Paid, Placed, memory, playing
@@ -117,5 +118,31 @@ def test_what_cannot_be_done_is_said() -> None:
                 await house.stage.operate("retry", 77)
             with pytest.raises(UsageError, match="there is no action explode"):
                 await house.stage.operate("explode", view.id)
+
+    asyncio.run(story())
+
+
+def test_of_two_operators_at_once_one_is_told_that_the_other_was_quicker(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with playing(shop_in(Weather())) as house:
+            process = await house.emit(Placed("o1"))
+            await house.until_verdict(process, "stuck")
+            execution = (await house.only_execution()).id
+            reader: Any = house.node.store.reader
+            plain = reader.execution
+
+            async def after_a_turn(number: int) -> Any:
+                found = await plain(number)
+                await asyncio.sleep(0)
+                return found
+
+            monkeypatch.setattr(reader, "execution", after_a_turn)
+            both = (house.stage.operate("drop", execution), house.stage.operate("retry", execution))
+            first, second = await asyncio.gather(*both, return_exceptions=True)
+            assert first == "shop.take was dropped"
+            assert isinstance(second, UsageError)
+            assert "somebody else was quicker" in str(second)
+            assert (await process.verdict(timeout=5)).is_final
+            assert house.node.open == {}
 
     asyncio.run(story())

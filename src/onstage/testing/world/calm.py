@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from onstage.events.receipt import OPEN_MAX, Status
+from onstage.testing.checks.no_loss import unheard
+from onstage.testing.checks.timer_ends import overdue
 
 if TYPE_CHECKING:
     from onstage.testing.world.world_run import World
@@ -13,6 +15,9 @@ __all__ = ["REST_S_MAX", "ROUNDS_MAX", "calm_down"]
 
 LOOK_S: Final = 2.0
 LOOK_S_MAX: Final = 240.0
+LATE_S: Final = 70.0
+"""A timer that is later than this was forgotten: a node looks again after 60 s, since its clock may have been wrong."""
+
 REST_S_MAX: Final = 3 * 3600.0
 """So long at most a world takes to come to rest: a clock that was wrong by an hour is part of it."""
 
@@ -23,6 +28,7 @@ ROUNDS_MAX: Final = 25
 def calm_down(world: World) -> None:
     """Run until nothing is open, with the help of an operator and of the code that a journal fits to."""
     world.grow_calm()
+    calm_s = world.life.loop.time()
     give_up_s = world.life.loop.time() + REST_S_MAX
     versions, look_s, rounds = [3, 1, 2, 1, 3, 1], LOOK_S, 0
     if world.version == 3:
@@ -31,6 +37,7 @@ def calm_down(world: World) -> None:
         world.run_to(world.life.loop.time() + look_s)
         look_s = min(2 * look_s, LOOK_S_MAX)
         aside = world.look_aside()
+        _look_for_the_forgotten(world, world.life.loop.time() - calm_s)
         if not _is_at_rest(world, aside):
             continue
         if not aside:
@@ -53,7 +60,19 @@ def _is_at_rest(world: World, aside: list[int]) -> bool:
     if not world.clients.are_done or world.life.store.undurable or world.life.node.dispatcher.busy:
         return False
     active = "select status from onstage_execution where status <= ? and status not in (4, 5)"
-    return all(status <= Status.RUNNING and aside for (status,) in world.observer.rows(active, OPEN_MAX))
+    return all(status == Status.READY and aside for (status,) in world.observer.rows(active, OPEN_MAX))
+
+
+def _look_for_the_forgotten(world: World, calm_for_s: float) -> None:
+    """Without faults whoever has mail takes it, and what is due begins, within a look."""
+    if world.observer.violations:
+        return
+    rows = world.observer.rows
+    for what in unheard(rows):
+        world.observer.complain("I1", what)
+    if calm_for_s > LATE_S:
+        for what in overdue(rows, world.clock.now_ms(), round(LATE_S * 1000)):
+            world.observer.complain("I8", what)
 
 
 def _complain(world: World) -> None:

@@ -10,6 +10,7 @@ from onstage.errors import DuplicateId, InvalidEvent, StoreUnavailable
 from onstage.events.event import event_type
 from onstage.runtime.admission import OWN_SOURCE
 from onstage.runtime.local_ways import LocalWays
+from onstage.testing.checks.told_verdicts import FINAL, truths
 from onstage.testing.world.plan import Ask, Deed, Emit
 from onstage.testing.world.swarm import Fault
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Clients", "identity_of"]
 
 PAUSE_S: Final = 0.5
+EARLY_S: Final = 0.01
 
 
 def identity_of(id: str) -> bytes:
@@ -39,6 +41,7 @@ class Clients:
         self._life: Life | None = None
         self.emits: list[Emit] = []
         self.processes: list[str] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def are_done(self) -> bool:
@@ -46,12 +49,23 @@ class Clients:
         return all(emit.is_over for emit in self.emits)
 
     def move_to(self, life: Life) -> None:
-        """The node was started anew: whoever has no answer sends again."""
+        """The node was started anew: whoever has no answer sends again, and some ask at once how things stand."""
         self._life = life
+        self._tasks.clear()
+        for which in (0, -1):
+            if self.processes and self._swarm.strikes(Fault.ASKED_AT_ONCE):
+                self._spawn(self._ask(self.processes[which], 0.0))
         for emit in self.emits:
-            if emit.is_under_way:
+            if emit.is_under_way and not emit.is_gone:
                 self._observer.marks.add("a client's answer was lost with the node")
                 self._send(emit)
+
+    def go_away(self) -> None:
+        """All clients are gone at once, and never ask what became of what they sent."""
+        for emit in self.emits:
+            emit.is_gone = emit.is_gone or not emit.is_over
+        for task in tuple(self._tasks):
+            task.cancel()
 
     def begin(self, deed: Deed) -> None:
         """A client begins to do something."""
@@ -67,6 +81,8 @@ class Clients:
     def _spawn(self, work: object) -> asyncio.Task[None]:
         assert self._life is not None, "clients begin when there is a node"
         task: asyncio.Task[None] = self._life.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
     def _send(self, emit: Emit) -> None:
@@ -76,7 +92,7 @@ class Clients:
         life = self._life
 
         def ended(task: asyncio.Task[None]) -> None:
-            if task.cancelled() and life is self._life and not life.loop.is_dead:
+            if task.cancelled() and life is self._life and not life.loop.is_dead and not emit.is_gone:
                 self._send(emit)  # it was cancelled before it had begun
 
         task.add_done_callback(ended)
@@ -101,7 +117,7 @@ class Clients:
 
     async def _attempt(self, life: Life, emit: Emit, type_name: str) -> None:
         observer = self._observer
-        finished = emit.process is not None and observer.truths(emit.process) <= {"completed", "dead end"}
+        finished = emit.process is not None and truths(observer.rows, emit.process) <= FINAL
         knew = bool(observer.rows("select 1 from onstage_door where identity = ?", identity_of(emit.id)))
         try:
             process = await LocalWays(life.node).emit(
@@ -113,13 +129,13 @@ class Clients:
             return
         except InvalidEvent as error:
             emit.refused = "invalid"
-            if not emit.is_too_large:
+            if not emit.is_bad:
                 observer.complain("I10", f"a good event was refused: {error}")
             return
         if knew:
             observer.marks.add("a duplicate was found at the door")
-        if emit.is_too_large:
-            observer.complain("I10", "an event beyond the limit was accepted")
+        if emit.is_bad:
+            observer.complain("I10", "an event beyond the limit, or of another shape, was accepted")
         observer.answered(identity_of(emit.id), process, emit.id)
         if finished and not knew:
             observer.marks.add("an event joined a finished process")
@@ -133,7 +149,7 @@ class Clients:
     async def _ask(self, process: str, timeout_s: float) -> None:
         life = self._life
         assert life is not None, "clients begin when there is a node"
-        before = self._observer.truths(process)
+        before, began_s = truths(self._observer.rows, process), life.loop.time()
         try:
             verdict = await LocalWays(life.node).verdict(process, timeout_s)
         except (StoreUnavailable, LookupError) as error:
@@ -141,3 +157,6 @@ class Clients:
                 self._observer.complain("I10", f"{error}, and it was acknowledged")
             return
         self._observer.told(process, verdict, before if timeout_s == 0 else set())
+        waited_s = life.loop.time() - began_s
+        if verdict.status not in FINAL and waited_s < timeout_s - EARLY_S:
+            self._observer.complain("I7", f"{verdict} was said of {process} after {waited_s} s, not {timeout_s}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, final
 
 from onstage.runtime.node import Node
@@ -99,12 +100,26 @@ class Life:
         async def opened(declaration: Declaration) -> Opened:
             answer = await plain_open(declaration)
             self._spoil_connection()
+            self._slow_the_door()
             observer.open(self._path, self._looking_through)
             observer.started()
             return answer
 
         store.append = appended
         store.open = opened  # type: ignore[method-assign]
+
+    def _slow_the_door(self) -> None:
+        """A store that reads over a network answers in a later turn: two clients with one id pass each other."""
+        reader: Any = self.store.reader
+        plain, swarm = reader.door, self._swarm
+
+        async def door(identity: bytes) -> Any:
+            found = await plain(identity)
+            if swarm.strikes(Fault.SLOW_DOOR):
+                await asyncio.sleep(0)
+            return found
+
+        reader.door = door
 
     def _spoil_connection(self) -> None:
         writer: Any = self.store._writer  # noqa: SLF001  the seam of the faults

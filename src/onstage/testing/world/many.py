@@ -19,7 +19,7 @@ from onstage.testing.world.swarm import Fault
 from onstage.testing.world.world_run import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Totals", "play_many", "quiet"]
 
@@ -77,13 +77,19 @@ class Totals:
         return [mark for mark in MARKS if not self.marks[mark]]
 
 
-def play_many(first: int, seeds: int, workers: int) -> Totals:
-    """Play worlds `first` to `first + seeds - 1` in so many processes. Nothing is logged."""
+def play_many(
+    first: int, seeds: int, workers: int, *, tell: Callable[[Totals, Totals], None] = lambda _part, _whole: None
+) -> Totals:
+    """Play worlds `first` to `first + seeds - 1` in so many processes. Nothing is logged.
+
+    After each part of the worlds `tell` is given that part and the sum so far.
+    """
     began, totals = perf_counter(), Totals()
     parts = [range(at, min(at + WORLDS_AT_ONCE, first + seeds)) for at in range(first, first + seeds, WORLDS_AT_ONCE)]
     for part in _parts(parts, workers):
         totals.merge(part)
-    totals.seconds = perf_counter() - began
+        totals.seconds = perf_counter() - began
+        tell(part, totals)
     return totals
 
 

@@ -14,8 +14,11 @@ import apsw
 import msgspec
 
 from onstage.core.commit import HANDLERS_MAX, RefusedBecause
-from onstage.core.journal import Rejected, Slept, Undone, WaitEnded, decode_entry, is_final
+from onstage.core.journal import Rejected, Slept, Undone, WaitEnded, WaitOpened, decode_entry
 from onstage.events.receipt import OPEN_MAX, Status
+from onstage.testing.checks.acknowledgements import is_durable
+from onstage.testing.checks.step_calls import is_over
+from onstage.testing.checks.told_verdicts import truths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,10 +121,9 @@ class Observer:
         self.note("step", execution, position)
         if not self.rows("select 1 from onstage_execution where id = ?", execution):
             self.complain("barrier", f"{position} of execution {execution} runs, and its cause is not durable")
-        for (body,) in self.rows("select body from onstage_entry where execution = ?", execution):
-            entry = decode_entry(body)
-            if entry.position == position and (is_final(entry) or isinstance(entry, Undone)):
-                self.complain("I3", f"{position} of execution {execution} runs again, its result was recorded")
+        journal = self.rows("select body from onstage_entry where execution = ?", execution)
+        if is_over((decode_entry(body) for (body,) in journal), position):
+            self.complain("I3", f"{position} of execution {execution} runs again, its result was recorded")
 
     def appended(self, commit: Commit, now_ms: int) -> None:
         """The node appends a commit: nothing in it may be ahead of its time."""
@@ -137,7 +139,7 @@ class Observer:
                 self._in_time(place, entry, now_ms)
             if isinstance(entry, WaitEnded) and entry.event:
                 self.marks.add("a wait was answered")
-                if entry.event < commit.execution >> 16 or place not in self._dues:
+                if any(isinstance(e, WaitOpened) and e.position == entry.position for e in commit.entries):
                     self.marks.add("a wait was answered by mail from before it")
             elif isinstance(entry, Rejected):
                 self._lives_of_undo[commit.execution] = self.life
@@ -189,8 +191,7 @@ class Observer:
     def answered(self, identity: bytes, process: str, what: str) -> None:
         """A client was told that its event is stored: it must be on disk at this very moment."""
         self.note("answer", what, process)
-        row = self.rows("select n from onstage_door where identity = ?", identity)
-        if not row or not self.rows("select 1 from onstage_event where n = ?", row[0][0]):
+        if not is_durable(self.rows, identity):
             self.complain("I10", f"{what} was acknowledged, and is not on disk")
         known = self.acknowledged.setdefault(identity, (process, what))
         if known[0] != process:
@@ -200,32 +201,9 @@ class Observer:
         """A client was told a verdict; `before` is what was true when it asked."""
         self.note("verdict", process, verdict.status)
         self.marks.add(f"a verdict: {verdict.status}")
-        true = self.truths(process)
+        true = truths(self.rows, process)
         if verdict.status not in true | before:
             self.complain("I7", f"process {process} is {' or '.join(sorted(true))}, and was said to be {verdict}")
-
-    def truths(self, process: str) -> set[str]:
-        """The verdicts that may truthfully be said now."""
-        found = self.rows("select id, open, outcome from onstage_process where wire_id = ?", process)
-        if not found:
-            return set()
-        number, is_open, outcome = found[0]
-        if not is_open:
-            return {"dead end" if outcome is None else "completed"}
-        statuses = {
-            Status(status)
-            for (status,) in self.rows(
-                "select distinct status from onstage_execution where process = ? and gating and status <= ?",
-                number,
-                OPEN_MAX,
-            )
-        }
-        if statuses & {Status.PARKED, Status.DIVERGED}:
-            return {"stuck"}
-        if statuses <= {Status.WAITING, Status.RETRYING}:
-            return {"waiting"}
-        behind = self.rows("select 1 from onstage_execution where status in (4, 5) limit 1")
-        return {"running", "stuck"} if behind and Status.READY in statuses else {"running"}
 
 
 _REFUSED: Final = {

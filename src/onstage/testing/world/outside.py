@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.runtime.calls import idempotency_key
 from onstage.runtime.frame import INSIDE_STEP
 from onstage.testing.world.swarm import Fault, Swarm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 __all__ = ["OUTSIDE", "Call", "Outside"]
 
 SLOW_S: Final = (0.5, 3.0, 20.0)
+TURNS: Final = 12
 
 
 @final
@@ -76,6 +77,20 @@ class Outside:
         if self._swarm is not None and self._swarm.strikes(Fault.HANDLER_RAISES):
             raise ValueError("the handler stumbles")
 
+    def refuse(self) -> None:
+        """What a transaction does after its writes: it may fail, and must leave nothing."""
+        if self._swarm is not None and self._swarm.strikes(Fault.TRANSACTION_RAISES):
+            raise ValueError("the transaction is refused")
+
+    async def together(self, *calls: Awaitable[Any]) -> None:
+        """Await calls side by side. The handler may cancel one of them at some moment, and then fails with it."""
+        tasks = [asyncio.ensure_future(call) for call in calls]
+        swarm = self._swarm
+        if swarm is not None and swarm.strikes(Fault.BRANCH_CANCELLED):
+            unlucky = tasks[swarm.amount(Fault.BRANCH_CANCELLED, len(tasks))]
+            _cancel_later(unlucky, 1 + swarm.amount(Fault.BRANCH_CANCELLED, TURNS))
+        await asyncio.gather(*tasks)
+
     def _begin(self, step: str, argument: str) -> None:
         self._record(step, argument, is_effect=False)
         if self._swarm is not None and self._swarm.strikes(Fault.STEP_RAISES):
@@ -95,6 +110,13 @@ class Outside:
             self._look(frame.delivery.id, position)
         call = Call(step, frame.delivery.id, position, idempotency_key(), self._life(), is_effect, argument)
         self.calls.append(call)
+
+
+def _cancel_later(task: asyncio.Future[Any], turns: int) -> None:
+    if turns:
+        asyncio.get_running_loop().call_soon(_cancel_later, task, turns - 1)
+    else:
+        task.cancel()
 
 
 OUTSIDE: Final = Outside()

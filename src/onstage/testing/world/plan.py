@@ -21,7 +21,8 @@ GAPS_S: Final = (0.0, 0.0, 0.001, 0.01, 0.2, 1.0, 5.0, 40.0)
 DEEDS_MIN: Final = 9
 DEEDS_MORE: Final = 10
 BURST: Final = 12
-TOO_LARGE: Final = 1
+MASSES: Final = 300
+BAD: Final = (b"", b"{", b"null", b"[]", b'{"key": 7}', b"\xff\xfe", b"[" * 500)
 
 
 @final
@@ -32,7 +33,9 @@ class Emit:
     event: Any
     id: str
     into: int | None = None
-    is_too_large: bool = False
+    raw: bytes | None = None
+    is_bad: bool = False
+    is_gone: bool = False
     process: str | None = None
     accepted: str | None = None
     refused: str | None = None
@@ -40,13 +43,13 @@ class Emit:
 
     @property
     def is_over(self) -> bool:
-        """Whether the client has its answer."""
-        return self.accepted is not None or self.refused is not None
+        """Whether the client has its answer, or has gone away."""
+        return self.accepted is not None or self.refused is not None or self.is_gone
 
     @property
     def data(self) -> bytes:
         """The payload as sent."""
-        return event_type(type(self.event)).encode(self.event)
+        return self.raw if self.raw is not None else event_type(type(self.event)).encode(self.event)
 
 
 @final
@@ -73,6 +76,13 @@ class _Planner:
         chance, swarm = self._chance, self._swarm
         if swarm.strikes(Fault.LIMIT):
             self._blob(at_s, swarm.amount(Fault.LIMIT, 3) - 1)
+        if swarm.strikes(Fault.BAD_PAYLOAD):
+            raw = BAD[swarm.amount(Fault.BAD_PAYLOAD, len(BAD))]
+            bad = Emit(play.Noted("bad", self._next()), f"client-{len(self.plan)}", raw=raw, is_bad=True)
+            self.plan.append((at_s, bad))
+        if swarm.strikes(Fault.TIMERS_IN_MASSES):
+            for n in range(MASSES):
+                self.plan.append((at_s, Emit(play.Napped(f"one of many {n}", self._next(), 30.0), f"many-{n}-{at_s}")))
         if swarm.strikes(Fault.TIMERS_AT_ONCE):
             for _ in range(BURST):
                 self._emit(at_s, play.Napped(self._key(), self._next(), 3.0))
@@ -120,7 +130,7 @@ class _Planner:
     def _blob(self, at_s: float, more: int) -> None:
         frame = len(event_type(play.Blob).encode(play.Blob("blob", "")))
         event = play.Blob("blob", "x" * (EVENT_BYTES_MAX - frame + more))
-        self.plan.append((at_s, Emit(event, f"client-{len(self.plan)}", is_too_large=more > 0)))
+        self.plan.append((at_s, Emit(event, f"client-{len(self.plan)}", is_bad=more > 0)))
 
     def _key(self) -> str:
         return KEYS[self._chance.pick(len(KEYS))]

@@ -17,7 +17,7 @@ from onstage.app import App
 from onstage.contracts.process import Process
 from onstage.contracts.service import Service
 from onstage.core.retry import Retry
-from onstage.errors import Reject
+from onstage.errors import Reject, StepFailed
 from onstage.events.envelope import Envelope
 from onstage.events.event import event
 from onstage.ports.store import Connection
@@ -154,6 +154,7 @@ def book(db: Connection, place: str) -> int:
     """Write one row of the ledger of effects; answers how many there are."""
     public, handler, _ = idempotency_key().split("/", 2)
     db.execute("insert into effect (event, handler, place) values (?, ?, ?)", (public, handler, place))
+    OUTSIDE.refuse()
     return next(iter(db.execute("select count(*) from effect")))[0]  # type: ignore[no-any-return]
 
 
@@ -235,7 +236,10 @@ def _orders(shop: Service) -> None:
 
     @shop.on(Progressed, gating=False)
     async def tell(_: Progressed) -> None:
-        await book("tell")
+        try:
+            await book("tell")
+        except StepFailed:
+            await book("tell")
 
     @shop.on(Noted)
     async def note(_: Noted) -> None:
@@ -272,7 +276,7 @@ async def travel_1(e: Travelled) -> Noted | None:
     began = now()
     lucky = random() < 0.5
     OUTSIDE.stumble()
-    await asyncio.gather(drive(e.key, 0), drive(e.key, 1), pack(e.key), book("travel"))
+    await OUTSIDE.together(drive(e.key, 0), drive(e.key, 1), pack(e.key), book("travel"))
     await sleep("5s")
     await touch(str(uuid()), began.astimezone(UTC).second)
     return Noted(e.key, e.n) if lucky else None

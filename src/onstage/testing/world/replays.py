@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core.execution import Execution
+from onstage.core.journal import Emitted
+from onstage.errors import Reject
 from onstage.events.receipt import Status
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.delivery import Delivery
-from onstage.runtime.frame import CURRENT, Frame
+from onstage.runtime.frame import CURRENT, Frame, Park
+from onstage.testing.checks.stored_file import HANDLER_MASK
 from onstage.testing.world.outside import OUTSIDE
 
 if TYPE_CHECKING:
     from onstage.core.journal import Entry
+    from onstage.testing.checks.stored_file import StoredFile
     from onstage.testing.world.world_run import World
 
 __all__ = ["check_replays"]
@@ -44,41 +49,57 @@ class _Replaying:
         raise _NotRecordedError(f"the driver was asked to {name}")
 
 
-def check_replays(world: World, journals: dict[int, list[Entry]]) -> None:
-    """Replay all executions that are done; complain of those that do not reach their end."""
+def check_replays(world: World, file: StoredFile) -> None:
+    """Replay all executions that have ended; complain of those that come to another end than the recorded one."""
     node = world.life.node
-    done = world.observer.rows("select id from onstage_execution where status = ?", Status.DONE)
-    for (execution,) in done:
-        reaction = node.reactions[execution & 0xFFFF]
-        if reaction.wants_envelope or reaction.name == DIVERGING or execution not in journals:
+    emitted = Counter(event.cause for event in file.events.values())
+    for execution, row in file.executions.items():
+        reaction = node.reactions[execution & HANDLER_MASK]
+        if reaction.wants_envelope or reaction.name == DIVERGING or execution not in file.journals or row.is_open:
             continue
-        world.life.loop.run_until_complete(_replay(world, execution, journals[execution]))
+        if execution >> 16 not in world.observer.poisoned:
+            replay = _replay(world, execution, Status(row.status), file.journals[execution])
+            events = world.life.loop.run_until_complete(replay)
+            if events is not None and events != emitted[execution]:
+                world.observer.complain("I13", f"execution {execution} emitted {emitted[execution]}, replay {events}")
 
 
-async def _replay(world: World, execution: int, entries: list[Entry]) -> None:
+async def _replay(world: World, execution: int, status: Status, entries: list[Entry]) -> int | None:
+    """Run a handler on its journal; answers how many events it emits, None if it has not come to its end."""
     node: Any = world.life.node
     stored = await node.store.reader.execution(execution)
-    if stored is None or stored.event.n in world.observer.poisoned:
-        return
-    delivery = Delivery(execution, node.reactions[execution & 0xFFFF], stored.event.process, None, None)
+    delivery = Delivery(execution, node.reactions[execution & HANDLER_MASK], stored.event.process, None, None)
     driver: Any = _Replaying(node)
     frame = Frame(delivery, delivery.reaction, driver, 0, 0, Execution(tuple(entries)))
-    calls = len(OUTSIDE.calls)
+    calls, result = len(OUTSIDE.calls), None
+    what = f"execution {execution} ({delivery.reaction.name}, {status.label})"
     mark = CURRENT.set(frame)
     try:
         result = await delivery.reaction.fn(node.types[stored.event.type].decode(stored.event.data))
+        end: BaseException | None = None
     except BaseException as error:  # noqa: BLE001  a parking is a finding too
-        world.observer.complain("I13", f"execution {execution} ({delivery.reaction.name}) does not replay: {error!r}")
-        return
+        end = error
     finally:
         CURRENT.reset(mark)
         frame.closed = True
-    if missing := frame.execution.ended():
-        world.observer.complain("I13", f"execution {execution} does not replay: {missing}")
     if len(OUTSIDE.calls) != calls:
-        world.observer.complain("I13", f"execution {execution} ran steps when it was replayed")
-    emitted = len(result) if isinstance(result, tuple) else int(result is not None)
-    stored_events = world.observer.rows("select count(*) from onstage_event where cause = ?", execution)[0][0]
-    midway = sum(type(entry).__name__ == "Emitted" for entry in entries)
-    if emitted + midway != stored_events:
-        world.observer.complain("I13", f"execution {execution} emitted {stored_events}, replay {emitted + midway}")
+        world.observer.complain("I13", f"{what} ran steps when it was replayed")
+    if not _ends_so(status, frame, end):
+        world.observer.complain("I13", f"{what} does not replay: {end!r}")
+        return None
+    if missing := frame.execution.ended() if status is not Status.DROPPED else None:
+        world.observer.complain("I13", f"{what} does not replay: {missing}")
+    returned = len(result) if isinstance(result, tuple) else int(result is not None)
+    midway = sum(isinstance(entry, Emitted) for entry in entries)
+    return returned + midway
+
+
+def _ends_so(status: Status, frame: Frame, end: BaseException | None) -> bool:
+    """Whether a replay came to the recorded end. One that was given up goes as far as its journal, and no other way."""
+    if frame.parked is not None and frame.parked.diff is not None:
+        return False
+    if status is Status.DONE:
+        return end is None
+    if status is Status.REJECTED:
+        return isinstance(end, Reject)
+    return end is None or isinstance(end, Exception | Park)

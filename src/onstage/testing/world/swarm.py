@@ -50,6 +50,13 @@ class Fault(StrEnum):
     NEW_CODE = "restart with changed code"
     DIVERGING_CODE = "restart with diverging code"
     REORDER = "tasks wake in another order"
+    TRANSACTION_RAISES = "a user's transaction raises after its write"
+    BRANCH_CANCELLED = "a handler cancels one of its branches"
+    SLOW_DOOR = "the store's answer at the door takes turns"
+    BAD_PAYLOAD = "payload empty, broken or of another shape"
+    CLIENTS_GONE = "all clients gone at once"
+    TIMERS_IN_MASSES = "hundreds of timers due at once"
+    ASKED_AT_ONCE = "a verdict is asked for right after a start"
 
 
 CRASHES: Final = (
@@ -90,6 +97,13 @@ RATES: Final[dict[Fault, float]] = {
     Fault.NEW_CODE: 0.25,
     Fault.DIVERGING_CODE: 0.15,
     Fault.REORDER: 0.3,
+    Fault.TRANSACTION_RAISES: 0.08,
+    Fault.BRANCH_CANCELLED: 0.15,
+    Fault.SLOW_DOOR: 0.4,
+    Fault.BAD_PAYLOAD: 0.08,
+    Fault.CLIENTS_GONE: 0.01,
+    Fault.TIMERS_IN_MASSES: 0.0006,
+    Fault.ASKED_AT_ONCE: 0.4,
 }
 """The chance at each occasion, at level 2."""
 

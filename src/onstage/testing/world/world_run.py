@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +32,12 @@ if TYPE_CHECKING:
 __all__ = ["Result", "World"]
 
 CRASHES_MAX: Final = 12
+ACTIONS: Final = (("retry",), ("retry",), ("drop",), ("drop", "retry"), ("retry", "drop"))
+"""What operators do with a dead letter, two of them at the same time now and then."""
+
 CALM_MORE_S: Final = (1.0, 10.0, 60.0, 150.0)
 SKEWS_MS: Final = (300_000, -300_000, 1_000, -1_000)
+SPOILT: Final = (b'{"key": 7', b"", b"null", b"[]", b"\xff", b'{"key": 7}')
 JUMPS_MS: Final = (3_600_000, -3_600_000, 300_000, -300_000)
 
 
@@ -168,15 +173,12 @@ class World:
             return
         connection = apsw.Connection(str(self._power.path), vfs=self._power.looking_through)
         try:
-            statement = (
-                "select distinct e.n from onstage_execution x join onstage_event e on e.n = x.id >> 16"
-                " join onstage_type t on t.id = e.type where x.status in (0, 1, 3) and t.name in"
-                " ('world.noted', 'world.walked', 'world.ticked') order by e.n"
-            )
+            statement = "select distinct id >> 16 from onstage_execution where status in (0, 1, 3) order by id >> 16"
             found = [n for (n,) in connection.execute(statement)]
             if found:
                 n = found[self.swarm.amount(Fault.POISON, len(found))]
-                connection.execute("update onstage_event set data = ? where n = ?", (b'{"key": 7', n))
+                data = SPOILT[self.swarm.amount(Fault.POISON, len(SPOILT))]
+                connection.execute("update onstage_event set data = ? where n = ?", (data, n))
                 self.observer.poisoned.add(n)
         except apsw.Error:
             return  # there are no tables yet
@@ -248,11 +250,13 @@ class World:
         if self.swarm.strikes(Fault.CLOCK_JUMP):
             self.clock.wrong_ms = JUMPS_MS[self.swarm.amount(Fault.CLOCK_JUMP, len(JUMPS_MS))]
         self._power.strike()
+        if self.swarm.strikes(Fault.CLIENTS_GONE):
+            self.clients.go_away()
         aside = self.look_aside()
         if aside and self.swarm.strikes(Fault.OPERATOR):
             execution = aside[self.swarm.amount(Fault.OPERATOR, len(aside))]
-            action = ("retry", "retry", "drop")[self.swarm.amount(Fault.OPERATOR, 3)]
-            self.call(lambda: self.operate(action, execution))
+            actions = ACTIONS[self.swarm.amount(Fault.OPERATOR, len(ACTIONS))]
+            self.call(lambda: self._operate_at_once(actions, execution))
 
     def look_aside(self) -> list[int]:
         """What is set aside now, by number."""
@@ -261,6 +265,9 @@ class World:
         for execution, _, error in found:
             self.observer.set_aside(execution, error)
         return [execution for execution, _, _ in found]
+
+    async def _operate_at_once(self, actions: Sequence[str], execution: int) -> None:
+        await asyncio.gather(*(self.operate(action, execution) for action in actions))
 
     async def operate(self, action: str, execution: int) -> None:
         """An operator retries or drops what is set aside."""

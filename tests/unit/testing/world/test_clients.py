@@ -28,3 +28,9 @@ def test_lost_answers_and_dead_nodes_are_survived() -> None:
     results = [play(seed) for seed in range(12)]
     assert sum(result.faults[Fault.LOST_ANSWER] for result in results) > 5
     assert any("a client's answer was lost with the node" in result.marks for result in results)
+
+
+def test_clients_that_have_gone_leave_work_that_ends_without_them() -> None:
+    results = [play(seed) for seed in range(60)]
+    assert any(result.faults[Fault.CLIENTS_GONE] for result in results)
+    assert [what for result in results for what in result.violations] == []

@@ -25,3 +25,11 @@ def test_a_writer_that_goes_on_after_its_death_is_refused() -> None:
 def test_commits_of_unknown_outcome_are_looked_up() -> None:
     doubt = "a commit of unknown outcome"
     assert seen_in(range(60), f"{doubt} had happened", f"{doubt} had not happened")
+
+
+def test_a_slow_door_lets_two_clients_with_one_id_pass_each_other() -> None:
+    assert seen_in(range(60), "a duplicate was found by the writer")
+
+
+def test_two_operators_at_once_are_told_apart_by_the_store() -> None:
+    assert seen_in(range(60), "a commit conflicted")

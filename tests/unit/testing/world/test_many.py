@@ -1,8 +1,10 @@
 """Sums over many worlds."""
 
+import gc
+
 from onstage.testing.world.many import Totals, play_many
 from onstage.testing.world.swarm import Fault
-from onstage.testing.world.world_run import Result
+from onstage.testing.world.world_run import Result, World
 
 
 def test_parts_add_up() -> None:
@@ -25,3 +27,16 @@ def test_two_processes_play_what_one_plays() -> None:
     alone, together = play_many(0, 3, 1), play_many(0, 3, 2)
     assert alone.seeds == together.seeds == 3
     assert (alone.events, alone.commits, alone.faults) == (together.events, together.commits, together.faults)
+
+
+def test_each_part_is_told_with_the_sum_so_far() -> None:
+    told = list[tuple[int, int]]()
+    play_many(0, 2, 1, tell=lambda part, whole: told.append((part.seeds, whole.seeds)))
+    assert told == [(2, 2)]
+
+
+def test_worlds_that_are_over_leave_nothing_in_memory() -> None:
+    play_many(0, 6, 1)
+    gc.collect()
+    left = sum(type(found) is World for found in gc.get_objects())
+    assert left <= 1, "more than the world whose calls are still looked at"
