@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Result", "World"]
 
-CRASHES_MAX: Final = 12
+CRASHES_MAX: Final = 9
 ACTIONS: Final = (("retry",), ("retry",), ("drop",), ("drop", "retry"), ("retry", "drop"))
 """What operators do with a dead letter, two of them at the same time now and then."""
 
