@@ -1,9 +1,11 @@
-"""I15: at rest a node keeps nothing in memory that has ended, and its file grows with its events only."""
+"""I15: at rest a node keeps nothing in memory that has ended; its file grows with its events, few files are open."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
+
+from onstage.testing.checks.open_files import open_descriptors
 
 if TYPE_CHECKING:
     from onstage.testing.world.world_run import World
@@ -12,7 +14,8 @@ __all__ = ["check_memory"]
 
 WAL_BYTES_MAX: Final = 32 << 20
 TASKS_MAX: Final = 300
-ROWS_PER_EVENT_MAX: Final = 40
+ROWS_PER_EVENT_MAX: Final = 15
+DESCRIPTORS_MAX: Final = 40
 
 
 def check_memory(world: World) -> None:
@@ -30,6 +33,9 @@ def check_memory(world: World) -> None:
         "lanes": sum(len(reaction.lanes) for reaction in node.reactions.values()),
         "places": sum(reaction.running + len(reaction.backlog) for reaction in node.reactions.values()),
         "tasks beside": len(node._tasks),  # noqa: SLF001
+        "commits on their way": node.store.undurable,
+        "commits that somebody waits for": len(node.store._window._waiters),  # noqa: SLF001
+        "deliveries ahead of the disk": len(node.dispatcher._ahead_of_disk),  # noqa: SLF001
     }
     for what, count in left.items():
         if count:
@@ -37,6 +43,8 @@ def check_memory(world: World) -> None:
     tasks = len(asyncio.all_tasks(world.life.loop))
     if tasks > TASKS_MAX:
         world.observer.complain("I15", f"{tasks} tasks are left")
+    if (more := open_descriptors() - world.descriptors) > DESCRIPTORS_MAX:
+        world.observer.complain("I15", f"{more} more files are open than before")
     log = world.power_path.with_name(f"{world.power_path.name}-wal")
     if log.exists() and log.stat().st_size > WAL_BYTES_MAX:
         world.observer.complain("I15", f"the log has {log.stat().st_size} bytes")

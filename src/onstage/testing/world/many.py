@@ -28,6 +28,9 @@ COLLECT_EVERY: Final = 20
 FAILURES_KEPT_MAX: Final = 20
 
 
+_NO_FAULTS: Final = {Fault.REORDER.value, Fault.SLOW_DOOR.value, Fault.ASKED_AT_ONCE.value}
+
+
 @final
 @dataclass
 class Totals:
@@ -68,8 +71,8 @@ class Totals:
 
     @property
     def struck(self) -> int:
-        """How many faults there were. That tasks woke in another order is a schedule, and not counted here."""
-        return sum(self.faults.values()) - self.faults[Fault.REORDER.value]
+        """How many faults there were. What only changes the schedule or the workload is not counted here."""
+        return sum(count for fault, count in self.faults.items() if fault not in _NO_FAULTS)
 
     @property
     def cold(self) -> list[str]:

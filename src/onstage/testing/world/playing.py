@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
+from onstage.testing.checks.open_files import open_descriptors
 from onstage.testing.world.calm import calm_down
 from onstage.testing.world.invariants import check_at_rest
 from onstage.testing.world.world_run import Result, World
@@ -36,4 +37,6 @@ def run(world: World) -> Result:
         world.observer.complain("world", f"{type(error).__name__}: {error}")
     finally:
         world.close()
+    if (left := open_descriptors() - world.descriptors) > 0:
+        world.observer.complain("I15", f"{left} files are still open when all is over")
     return world.result()

@@ -13,6 +13,7 @@ import apsw
 from onstage.errors import OnstageError, UsageError
 from onstage.events.receipt import Status
 from onstage.runtime.operations import operate
+from onstage.testing.checks.open_files import open_descriptors
 from onstage.testing.virtual_clock import VirtualClock
 from onstage.testing.virtual_loop import Killed, VirtualLoop
 from onstage.testing.world.clients import Clients
@@ -63,6 +64,7 @@ class World:
 
     def __init__(self, seed: int, folder: Path, tape: Mapping[str, Sequence[int]] | None = None) -> None:
         """Everything is drawn from `seed`, or from an earlier `tape` of that seed."""
+        self.descriptors = open_descriptors()
         self.tape = Tape(seed, tape)
         self.swarm = Swarm(self.tape)
         self.observer = Observer()

@@ -70,3 +70,18 @@ def test_steps_that_nobody_called_are_seen(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(playing, "check_at_rest", check)
     found = [what for seed in range(5) for what in play(seed).violations]
     assert {what.partition(":")[0] for what in found} == {"I3"}
+
+
+def test_a_verdict_at_rest_that_is_not_true_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onstage.testing.world.invariants.truths", lambda *_: {"completed"})
+    assert {what.partition(":")[0] for what in play(SEED).violations} == {"I7"}
+
+
+def test_a_lane_out_of_order_is_seen_in_the_steps_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(world: World) -> None:
+        OUTSIDE.calls = OUTSIDE.calls[::-1]
+        check_at_rest(world)
+
+    monkeypatch.setattr(playing, "check_at_rest", check)
+    found = [what for seed in range(5) for what in play(seed).violations]
+    assert {what.partition(":")[0] for what in found} == {"I4"}
