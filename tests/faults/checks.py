@@ -1,6 +1,6 @@
 """What must hold on the files that a power cut left, and when everything has ended afterwards."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -10,9 +10,9 @@ import apsw
 from tests.faults.play import EFFECTS, OUTCOMES, outside
 from tests.scenario.sim_checks import check_settled
 
-from onstage.events.receipt import decode_receipts
-from onstage.observe.ledger import Ledger
 from onstage.testing import Sim
+from onstage.testing.checks.standing import unsound
+from onstage.testing.checks.stored_file import StoredFile
 from onstage.testing.sim_world import World
 
 ADDED_ONLY = {"onstage_door", "onstage_entry", "onstage_event", "onstage_incarnation", "onstage_receipt", "seat"}
@@ -89,26 +89,14 @@ def check_sound(path: Path) -> State | None:
         connection.close(True)
 
 
+def stored_file(connection: apsw.Connection) -> StoredFile:
+    return StoredFile(lambda sql, *bindings: connection.execute(sql, bindings).fetchall())
+
+
 def check_accounts(connection: apsw.Connection) -> None:
-    """Journals have the length they say, receipts are dense, the ledger is what its receipts add up to."""
-    lengths = dict(rows(connection, "select id, length from onstage_execution where length > 0"))
-    counted = {x: (n, top) for x, n, top in rows(connection, LENGTHS)}
-    assert counted == {x: (length, length - 1) for x, length in lengths.items()}, "a journal is half there"
-    ledger, seqs = Ledger(), defaultdict[tuple[int, int], list[int]](list)
-    for epoch, shard, first, body in rows(connection, RECEIPTS):
-        for seq, receipt in enumerate(decode_receipts(body), first):
-            seqs[epoch, shard].append(seq)
-            assert ledger.apply(epoch, shard, seq, receipt), "a receipt stands there twice"
-    assert all(found == list(range(1, len(found) + 1)) for found in seqs.values()), "receipts are not dense"
-    for process, is_open, stored in rows(connection, "select id, open, digest from onstage_process"):
-        assert ledger.digests.get(process, 0) == int.from_bytes(stored, "big"), "a ledger and its receipts differ"
-        assert (is_open == 0) == (not any(stored)), "a process is closed by half"
-    orphans = "select count(*) from onstage_execution x left join onstage_event e on e.n = x.id >> 16 where e.n is null"
-    assert rows(connection, orphans) == [(0,)], "an obligation without its event"
-
-
-RECEIPTS = "select epoch, shard, seq, body from onstage_receipt order by position"
-LENGTHS = "select execution, count(*), max(place) from onstage_entry group by execution"
+    """What must hold at any moment: journals are whole, receipts are dense, ledgers are what they add up to."""
+    found = list(unsound(stored_file(connection)))
+    assert not found, f"unsound: {found[:5]}"
 
 
 def check_ended(world: World, repeated: list[str]) -> None:

@@ -128,7 +128,7 @@ def recover_backwards() -> None:
 PLANTED = [
     Planted(acknowledge_before_commit, "before sql: commit", "lost", hits=tuple(range(4, 13))),
     Planted(skip_the_barrier, "before sql: commit", "early"),
-    Planted(commit_in_halves, "before sql: insert_entry", "a journal is half there"),
+    Planted(commit_in_halves, "before sql: insert_entry", "unsound: [('I13'"),
     Planted(draw_another_key, "after attempts.run_function", "keys"),
     Planted(forget_the_door, "after Admission.stored", "doubled"),
     Planted(run_before_asking, "before sql: insert matrix_ledger", "repeated"),

@@ -6,19 +6,23 @@ that looking changes nothing of what the next process finds.
 
 import json
 import shutil
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import apsw
-from tests.faults.checks import check_accounts, rows
+from tests.faults.checks import check_accounts, rows, stored_file
 from tests.matrix.life import LEDGER, STORE
 from tests.matrix.matrix_app import LANES, ORDERS, REFUSED, REMOTE, Ledger
 
-from onstage.core.identity import Identity
-from onstage.core.journal import Stepped, Undone, decode_entry
+from onstage.core.journal import Stepped, Undone
+from onstage.testing.checks.effect_counts import not_once
+from onstage.testing.checks.lane_order import out_of_order
+from onstage.testing.checks.no_loss import not_ended
+from onstage.testing.checks.step_calls import changed_keys, shared_keys
+from onstage.testing.checks.told_verdicts import FINAL, truths
 
 KEPT = [seq for seq in ORDERS if seq != REFUSED]
 EFFECTS = {*(("tool", seq) for seq in ORDERS), *(("machine", seq) for seq in KEPT)} | {
@@ -44,8 +48,10 @@ class Seen:
     """The results of steps, by idempotency key."""
     events: list[tuple[str, str, int, str]] = field(default_factory=list)
     """Type, key, seq and token of each event, in the order of the log."""
-    processes: dict[str, int] = field(default_factory=dict)
-    """How much is open in each process, by its public id."""
+    processes: dict[str, set[str]] = field(default_factory=dict)
+    """What may be said of each process, by its public id."""
+    unended: list[str] = field(default_factory=list)
+    """What is still open, as complaints."""
     entered: list[tuple[str, str, int, str]] = field(default_factory=list)
     """The rows of the application's own table."""
 
@@ -92,7 +98,8 @@ class Witness:
         assert not lost, f"lost: accepted orders {lost}"
         early = [line for line in lines if line[0] == "effect" and _execution(line) not in seen.executions]
         assert not early, f"early: effects before what led to them was durable: {early}"
-        untrue = [line for line in lines if line[0] == "verdict" and seen.processes.get(line[2]) != 0]
+        over = {wire for wire, true in seen.processes.items() if true <= FINAL}
+        untrue = [line for line in lines if line[0] == "verdict" and line[2] not in over]
         assert not untrue, f"untrue: verdicts on processes that were not over: {untrue}"
         gone = [key for key, (_, result) in self.recorded.items() if seen.recorded.get(key) != result]
         assert not gone, f"gone: recorded results that are there no more, or others: {gone}"
@@ -116,24 +123,25 @@ class Witness:
         assert {seq: len(ids) for seq, ids in processes.items()} == dict.fromkeys(ORDERS, 1), "doubled: an order"
         found = {(name, *sorted(seq for each, _, seq, _ in seen.events if each == name)) for name, *_ in EVENTS}
         assert found == EVENTS, f"doubled or lost: events {found ^ EVENTS}"
-        entered = Counter((handler, seq) for handler, _, seq, _ in seen.entered)
-        assert entered == dict.fromkeys(ROWS, 1), (
-            f"doubled or lost: rows {entered - Counter(ROWS)} {Counter(ROWS) - entered}"
-        )
+        entered = [(handler, seq) for handler, _, seq, _ in seen.entered]
+        miscounted = list(not_once(entered, ROWS))
+        assert not miscounted, f"doubled or lost: rows {miscounted}"
+        assert set(entered) == ROWS, f"rows that nobody owes: {set(entered) - ROWS}"
         worked = [(key, seq) for handler, key, seq, _ in seen.entered if handler == "work"]
+        overtaken = list(out_of_order((f"lane {key}", seq) for key, seq in worked if key in LANES | REMOTE))
+        assert not overtaken, f"order: {overtaken}"
         for lane, orders in (LANES | REMOTE).items():
             assert [seq for key, seq in worked if key == lane] == list(orders), f"order: lane {lane}"
         self._check_effects(seen, lines)
-        assert not any(seen.processes.values()), "open: a process at the end"
+        assert not seen.unended, f"open: {seen.unended}"
 
     def _check_effects(self, seen: Seen, lines: list[list[str]]) -> None:
-        keys = defaultdict[tuple[str, int], set[str]](set)
-        for line in lines:
-            if line[0] == "effect":
-                keys[line[2], int(line[3])].add(line[1])
+        calls = [((line[2], int(line[3])), line[1]) for line in lines if line[0] == "effect"]
+        keys = dict(calls)
         assert set(keys) == EFFECTS, f"effects: {set(keys) ^ EFFECTS}"
-        assert all(len(each) == 1 for each in keys.values()), f"keys: an effect under two idempotency keys: {keys}"
-        tokens = {seq: json.loads(seen.recorded[next(iter(keys["tool", seq]))]) for seq in ORDERS}
+        mixed = [*changed_keys(calls), *shared_keys(calls)]
+        assert not mixed, f"keys: an effect under two idempotency keys, or two under one: {mixed}"
+        tokens = {seq: json.loads(seen.recorded[keys["tool", seq]]) for seq in ORDERS}
         used = {(seq, token) for name, _, seq, token in seen.events if name in ("matrix.worked", "matrix.rested")}
         used |= {(seq, token) for handler, _, seq, token in seen.entered if handler == "work"}
         assert used == set(tokens.items()), "results: what a handler went on with is not what was recorded"
@@ -148,24 +156,23 @@ def read(connection: apsw.Connection) -> Seen:
     """What stands in a store. Its own accounts must balance."""
     assert rows(connection, "pragma quick_check") == [("ok",)], "corrupt"
     check_accounts(connection)
-    store = rows(connection, "select value from onstage_meta where name = 'store'")
-    incarnations = rows(connection, "select first_n, name from onstage_incarnation order by epoch")
-    if not store:
+    file = stored_file(connection)
+    if not rows(connection, "select 1 from onstage_meta where name = 'store'"):
         return Seen()
-    identity = Identity(store[0][0], tuple((first, name) for first, name in incarnations))
-    handlers = dict(rows(connection, "select id, name from onstage_handler"))
-    executions = rows(connection, "select id from onstage_execution")
-    names = {x: f"{identity.wire(x >> 16)}/{handlers[x & 0xFFFF]}" for (x,) in executions}
-    recorded = dict[str, bytes]()
-    for execution, body in rows(connection, "select execution, body from onstage_entry"):
-        entry = decode_entry(body)
-        if isinstance(entry, Stepped | Undone):
-            recorded[f"{names[execution]}/{entry.position}"] = entry.result if isinstance(entry, Stepped) else b""
+    wires = {n: wire for wire, n in file.wires.items()}
+    names = {x: f"{wires[x >> 16]}/{file.handler_of(x)}" for x in file.executions}
+    recorded = {
+        f"{names[x]}/{entry.position}": entry.result if isinstance(entry, Stepped) else b""
+        for x, entries in file.journals.items()
+        for entry in entries
+        if isinstance(entry, Stepped | Undone)
+    }
     return Seen(
         set(names.values()),
         recorded,
         rows(connection, EVENTS_SQL),
-        dict(rows(connection, "select wire_id, open from onstage_process")),
+        {wire: truths(file.rows, wire) for (wire,) in file.rows("select wire_id from onstage_process")},
+        list(not_ended(file, ())),
         rows(connection, "select handler, key, seq, token from matrix_ledger order by id"),
     )
 
