@@ -4,12 +4,10 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --con
 SUITES := .venv/bin/python tests/suites.py
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types bench nightly format clean
+.PHONY: help demo test lint bench nightly planted format clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \2/p' Makefile | awk '{ printf "  make %-8s", $$2; $$1 = $$2 = ""; print }'
-
-venv: .venv/.dev ## create .venv with the package and all tools
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \2/p' Makefile | awk '{ printf "  make %-9s", $$2; $$1 = $$2 = ""; print }'
 
 demo: .venv/.runtime ## run the shop example
 	@.venv/bin/python examples/shop/demo.py
@@ -17,17 +15,17 @@ demo: .venv/.runtime ## run the shop example
 test: .venv/.dev ## run every suite
 	@$(SUITES)
 
-lint: .venv/.dev ## check style, format and imports
-	@$(SUITES) lint imports
-
-types: .venv/.dev ## check the types of the package and of the examples
-	@$(SUITES) types examples
+lint: .venv/.dev ## check style, imports and types
+	@$(SUITES) lint imports types examples
 
 bench: .venv/.dev ## run the benchmarks
 	@.venv/bin/python -m benchmarks
 
 nightly: .venv/.dev ## play 200,000 generated worlds full of faults
 	@.venv/bin/onstage sim --seeds 200000 --workers $$(nproc) --strict
+
+planted: .venv/.dev ## plant each bug of the corpus and find it
+	@.venv/bin/python -m tests.planted --workers $$(nproc)
 
 format: .venv/.dev ## format the code and apply safe fixes
 	@.venv/bin/ruff check --quiet --fix-only .

@@ -26,11 +26,13 @@ def main(given: Sequence[str]) -> int:
     if unknown := [name for name in named if name not in BUGS] + [c for c in options.without if c not in checkers]:
         print(f"There is no {', '.join(unknown)}. Bugs: {', '.join(BUGS)}. Checkers: {', '.join(sorted(checkers))}.")
         return 2
-    began, missed = perf_counter(), 0
+    began, missed, most = perf_counter(), 0, 0
     for found in _hunt_all(named, options):
         missed += not found.is_found
+        most = max(most, found.seeds)
         print(_line(found), flush=True)
-    print(f"{len(named) - missed} of {len(named)} planted bugs found in {perf_counter() - began:.0f} s")
+    seconds = perf_counter() - began
+    print(f"{len(named) - missed} of {len(named)} planted bugs found in {seconds:.0f} s, in {most} worlds at most")
     return int(missed > 0)
 
 

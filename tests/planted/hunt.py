@@ -41,19 +41,19 @@ class Found:
         return bool(self.complaint)
 
 
-def hunt(name: str, *, without: Collection[str] = (), seeds: int = SEEDS_MAX) -> Found:
-    """Plant this bug and play worlds from seed 0 on. The checkers in `without` are not listened to."""
+def hunt(name: str, *, without: Collection[str] = (), first: int = 0, seeds: int = SEEDS_MAX) -> Found:
+    """Plant this bug and play worlds from seed `first` on. The checkers in `without` are not listened to."""
     bug, began = BUGS[name], perf_counter()
     wanted, others = bug.checkers - set(without), set[str]()
     with _quiet():
-        for seed in range(seeds):
+        for seed in range(first, first + seeds):
             with bug.planted():
                 violations = _complaints(seed, without)
             found = next((what for by, what in violations if by in wanted), "")
             checkers = {by for by, _ in violations}
             # What the engine does there without the bug does not count.
             if found and checkers & wanted - {by for by, _ in _complaints(seed, without)}:
-                return Found(name, seed + 1, tuple(sorted(checkers)), found, perf_counter() - began)
+                return Found(name, seed - first + 1, tuple(sorted(checkers)), found, perf_counter() - began)
             others |= checkers
             if seed % COLLECT_EVERY == COLLECT_EVERY - 1:
                 gc.collect()

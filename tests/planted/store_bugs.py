@@ -249,3 +249,17 @@ def transaction_outside_the_batch(patch: Patch) -> None:
         return entry
 
     patch.setattr(Writer, "transact", transact)
+
+
+def transaction_rolled_back(patch: Patch) -> None:
+    """What a user's transaction has written is undone, and recorded as done."""
+    plain = Writer.transact
+
+    def transact(self: Writer, transaction: Any) -> Entry:
+        self.connection.execute("SAVEPOINT planted -- engine")
+        entry = plain(self, transaction)
+        self.connection.execute("ROLLBACK TO planted -- engine")
+        self.connection.execute("RELEASE planted -- engine")
+        return entry
+
+    patch.setattr(Writer, "transact", transact)

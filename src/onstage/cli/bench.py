@@ -107,7 +107,7 @@ async def _together(stage: Stage, until: float) -> int:
     loop, counts = asyncio.get_running_loop(), [0] * AT_ONCE
 
     async def repeat(place: int) -> None:
-        while loop.time() < until:
+        while not counts[place] or loop.time() < until:
             await _chain(stage, f"{place}-{counts[place]}")
             counts[place] += 1
 

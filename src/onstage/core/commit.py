@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HANDLERS_MAX",
-    "HANDLER_BITS",
     "Commit",
     "Door",
     "Mail",
@@ -36,18 +35,18 @@ __all__ = [
     "handler_of",
 ]
 
-HANDLER_BITS: Final = 16
-HANDLERS_MAX: Final = (1 << HANDLER_BITS) - 1
+_HANDLER_BITS: Final = 16
+HANDLERS_MAX: Final = (1 << _HANDLER_BITS) - 1
 
 
 def execution_id(event: int, handler: int) -> int:
     """The number of the execution that deals with (event, handler): increasing in the event's order."""
-    return event << HANDLER_BITS | handler
+    return event << _HANDLER_BITS | handler
 
 
 def event_of(execution: int) -> int:
     """The number of the event that started this execution."""
-    return execution >> HANDLER_BITS
+    return execution >> _HANDLER_BITS
 
 
 def handler_of(execution: int) -> int:

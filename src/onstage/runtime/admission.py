@@ -55,25 +55,6 @@ class Admission:
 
     # Admitting.
 
-    async def emit(
-        self,
-        route: Route,
-        data: bytes,
-        key: str | None,
-        *,
-        id: str | None = None,
-        source: str | None = None,
-        process: int | None = None,
-        extra: bytes | None = None,
-    ) -> int:
-        """Admit one checked event; answers the number of its process once it is durable. An empty `id` is none.
-
-        Raises InvalidEvent for an id or source that is none, DuplicateId, AmbiguousProcess, or StoreUnavailable; then
-        nothing of it is stored.
-        """
-        admitted = await self.admit(route, data, key, id=id, source=source, process=process, extra=extra)
-        return await self.stored(admitted)
-
     async def admit(
         self,
         route: Route,
@@ -85,9 +66,10 @@ class Admission:
         process: int | None = None,
         extra: bytes | None = None,
     ) -> Admitted:
-        """The first half of `emit`: decide, and append. It raises as `emit` does.
+        """Decide on one checked event, and append it; `stored` answers when it is durable. An empty `id` is none.
 
-        It waits for the disk only if another event with this identity is on its way there.
+        It waits for the disk only if another event with this identity is on its way there. Raises InvalidEvent for an
+        id or source that is none, DuplicateId, AmbiguousProcess, or StoreUnavailable; then nothing of it is stored.
         """
         self._node.refuse_in_trouble()
         door = _door(source or OWN_SOURCE, id, route.type.name, data) if id else None

@@ -82,6 +82,7 @@ class Dispatcher:
         self._store = store
         self._ready: deque[Delivery] = deque()
         self._ahead_of_disk: dict[int, list[Delivery]] = {}
+        self._durable = 0
         self._draining = False
         self._scheduled = 0
         self._spread = 1
@@ -150,11 +151,12 @@ class Dispatcher:
             lanes[lane] = queue or None
             return
 
-    def durable(self, since: int, position: int) -> None:
-        """What follows from commits after `since`, up to `position`, no longer waits for the disk."""
+    def durable(self, position: int) -> None:
+        """What follows from commits up to `position` no longer waits for the disk."""
         if self._ahead_of_disk:
-            for at in range(since + 1, position + 1):
+            for at in range(self._durable + 1, position + 1):
                 self._ready.extend(self._ahead_of_disk.pop(at, ()))
+        self._durable = position
 
     # Workers.
 
@@ -210,8 +212,7 @@ class Dispatcher:
         left = TURN_DELIVERIES_MAX
         suspended: tuple[Frame, _Suspended] | None = None
         self._draining = True
-        ready, fused = self._ready, 0
-        durable = self._store.appended - self._store.undurable
+        ready, fused, durable = self._ready, 0, self._durable
         try:
             while ready and left and self._store.undurable < UNDURABLE_COMMITS_MAX:
                 delivery = ready.popleft()

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core import lifecycle
-from onstage.core.commit import HANDLER_BITS, Commit
+from onstage.core.commit import Commit
 from onstage.core.execution import Execution
 from onstage.core.journal import JOURNAL_ENTRIES_MAX, Rejected
 from onstage.core.lifecycle import Input
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from onstage.core.journal import Entry
     from onstage.ports.store import EventView
-    from onstage.runtime.delivery import Delivery
+    from onstage.runtime.delivery import Delivery, Reaction
     from onstage.runtime.node import Node
 
 __all__ = ["Driver"]
@@ -69,9 +69,7 @@ class Driver:
         except Exception as error:  # noqa: BLE001  the class's own code may raise anything
             self._set_aside(frame, f"poison: the event cannot be decoded: {said(error)}", Input.FAIL)
             return frame, None
-        if reaction.timeout_s is not None:
-            return frame, self._limited(frame, event)
-        return frame, reaction.fn(event)
+        return frame, self._call(reaction, event)
 
     def _event(self, delivery: Delivery, stored: EventView) -> Any:
         if delivery.reaction.handler.pattern is not None:
@@ -80,9 +78,12 @@ class Driver:
             raise ValueError(f"no class of this application is {stored.type} version {stored.version}")
         return delivery.type.decode(stored.data)
 
-    async def _limited(self, frame: Frame, event: Any) -> Any:
-        async with asyncio.timeout(frame.reaction.timeout_s):
-            return await frame.reaction.fn(event)
+    def _call(self, reaction: Reaction, event: Any) -> Coroutine[Any, Any, Any]:
+        return reaction.fn(event) if reaction.timeout_s is None else self._limited(reaction, event)
+
+    async def _limited(self, reaction: Reaction, event: Any) -> Any:
+        async with asyncio.timeout(reaction.timeout_s):
+            return await reaction.fn(event)
 
     async def _resume(self, frame: Frame) -> Any:
         """Run again what has a journal: replay answers what is recorded, then it goes on."""
@@ -102,9 +103,7 @@ class Driver:
             event = self._event(delivery, stored.event)
         except Exception as error:
             raise _Poison(said(error)) from error
-        if delivery.reaction.timeout_s is not None:
-            return await self._limited(frame, event)
-        return await delivery.reaction.fn(event)
+        return await self._call(delivery.reaction, event)
 
     # Settling.
 
@@ -237,7 +236,7 @@ class Driver:
             error = storable(error)
         receipt = Receipt(
             delivery.process,
-            delivery.id >> HANDLER_BITS,
+            delivery.n,
             frame.reaction.number,
             segment,
             status,
@@ -286,10 +285,10 @@ class Driver:
         if not frame.reaction.gating:
             return _ZERO
         delta = emission.delta if emission is not None else 0
-        if status > OPEN_MAX:
+        ends = status > OPEN_MAX
+        if ends or emission is not None:
             delta ^= self._token(frame)
-        elif emission is not None:
-            delta ^= self._token(frame)
+        if emission is not None and not ends:
             frame.segment += 1
             delta ^= self._token(frame)
         return delta.to_bytes(16, "big")

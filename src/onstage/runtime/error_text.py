@@ -13,7 +13,7 @@ ERROR_BYTES_MAX: Final = 8_192
 def error_text(error: BaseException) -> str:
     """The error as it is stored: its type, its text and the innermost lines of its traceback, within the limit."""
     lines = [line for leaf in leaves(error) for line in traceback.format_exception_only(leaf)]
-    frames = traceback.extract_tb(leaves(error)[0].__traceback__)[-3:]
+    frames = traceback.extract_tb(leaves(error)[0].__traceback__, limit=-3)
     places = [f"  at {f.filename}:{f.lineno} in {f.name}\n" for f in reversed(frames)]
     return storable("".join([*lines, *places]).strip())
 

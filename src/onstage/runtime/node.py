@@ -85,7 +85,6 @@ class Node:
         self.reactions: dict[int, Reaction] = {}
         self.resources = Resources()
         self.epoch = 0
-        self._durable = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._reloading: set[int] = set()
         self._opened = False
@@ -272,8 +271,7 @@ class Node:
             self.admission.closed(closed.process)
         self.watch.batch(outcome)
         self.admission.durable(outcome.position)
-        self.dispatcher.durable(self._durable, outcome.position)
-        self._durable = outcome.position
+        self.dispatcher.durable(outcome.position)
         self.dispatcher.wake()
 
     def _fell(self, refusal: Refusal) -> None:

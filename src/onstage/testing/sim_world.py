@@ -8,8 +8,6 @@ a client would.
 
 from __future__ import annotations
 
-import warnings
-from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
@@ -27,7 +25,6 @@ from onstage.testing.virtual_clock import START_MS, VirtualClock
 from onstage.testing.virtual_loop import Killed, VirtualLoop
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Coroutine
 
     from onstage.app import App
@@ -158,7 +155,7 @@ class World:
         finally:
             self.loop.is_dead = True
             for loop in (*self._graveyard, self.loop):
-                _bury(loop)
+                loop.bury()
 
     # Time.
 
@@ -237,21 +234,3 @@ class World:
     def trace_hash(self) -> str:
         """The hash of everything that happened so far."""
         return self._trace.hexdigest()
-
-
-def _bury(loop: VirtualLoop) -> None:
-    """Close what was left lying when a node died. Its coroutines end without being resumed."""
-    tasks: set[asyncio.Task[Any]] = _tasks_of(loop)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # calls that were made and never awaited
-        for task in tasks:
-            with suppress(BaseException):
-                task.get_coro().close()
-        tasks.clear()
-        loop.close()
-
-
-def _tasks_of(loop: VirtualLoop) -> set[asyncio.Task[Any]]:
-    from asyncio import all_tasks
-
-    return all_tasks(loop)

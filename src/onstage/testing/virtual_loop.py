@@ -9,8 +9,11 @@ out of the simulated world would make it depend on chance.
 from __future__ import annotations
 
 import asyncio
+import warnings
+from contextlib import suppress
 from math import ceil, inf
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVarTuple, final
+from weakref import ref
 
 from onstage.errors import UsageError
 
@@ -59,6 +62,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._horizon_s = inf
         self._turns = 0
         self._selector = _NoSelector(self._idle)
+        self._born: list[ref[asyncio.Task[Any]]] = []
         self.is_dead = False
         self.on_turn: Callable[[VirtualLoop], None] | None = None
         """Called before each turn, with what is ready; it may reorder that, or let the loop be killed."""
@@ -73,6 +77,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> asyncio.TimerHandle:
         """Call back at `when`, rounded up to the millisecond: never early."""
         return super().call_at(ceil(round(when * 1000, 3)) / 1000, callback, *args, context=context)
+
+    def create_task(self, coro: Any, *, name: object = None, context: Context | None = None) -> asyncio.Task[Any]:
+        """Create a task, and remember it until the loop is buried."""
+        task = super().create_task(coro, name=name, context=context)
+        self._born.append(ref(task))
+        return task
 
     @property
     def next_timer_s(self) -> float | None:
@@ -118,6 +128,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._now_s = max(self._now_s, self._horizon_s)
         self._turns = 0
         self.stop()
+
+    def bury(self) -> None:
+        """Close what was left lying when the loop was killed: coroutines end without being resumed."""
+        self.is_dead = True
+        left = [task for born in self._born if (task := born()) is not None and not task.done()]
+        self._born.clear()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # calls that were made and never awaited
+            for task in left:
+                with suppress(BaseException):
+                    task.get_coro().close()
+        self.close()
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Keep what broke for the world to raise; a dead loop has nothing to say."""

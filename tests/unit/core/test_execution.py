@@ -255,6 +255,17 @@ def test_a_call_that_is_made_after_a_failure_in_a_branch_keeps_it() -> None:
     assert execution.take_entries() == (Failed(failing, 1, None, None, "no", 1),)
 
 
+def test_a_call_that_was_made_before_a_failure_keeps_it_when_the_handler_comes_to_it() -> None:
+    execution = Execution()
+    failing, other = execution.make("a"), execution.make("b")
+    execution.ask(failing, StepRequest(1), NOW)
+    failure = Failed(failing, 1, None, None, "no", 1)
+    execution.tell(failure)
+    execution.ask(other, StepRequest(2), NOW)
+    execution.failed()
+    assert execution.take_entries() == (failure,)
+
+
 def test_a_retry_of_a_step_waits_until_it_is_due() -> None:
     execution = Execution([Attempted("a#0", 1, 2, NOW + 50, "no", NOW)])
     position = execution.make("a")

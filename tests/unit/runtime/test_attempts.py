@@ -9,6 +9,7 @@ import pytest
 from tests.unit.runtime.playhouse import Approved, Clock, Paid, Placed, memory, playing
 
 from onstage import Retry, Service, emit, step, wait
+from onstage.core.journal import Begun
 from onstage.errors import RetryAfter, StepFailed
 from onstage.events.receipt import Status
 
@@ -225,6 +226,61 @@ def test_a_synchronous_step_runs_in_a_thread() -> None:
 
     asyncio.run(story())
     assert names[0].startswith("onstage-step")
+
+
+def test_a_cancellation_is_heard_although_the_step_ends_at_the_same_moment() -> None:
+    shop, heard, began, gate = Service("shop"), list[bool](), asyncio.Event(), asyncio.Event()
+
+    @step(timeout="1h")
+    async def charge() -> None:
+        began.set()
+        await gate.wait()
+
+    @shop.on(Placed)
+    async def take(_: Placed) -> None:
+        branch = asyncio.ensure_future(charge())
+        await began.wait()
+        gate.set()
+        branch.cancel()
+        await asyncio.wait({branch})
+        heard.append(branch.cancelled())
+
+    async def story() -> None:
+        async with playing(shop) as house:
+            await house.settled(Placed("o1"))
+
+    asyncio.run(story())
+    assert heard == [True]
+
+
+def test_a_step_with_an_undo_is_marked_on_disk_before_it_runs() -> None:
+    shop, began, gate = Service("shop"), asyncio.Event(), asyncio.Event()
+
+    def refund(result: str, amount: int) -> None:
+        raise AssertionError((result, amount))
+
+    @step(undo=refund)
+    async def charge(amount: int) -> str:
+        began.set()
+        await gate.wait()
+        return f"paid {amount}"
+
+    @shop.on(Placed)
+    async def take(_: Placed) -> None:
+        await charge(7)
+
+    async def story() -> None:
+        async with playing(shop) as house:
+            process = await house.emit(Placed("o1"))
+            await began.wait()
+            (mark,) = (await house.stored((await house.only_execution()).id)).entries
+            gate.set()
+            assert (await process.verdict(timeout=5)).is_final
+        assert isinstance(mark, Begun)
+        assert mark.undo.endswith("charge")
+        assert mark.call == b"[7]"
+
+    asyncio.run(story())
 
 
 # --- what reaches the handler, live and on replay ---------------------------------------------------------

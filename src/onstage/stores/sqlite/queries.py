@@ -76,6 +76,7 @@ def select_many(connection: apsw.Connection, name: str, keys: Collection[Any]) -
     return found
 
 
+@cache
 def migrations() -> list[tuple[int, str]]:
     """The numbered migrations, in order, as (number, script)."""
     folder = files(__package__) / "migrations"

@@ -129,10 +129,12 @@ FROM onstage_event e JOIN onstage_type t ON t.id = e.type
 WHERE e.n > :after AND (:type IS NULL OR t.name = :type) ORDER BY e.n LIMIT :limit
 
 -- name: execution
--- One execution.
+-- One execution with its event.
 SELECT x.id, x.process, h.name, x.status, x.gating, x.segment, x.length, x.epoch, x.attempts, x.due, x.started,
-    x.ended, x.code, x.waits, x.error
-FROM onstage_execution x JOIN onstage_handler h ON h.id = x.id & 65535 WHERE x.id = ?
+    x.ended, x.code, x.waits, x.error,
+    e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology, e.data, e.extra
+FROM onstage_execution x JOIN onstage_handler h ON h.id = x.id & 65535 JOIN onstage_event e ON e.n = x.id >> 16
+JOIN onstage_type t ON t.id = e.type WHERE x.id = ?
 
 -- name: entries
 -- The journal of one execution, in order.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["SqliteReader"]
 
 _NEWEST: Final = 1 << 62
+_EXECUTION_COLUMNS: Final = len(ExecutionView.__struct_fields__)
 
 
 @final
@@ -49,10 +50,9 @@ class SqliteReader:
     async def execution(self, execution: int) -> Stored | None:
         """One execution with its event and journal."""
         rows = self._rows("execution", (execution,))
-        event = await self.event(execution >> 16)
-        if not rows or event is None:
+        if not rows:
             return None
-        view = _execution(rows[0])
+        view, event = _execution(rows[0][:_EXECUTION_COLUMNS]), EventView(*rows[0][_EXECUTION_COLUMNS:])
         if view.length == 0:
             return Stored(view, event, ())
         entries = self._rows("entries", (execution,))

@@ -80,7 +80,7 @@ class Clients:
 
     def _spawn(self, work: object) -> asyncio.Task[None]:
         assert self._life is not None, "clients begin when there is a node"
-        task: asyncio.Task[None] = self._life.loop.create_task(work)  # type: ignore[arg-type]
+        task: asyncio.Task[None] = self._life.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

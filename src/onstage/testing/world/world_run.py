@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Result", "World"]
 
-CRASHES_MAX: Final = 12
+CRASHES_MAX: Final = 9
 ACTIONS: Final = (("retry",), ("retry",), ("drop",), ("drop", "retry"), ("retry", "drop"))
 """What operators do with a dead letter, two of them at the same time now and then."""
 
@@ -313,7 +311,7 @@ class World:
         self.observer.close()
         self._power.close()
         for loop in self._graveyard:
-            _bury(loop)
+            loop.bury()
 
     def result(self) -> Result:
         """What became of it."""
@@ -337,17 +335,3 @@ def _wakes_a_task(handle: Any) -> bool:
         type(getattr(callback, "__self__", None)).__name__ == "_asyncio.Task"
         or type(getattr(callback, "__self__", None)).__name__ == "Task"
     )
-
-
-def _bury(loop: VirtualLoop) -> None:
-    from asyncio import all_tasks
-
-    tasks: set[asyncio.Task[Any]] = all_tasks(loop)
-    loop.is_dead = True
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # calls that were made and never awaited
-        for task in tasks:
-            with suppress(BaseException):
-                task.get_coro().close()
-        tasks.clear()
-        loop.close()
