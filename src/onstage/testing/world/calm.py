@@ -65,8 +65,9 @@ def _is_at_rest(world: World, aside: list[int]) -> bool:
 
 def _look_for_the_forgotten(world: World, calm_for_s: float) -> None:
     """Without faults whoever has mail takes it, and what is due begins, within a look."""
-    if world.observer.violations:
-        return
+    node = world.life.node
+    if world.observer.violations or node.dispatcher.busy or node.store.undurable:
+        return  # something is on its way, perhaps through a commit that takes long
     rows = world.observer.rows
     for what in unheard(rows):
         world.observer.complain("I1", what)
