@@ -89,9 +89,10 @@ async def _replay(world: World, execution: int, status: Status, entries: list[En
         return None
     if missing := frame.execution.ended() if status is not Status.DROPPED else None:
         world.observer.complain("I13", f"{what} does not replay: {missing}")
-    returned = len(result) if isinstance(result, tuple) else int(result is not None)
     midway = sum(isinstance(entry, Emitted) for entry in entries)
-    return returned + midway
+    if status is Status.DROPPED:
+        return midway  # what stopped it may not stop the replay, and what that returns was never written
+    return midway + (len(result) if isinstance(result, tuple) else int(result is not None))
 
 
 def _ends_so(status: Status, frame: Frame, end: BaseException | None) -> bool:
