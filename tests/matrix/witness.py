@@ -17,6 +17,7 @@ from tests.faults.checks import check_accounts, rows, stored_file
 from tests.matrix.life import LEDGER, STORE
 from tests.matrix.matrix_app import LANES, ORDERS, REFUSED, REMOTE, Ledger
 
+from onstage.core.commit import event_of
 from onstage.core.journal import Stepped, Undone
 from onstage.testing.checks.effect_counts import not_once
 from onstage.testing.checks.lane_order import out_of_order
@@ -160,7 +161,7 @@ def read(connection: apsw.Connection) -> Seen:
     if not rows(connection, "select 1 from onstage_meta where name = 'store'"):
         return Seen()
     wires = {n: wire for wire, n in file.wires.items()}
-    names = {x: f"{wires[x >> 16]}/{file.handler_of(x)}" for x in file.executions}
+    names = {x: f"{wires[event_of(x)]}/{file.handler_of(x)}" for x in file.executions}
     recorded = {
         f"{names[x]}/{entry.position}": entry.result if isinstance(entry, Stepped) else b""
         for x, entries in file.journals.items()

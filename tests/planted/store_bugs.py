@@ -149,11 +149,16 @@ def seq_drawn_by_a_lost_batch(patch: Patch) -> None:
 
 def commits_not_synced(patch: Patch) -> None:
     """A transaction ends before the disk has it."""
+    open_writer_with(patch, "synchronous = OFF")
+
+
+def open_writer_with(patch: Patch, setting: str) -> None:
+    """Connections that write have this PRAGMA as well."""
     plain = connection.open_writer
 
     def open_writer(*given: Any) -> apsw.Connection:
         opened = plain(*given)
-        opened.execute("PRAGMA synchronous = OFF")
+        opened.execute(f"PRAGMA {setting}")
         return opened
 
     patch.setattr(connection, "open_writer", open_writer)

@@ -5,6 +5,7 @@ from typing import Any
 
 import apsw
 import pytest
+from tests.planted.store_bugs import open_writer_with
 
 from onstage.cli import doctor
 from onstage.core.commit import Commit
@@ -169,14 +170,7 @@ async def _wait_for(work: Any) -> Any:
 
 def file_mapped(patch: Patch) -> None:
     """The writer reads through a map of the file."""
-    plain = connection.open_writer
-
-    def open_writer(*given: Any) -> apsw.Connection:
-        opened = plain(*given)
-        opened.execute("PRAGMA mmap_size = 268435456")
-        return opened
-
-    patch.setattr(connection, "open_writer", open_writer)
+    open_writer_with(patch, "mmap_size = 268435456")
 
 
 def readers_checkpoint(patch: Patch) -> None:

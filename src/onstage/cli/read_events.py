@@ -118,11 +118,12 @@ async def _find(
 
 
 def _envelopes(store: StoreFile, views: list[EventView]) -> list[Envelope]:
+    from onstage.core.commit import handler_of
     from onstage.runtime.wire import to_envelope
 
     identity = store.identity()
     names = dict(store.rows("handler_names"))
-    return [to_envelope(view, identity, _source(names.get(view.cause & 0xFFFF))) for view in views]
+    return [to_envelope(view, identity, _source(names.get(handler_of(view.cause)))) for view in views]
 
 
 def _source(handler: str | None) -> str:

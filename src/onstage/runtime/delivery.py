@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
+from onstage.core.commit import event_of
+
 if TYPE_CHECKING:
     from onstage.contracts.service import Handler
     from onstage.core.retry import Retry
@@ -94,7 +96,7 @@ class Delivery(msgspec.Struct, eq=False):
     @property
     def n(self) -> int:
         """The number of the event."""
-        return self.id >> 16
+        return event_of(self.id)
 
 
 def lane_key(type: EventType, field: str, data: bytes) -> str | None:

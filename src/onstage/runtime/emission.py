@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
-from onstage.core.commit import Mail, NewEvent, NewProcess, Obligation
+from onstage.core.commit import Mail, NewEvent, NewProcess, Obligation, execution_id
 from onstage.events.envelope import hlc_next
 from onstage.events.receipt import Receipt, Status, token
 from onstage.runtime.delivery import Delivery, Reaction, lane_key
@@ -110,7 +110,7 @@ class Emission(msgspec.Struct, eq=False):
         process_id = event_id = ""
         delta = 0
         for reaction in route.triggers:
-            x = n << 16 | reaction.number
+            x = execution_id(n, reaction.number)
             gating = reaction.gating
             lane = key if reaction.key is None else lane_key(route.type, reaction.key, data)
             delivery = Delivery(x, reaction, process, route.type, lane, 0, None if reaction.wants_envelope else data)

@@ -15,7 +15,7 @@ import msgspec
 from onstage.contracts.manifest import digest
 from onstage.contracts.service import Service
 from onstage.contracts.validation import event_types, validate
-from onstage.core.commit import Commit, Refusal, RefusedBecause
+from onstage.core.commit import Commit, Refusal, RefusedBecause, handler_of
 from onstage.core.identity import Identity
 from onstage.core.retry import HANDLER_RETRY, Retry
 from onstage.errors import StoreUnavailable
@@ -322,7 +322,7 @@ class Node:
 
     def source_of(self, stored: EventView) -> str:
         """Which service an event came from, as a CloudEvents source."""
-        reaction = self.reactions.get(stored.cause & 0xFFFF) if stored.cause else None
+        reaction = self.reactions.get(handler_of(stored.cause)) if stored.cause else None
         if reaction is None:
             return "//onstage/door"
         return next(service.source for service in self.services if service.name == reaction.service)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from onstage.core import lifecycle
-from onstage.core.commit import Commit, RefusedBecause, handler_of
+from onstage.core.commit import Commit, RefusedBecause, event_of, handler_of
 from onstage.core.lifecycle import Input
 from onstage.errors import UsageError
 from onstage.events.receipt import Receipt, Status, token
@@ -61,7 +61,7 @@ def commit_of(node: Node, view: ExecutionView, status: Status) -> Commit:
     """The commit that gives a stored execution another status and adds nothing to its journal."""
     now = node.clock.now_ms()
     identity = node.numbers.identity
-    event, number = view.id >> 16, handler_of(view.id)
+    event, number = event_of(view.id), handler_of(view.id)
     delta = 0
     if not status.is_open and view.gating:
         delta = token(identity.wire(view.process), identity.wire(event), view.handler, view.segment)

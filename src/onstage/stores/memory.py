@@ -172,7 +172,7 @@ class MemoryReader:
         lane = self._event(event_of(execution)).lane(field) if execution in rows.executions else None
         earlier = (x for x in sorted(rows.open) if x < execution and handler_of(x) == handler)
         aside = (
-            x for x in earlier if rows.executions[x][STATUS] in wanted and self._event(x >> 16).lane(field) == lane
+            x for x in earlier if rows.executions[x][STATUS] in wanted and self._event(event_of(x)).lane(field) == lane
         )
         found = None if lane is None else next(aside, None)
         return None if found is None else self._execution(rows.executions[found])

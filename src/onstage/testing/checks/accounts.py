@@ -1,11 +1,12 @@
-"""I12: the ledger is what its receipts add up to, and the journals have the length that their executions say."""
+"""I12: the ledger is what its receipts add up to, and outcomes are what receipts put out."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from onstage.events.receipt import OPEN_MAX, Status
+from onstage.core.commit import event_of, execution_id
+from onstage.events.receipt import Status
 from onstage.observe.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -26,20 +27,20 @@ def unbalanced(file: StoredFile) -> Iterator[str]:
         if not ledger.apply(epoch, shard, seq, receipt):
             yield "a receipt stands there twice"
         if receipt.handler and Status.DONE <= receipt.status <= Status.DROPPED:
-            settled[receipt.event << 16 | receipt.handler] += 1
+            settled[execution_id(receipt.event, receipt.handler)] += 1
     for place, found in seqs.items():
         if found != list(range(1, len(found) + 1)):
             yield f"receipts of {place} are not dense: {found}"
     for execution, row in file.executions.items():
         if settled[execution] != (not row.is_open):
             yield f"execution {execution} was settled {settled[execution]} times"
-        if execution >> 16 not in file.events:
+        if event_of(execution) not in file.events:
             yield f"execution {execution} has no event"
     yield from _processes(file, ledger)
 
 
 def _processes(file: StoredFile, ledger: Ledger) -> Iterator[str]:
-    counted = Counter(row.process for row in file.executions.values() if row.gating and row.status <= OPEN_MAX)
+    counted = Counter(row.process for row in file.executions.values() if row.gating and row.is_open)
     for process, digest, is_open, ended in file.rows("select id, digest, open, ended from onstage_process"):
         if ledger.digests.get(process, 0) != int.from_bytes(digest, "big"):
             yield f"process {process}: the ledger differs from its receipts"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from onstage.core.commit import event_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,10 +19,10 @@ def without_cause(file: StoredFile) -> Iterator[str]:
     for n, event in file.events.items():
         if not event.cause:
             continue
-        cause = file.events.get(event.cause >> 16)
+        cause = file.events.get(event_of(event.cause))
         if cause is None or event.cause not in file.executions:
             yield f"event {n} was caused by {event.cause}, which is not stored"
-        elif event.cause >> 16 >= n or cause.hlc >= event.hlc:
-            yield f"event {n} is not later than its cause {event.cause >> 16}"
+        elif event_of(event.cause) >= n or cause.hlc >= event.hlc:
+            yield f"event {n} is not later than its cause {event_of(event.cause)}"
         elif cause.process != event.process:
             yield f"event {n} of process {event.process} was caused in process {cause.process}"

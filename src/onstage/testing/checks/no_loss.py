@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from onstage.core.commit import event_of, execution_id, handler_of
+from onstage.core.journal import WaitEnded, decode_entry
 from onstage.events.receipt import Status
-from onstage.testing.checks.stored_file import HANDLER_MASK
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -23,7 +24,7 @@ def not_delivered(
 
     Both maps give the numbers of handlers by the name of an event type.
     """
-    owed = {n << 16 | number for n, event in file.events.items() for number in subscribed.get(event.type, ())}
+    owed = {execution_id(n, number) for n, event in file.events.items() for number in subscribed.get(event.type, ())}
     if missing := sorted(owed - set(file.executions)):
         yield f"obligations are missing: {missing[:3]}"
     if extra := sorted(set(file.executions) - owed):
@@ -58,13 +59,12 @@ def unheard(rows: Rows) -> Iterator[str]:
     for handler, process, n, name in rows(sql):
         mail[handler, process].append((n, name))
     for execution, process, waits in waiting:
-        for n, name in mail[execution & HANDLER_MASK, process]:
-            if name in waits.split(" ") and n != execution >> 16 and n not in _taken(rows, execution):
+        seen = {event_of(execution), *_taken(rows, execution)}
+        for n, name in mail[handler_of(execution), process]:
+            if name in waits.split(" ") and n not in seen:
                 yield f"execution {execution} waits, and event {n} is there"
 
 
 def _taken(rows: Rows, execution: int) -> set[int]:
-    from onstage.core.journal import WaitEnded, decode_entry
-
     entries = [decode_entry(body) for (body,) in rows("select body from onstage_entry where execution = ?", execution)]
     return {entry.event for entry in entries if isinstance(entry, WaitEnded)}

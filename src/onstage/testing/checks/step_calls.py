@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["changed_keys", "is_over", "never_happened", "shared_keys"]
 
 P = TypeVar("P", bound="Hashable")
+A = TypeVar("A", bound="Hashable")
+B = TypeVar("B", bound="Hashable")
 
 
 def is_over(entries: Iterable[Entry], position: str) -> bool:
@@ -33,19 +35,18 @@ def never_happened(file: StoredFile, happened: Collection[tuple[int, str]]) -> I
 
 def changed_keys(calls: Iterable[tuple[P, str]]) -> Iterator[str]:
     """Calls, as (place, key), that ran under several keys: whoever got them cannot tell that they are one."""
-    keys: defaultdict[P, set[str]] = defaultdict(set)
-    for place, key in calls:
-        keys[place].add(key)
-    for place, found in keys.items():
-        if len(found) > 1:
-            yield f"{place} ran under several keys: {sorted(found)}"
+    for place, keys in _with_several(calls):
+        yield f"{place} ran under several keys: {sorted(keys)}"
 
 
 def shared_keys(calls: Iterable[tuple[P, str]]) -> Iterator[str]:
     """Keys under which several calls ran, as (place, key): whoever got them takes the second for a repetition."""
-    places: defaultdict[str, set[P]] = defaultdict(set)
-    for place, key in calls:
-        places[key].add(place)
-    for key, owners in places.items():
-        if len(owners) > 1:
-            yield f"the key {key} was used by several: {sorted(map(str, owners))}"
+    for key, places in _with_several((key, place) for place, key in calls):
+        yield f"the key {key} was used by several: {sorted(map(str, places))}"
+
+
+def _with_several(pairs: Iterable[tuple[A, B]]) -> Iterator[tuple[A, set[B]]]:
+    found: defaultdict[A, set[B]] = defaultdict(set)
+    for one, other in pairs:
+        found[one].add(other)
+    return ((one, others) for one, others in found.items() if len(others) > 1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, final
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, final
 
+from onstage.core.commit import handler_of
 from onstage.core.identity import Identity
 from onstage.core.journal import decode_entry
 from onstage.events.receipt import OPEN_MAX, decode_receipts
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
     from onstage.core.journal import Entry
     from onstage.events.receipt import Receipt
 
-__all__ = ["HANDLER_MASK", "EventRow", "ExecutionRow", "ReceiptRow", "Rows", "StoredFile"]
-
-HANDLER_MASK: Final = 0xFFFF
+__all__ = ["EventRow", "ExecutionRow", "ReceiptRow", "Rows", "StoredFile"]
 
 
 class Rows(Protocol):
@@ -91,20 +90,19 @@ class StoredFile:
     @cached_property
     def places(self) -> dict[int, list[int]]:
         """Which places of each execution's journal are there."""
-        self.journals  # noqa: B018  read together
-        return self._places
+        return {x: [place for place, _ in entries] for x, entries in self._placed.items()}
 
     @cached_property
     def journals(self) -> dict[int, list[Entry]]:
         """The entries of each execution that has any, in their order."""
-        found: defaultdict[int, list[Entry]] = defaultdict(list)
-        places: defaultdict[int, list[int]] = defaultdict(list)
-        for execution, place, body in self.rows(
-            "select execution, place, body from onstage_entry order by execution, place"
-        ):
-            found[execution].append(decode_entry(body))
-            places[execution].append(place)
-        self._places = places
+        return {x: [entry for _, entry in entries] for x, entries in self._placed.items()}
+
+    @cached_property
+    def _placed(self) -> dict[int, list[tuple[int, Entry]]]:
+        found: defaultdict[int, list[tuple[int, Entry]]] = defaultdict(list)
+        sql = "select execution, place, body from onstage_entry order by execution, place"
+        for execution, place, body in self.rows(sql):
+            found[execution].append((place, decode_entry(body)))
         return found
 
     @cached_property
@@ -127,4 +125,4 @@ class StoredFile:
 
     def handler_of(self, execution: int) -> str:
         """Whose execution it is."""
-        return self.handlers[execution & HANDLER_MASK]
+        return self.handlers[handler_of(execution)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from onstage.core.commit import event_of
 from onstage.events.receipt import OPEN_MAX, Status
 from onstage.testing.checks.no_loss import unheard
 from onstage.testing.checks.timer_ends import overdue
@@ -29,7 +30,7 @@ def calm_down(world: World) -> None:
     """Run until nothing is open, with the help of an operator and of the code that a journal fits to."""
     world.grow_calm()
     calm_s = world.life.loop.time()
-    give_up_s = world.life.loop.time() + REST_S_MAX
+    give_up_s = calm_s + REST_S_MAX
     versions, look_s, rounds = [3, 1, 2, 1, 3, 1], LOOK_S, 0
     if world.version == 3:
         world.change_code(1)
@@ -46,7 +47,7 @@ def calm_down(world: World) -> None:
         if versions and any(_is_diverged(world, execution) for execution in aside):
             world.change_code(versions.pop(0))
         for execution in world.look_aside():
-            action = "drop" if execution >> 16 in world.observer.poisoned else "retry"
+            action = "drop" if event_of(execution) in world.observer.poisoned else "retry"
             world.call(lambda: world.operate(action, execution))  # noqa: B023  it runs at once
     _complain(world)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from onstage.core.commit import event_of, execution_id
 from onstage.events.receipt import Status
 from onstage.runtime.local_ways import LocalWays
 from onstage.testing.checks.accounts import wrong_outcomes
@@ -94,9 +95,9 @@ def _effects_once(file: StoredFile) -> Iterator[str]:
     """I2: a finished execution has left each of its effects once, an unfinished one at most once."""
     wires = {n: wire for wire, n in file.wires.items()}
     owed = [
-        (wires[execution >> 16], handler, place)
+        (wires[event_of(execution)], handler, place)
         for execution, row in file.executions.items()
-        if row.status == Status.DONE and execution >> 16 in wires
+        if row.status == Status.DONE and event_of(execution) in wires
         for handler in (file.handler_of(execution),)
         for place in EFFECTS.get(handler, ())
     ]
@@ -111,7 +112,7 @@ def _effects_in_lanes(world: World, file: StoredFile) -> Iterator[tuple[tuple[st
         key = file.events[n].key if n else None
         if key is None or (handler, place) == AFTER_ITS_WAIT:
             continue
-        if handler == PARKS and n << 16 | numbers[handler] in world.observer.aside:
+        if handler == PARKS and execution_id(n, numbers[handler]) in world.observer.aside:
             continue
         yield (handler, key), n
 
@@ -120,13 +121,13 @@ def _steps_in_lanes(world: World, file: StoredFile) -> Iterator[tuple[tuple[str,
     """I4: the first effect outside of each execution."""
     seen = set[int]()
     for call in OUTSIDE.calls:
-        event = file.events.get(call.execution >> 16)
+        event = file.events.get(event_of(call.execution))
         if not call.is_effect or call.execution in seen or event is None or event.key is None:
             continue
         seen.add(call.execution)
         handler = file.handler_of(call.execution)
         if handler in STEPS_IN_ORDER and not (handler == PARKS and call.execution in world.observer.aside):
-            yield (handler, event.key), call.execution >> 16
+            yield (handler, event.key), event_of(call.execution)
 
 
 def _as_sent(world: World, file: StoredFile) -> Iterator[str]:

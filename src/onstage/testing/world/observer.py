@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import apsw
 import msgspec
 
-from onstage.core.commit import HANDLERS_MAX, RefusedBecause
+from onstage.core.commit import RefusedBecause, event_of, handler_of
 from onstage.core.journal import Rejected, Slept, Undone, WaitEnded, WaitOpened, decode_entry
 from onstage.events.receipt import OPEN_MAX, Status
 from onstage.testing.checks.acknowledgements import is_durable
@@ -156,7 +156,7 @@ class Observer:
                 "select m.n from onstage_mail m join onstage_execution x on x.process = m.process"
                 " where x.id = ? and m.handler = ?"
             )
-            if unread := self.rows(mail, place[0], place[0] & HANDLERS_MAX):
+            if unread := self.rows(mail, place[0], handler_of(place[0])):
                 self.complain("I1", f"{place[1]} of execution {place[0]} timed out, event {unread[0][0]} was there")
         elif due is not None and now_ms > due + 1000:
             self.marks.add("a sleep was over late, the node was down")
@@ -176,7 +176,7 @@ class Observer:
         self.aside.add(execution)
         if error.startswith("poison"):
             self.marks.add("a spoilt payload was set aside")
-            if execution >> 16 not in self.poisoned:
+            if event_of(execution) not in self.poisoned:
                 self.complain("I1", f"execution {execution} was set aside as poison, and nobody spoilt it: {error}")
 
     def started(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, final
 
+from onstage.core.commit import event_of, handler_of
 from onstage.core.execution import Execution
 from onstage.core.journal import Emitted
 from onstage.errors import Reject
@@ -12,7 +13,6 @@ from onstage.events.receipt import Status
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.delivery import Delivery
 from onstage.runtime.frame import CURRENT, Frame, Park
-from onstage.testing.checks.stored_file import HANDLER_MASK
 from onstage.testing.world.outside import OUTSIDE
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ def check_replays(world: World, file: StoredFile) -> None:
     node = world.life.node
     emitted = Counter(event.cause for event in file.events.values())
     for execution, row in file.executions.items():
-        reaction = node.reactions[execution & HANDLER_MASK]
+        reaction = node.reactions[handler_of(execution)]
         if reaction.wants_envelope or reaction.name == DIVERGING or execution not in file.journals or row.is_open:
             continue
-        if execution >> 16 not in world.observer.poisoned:
+        if event_of(execution) not in world.observer.poisoned:
             replay = _replay(world, execution, Status(row.status), file.journals[execution])
             events = world.life.loop.run_until_complete(replay)
             if events is not None and events != emitted[execution]:
@@ -68,7 +68,7 @@ async def _replay(world: World, execution: int, status: Status, entries: list[En
     """Run a handler on its journal; answers how many events it emits, None if it has not come to its end."""
     node: Any = world.life.node
     stored = await node.store.reader.execution(execution)
-    delivery = Delivery(execution, node.reactions[execution & HANDLER_MASK], stored.event.process, None, None)
+    delivery = Delivery(execution, node.reactions[handler_of(execution)], stored.event.process, None, None)
     driver: Any = _Replaying(node)
     frame = Frame(delivery, delivery.reaction, driver, 0, 0, Execution(tuple(entries)))
     calls, result = len(OUTSIDE.calls), None
