@@ -18,6 +18,7 @@ SOURCES = {path: tree for path, tree in EVERYTHING.items() if path.is_relative_t
 # A module whose test is not `tests/unit/<same path>/test_<module>.py` names it here, both from their roots:
 # "stores/sqlite/store.py": "tests/contract/test_stores.py".
 COVERED_BY: dict[str, str] = {
+    "ports/broker.py": "tests/contract/test_brokers.py",
     "ports/store.py": "tests/contract/test_stores.py",
     "ports/workers.py": "tests/contract/test_stores.py",
     "testing/commit_script.py": "tests/contract/test_stores.py",

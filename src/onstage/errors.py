@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AmbiguousProcess",
     "AwaitedTwice",
+    "BrokerUnavailable",
     "DefinitionError",
     "Diverged",
     "DuplicateId",
@@ -136,6 +137,14 @@ class StoreUnavailable(OperationError):
     """The store cannot be reached or written: check its URL, its disk and its permissions, then retry.
 
     What was acknowledged before is durable; whatever raised this was not stored.
+    """
+
+
+@final
+class BrokerUnavailable(OperationError):
+    """The broker does not answer: check its URL and whether it runs; work goes on by itself when it does.
+
+    What was accepted before is durable in the stores, and is published as soon as the broker is there again.
     """
 
 
