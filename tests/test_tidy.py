@@ -23,6 +23,7 @@ COVERED_BY: dict[str, str] = {
     "ports/workers.py": "tests/contract/test_stores.py",
     "testing/commit_script.py": "tests/contract/test_stores.py",
     "testing/store_contract.py": "tests/contract/test_stores.py",
+    "testing/store_parts.py": "tests/contract/test_stores.py",
     "testing/store_reading.py": "tests/contract/test_stores.py",
     "testing/store_transactions.py": "tests/contract/test_stores.py",
     "testing/store_trial.py": "tests/contract/test_stores.py",

@@ -352,7 +352,7 @@ def _questions(story: Story, a: int, b: int, limit: int, c: int) -> tuple[Callab
         lambda r: r.receipts(limit=limit),
         lambda r: r.mail(letter.handler, letter.process, after=(0, letter.n - 1, letter.n)[c % 3], limit=limit),
         lambda r: r.unread(after=(0, 0, after)[a % 3], limit=limit),
-        lambda r: r.door((b"id%d" % (b % 5)).ljust(16, b".")),
+        lambda r: r.doors(((b"id%d" % (b % 5)).ljust(16, b"."), b"x" * 16)),
         lambda r: r.manifest(),
     )
 

@@ -92,7 +92,7 @@ class DoorModel:
                 yield "fault again", _now(s._replace(repeats=s.repeats - 1), place, "new")
 
     def _look(self, s: State, place: int) -> State:
-        """`reader.door`: what is there decides; nobody is refused for what may yet be forgotten."""
+        """`reader.doors`: what is there decides; nobody is refused for what may yet be forgotten."""
         found = [(payload, n) for identity, payload, n in s.disk.doors if identity == SENT[place][0]]
         if not found:
             return self._admit(s, place)

@@ -26,6 +26,8 @@ __all__ = [
     "Mail",
     "NewEvent",
     "NewProcess",
+    "Note",
+    "Notes",
     "Obligation",
     "Refusal",
     "RefusedBecause",
@@ -86,13 +88,18 @@ class Mail(msgspec.Struct, gc=False):
 
 
 class NewProcess(msgspec.Struct, gc=False):
-    """A root: the process with the number of its root event. `declared` names its `Process`, if there is one."""
+    """A process that this store begins to know, with the number of the first event of it here: its root, if it is ours.
+
+    `declared` names its `Process`, if there is one. For a process of another store `identity` is the one under which
+    `wire_id` is looked up at the door.
+    """
 
     process: int
     declared: str | None
     key: str | None
     started: int
     wire_id: str
+    identity: bytes | None = None
 
 
 class Door(msgspec.Struct, gc=False):
@@ -107,6 +114,21 @@ class Transaction(msgspec.Struct):
     """A function to run inside the commit, on the store's connection. It answers the journal entry."""
 
     run: Callable[[Any], Entry]
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What a node keeps for itself under a topic and a number; a later one with both the same replaces it."""
+
+    topic: str
+    number: int
+    body: bytes
+
+
+class Notes(msgspec.Struct):
+    """Notes of one commit. `dropped` are (topic, first number, last number), forgotten before `kept` are written."""
+
+    kept: Sequence[Note] = ()
+    dropped: Sequence[tuple[str, int, int]] = ()
 
 
 class Commit(msgspec.Struct):
@@ -140,6 +162,7 @@ class Commit(msgspec.Struct):
     roots: Sequence[NewProcess] = ()
     door: Door | None = None
     transaction: Transaction | None = None
+    notes: Notes | None = None
     position: int = 0
 
 

@@ -14,9 +14,9 @@ import msgspec
 from onstage.events.receipt import Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from onstage.core.commit import Commit, Refusal
+    from onstage.core.commit import Commit, Note, Refusal
     from onstage.core.journal import Entry
 
 __all__ = [
@@ -58,6 +58,8 @@ class Declaration(msgspec.Struct, frozen=True):
 
     `types` are (name, version); `handlers` are (full name, earlier names); `outcomes` maps a declared process to the
     names of the event types that end it; `tables` are SQL scripts of the services, run in the writer at the start.
+    With `partial` parts of processes are in other stores: nothing open here does not mean that a process has ended,
+    it has when its digest is zero as well.
     """
 
     types: tuple[tuple[str, int], ...]
@@ -65,6 +67,7 @@ class Declaration(msgspec.Struct, frozen=True):
     outcomes: dict[str, frozenset[str]]
     manifest: bytes
     tables: tuple[str, ...] = ()
+    partial: bool = False
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -260,8 +263,15 @@ class Reader(Protocol):
         """
         ...
 
-    async def door(self, identity: bytes) -> tuple[int, bytes] | None:
-        """The event number and payload hash that were admitted under this identity."""
+    async def doors(self, identities: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
+        """The event number and payload hash that were admitted under these identities, as far as any were."""
+        ...
+
+    async def notes(self, topic: str, *, after: int = -1, newest_first: bool = False, limit: int = 100) -> list[Note]:
+        """What the node keeps under this topic, in the order of its numbers, after number `after`.
+
+        With `newest_first` the last ones, in the opposite order.
+        """
         ...
 
 

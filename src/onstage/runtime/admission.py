@@ -76,7 +76,7 @@ class Admission:
         if door is not None:
             if door.identity in self._recent:
                 await self._node.settle_window()
-            found = await self._node.store.reader.door(door.identity)
+            found = (await self._node.store.reader.doors((door.identity,))).get(door.identity)
             if found is not None:
                 return self._came_before(found[0] if found[1] == door.payload else None, id)
         if process is None:

@@ -13,7 +13,8 @@ from collections import defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
-from onstage.core.commit import Commit, NewEvent, Obligation, Refusal, RefusedBecause
+from onstage.core.commit import Commit, Door, NewEvent, Obligation, Refusal, RefusedBecause
+from onstage.core.identity import number_in
 from onstage.core.journal import Entry, encode_entry
 from onstage.events.receipt import OPEN_MAX, Receipt, encode_receipts
 from onstage.ports.store import BatchOutcome, Closed
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
-    from onstage.core.commit import Door, NewProcess, Transaction
+    from onstage.core.commit import NewProcess, Notes, Transaction
 
 __all__ = ["SHARDS", "Batch", "Peek", "ProcessRow", "Spoilt"]
 
 SHARDS: Final = 64
-"""Receipt shards; the shard of a process is its root's number modulo this."""
+"""Receipt shards; the shard of a process is the number of its root, in the store that has it, modulo this."""
 
 PROCESS: Final = 1
 STATUS: Final = 2
@@ -60,6 +61,12 @@ class ProcessRow:
         start = (process.process, process.wire_id, process.declared, process.key)
         return cls((*start, bytes(16), 0, None, process.started, None))
 
+    @property
+    def shard(self) -> int:
+        """The receipt shard of the process: the same in every store that knows it."""
+        n = number_in(self.wire_id)
+        return (self.id if n is None else n) % SHARDS
+
     def values(self) -> tuple[Any, ...]:
         """The row as it is stored."""
         head = (self.id, self.wire_id, self.declared, self.key, self.digest.to_bytes(16, "big"), self.open)
@@ -71,6 +78,7 @@ class Peek(Protocol):
 
     epoch: int
     outcomes: dict[str, dict[int, str]]
+    partial: bool
 
     def executions(self, ids: Collection[int]) -> Iterable[tuple[Any, ...]]:
         """The stored rows of these executions, in any order; nothing for those that do not exist."""
@@ -115,6 +123,7 @@ class Batch:
         self.mail: list[tuple[int, int, int]] = []
         self.doors: dict[bytes, Door] = {}
         self.processes: dict[int, ProcessRow] = {}
+        self.notes: list[Notes] = []
         self.refused: list[Refusal] = []
         self.results: dict[int, Entry] = {}
         self.position = 0
@@ -131,7 +140,7 @@ class Batch:
     def is_empty(self) -> bool:
         """Whether there is nothing to write: every commit was refused, or none changes a row."""
         rows = (self.events, self.opened, self.changed, self._receipts, self.mail, self.doors, self.processes)
-        return not any(rows)
+        return not any(rows) and not self.notes
 
     def add(self, commits: Sequence[Commit]) -> None:
         """Apply the commits in their order, each wholly or not at all."""
@@ -153,7 +162,7 @@ class Batch:
         closed = [
             Closed(row.id, row.outcome, row.ended or 0, row.digest == 0)
             for row in self.processes.values()
-            if row.open == 0
+            if row.open == 0 and not (self._peek.partial and row.digest)
         ]
         return BatchOutcome(self.position, self.refused, self.results, closed)
 
@@ -219,8 +228,12 @@ class Batch:
     def _apply(self, commit: Commit) -> None:
         for new in commit.roots:
             self.processes[new.process] = ProcessRow.new(new)
+            if new.identity is not None:
+                self.doors[new.identity] = Door(new.identity, b"", new.process)
         if commit.door is not None:
             self.doors[commit.door.identity] = commit.door
+        if commit.notes is not None:
+            self.notes.append(commit.notes)
         if commit.execution:
             self._settle(commit)
         processes = self.processes
@@ -237,7 +250,9 @@ class Batch:
         for receipt in commit.receipts:
             process = processes.get(receipt.process) or self._process(receipt.process)
             process.digest ^= int.from_bytes(receipt.delta, "big")
-            self._receipts[receipt.process % SHARDS].append(receipt)
+            if self._peek.partial:
+                process.ended = receipt.ended  # should it be the one that closes it
+            self._receipts[process.shard if self._peek.partial else receipt.process % SHARDS].append(receipt)
 
     def _settle(self, commit: Commit) -> None:
         execution = commit.execution
@@ -315,7 +330,7 @@ class Batch:
     def close_ledger(self) -> list[tuple[Any, ...]]:
         """The process rows to write. A process with nothing open has ended; one with something open has not."""
         for row in self.processes.values():
-            if row.open:
+            if row.open or (self._peek.partial and row.digest):
                 row.ended = None
             elif row.ended is None:
                 row.ended = row.started

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
-from onstage.core.commit import Refusal, RefusedBecause, event_of, handler_of
+from onstage.core.commit import Note, Refusal, RefusedBecause, event_of, handler_of
 from onstage.core.journal import Entry, decode_entry
 from onstage.errors import NodeRunning, UsageError
 from onstage.events.receipt import OPEN_MAX, Status, decode_receipts
@@ -22,9 +22,9 @@ from onstage.stores.names import interned, retired
 from onstage.stores.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from onstage.core.commit import Commit, NewEvent, Transaction
+    from onstage.core.commit import Commit, NewEvent, Notes, Transaction
     from onstage.ports.clock import Clock
     from onstage.ports.store import Declaration
     from onstage.ports.workers import Workers
@@ -52,6 +52,7 @@ class _Rows:
         self.open_processes: set[int] = set()
         self.mail: dict[tuple[int, int], list[int]] = {}
         self.doors: dict[bytes, tuple[int, bytes]] = {}
+        self.notes: dict[str, dict[int, bytes]] = {}
         self.receipts: list[tuple[int, int, int, int, bytes]] = []
         # Numbers in order, kept up to date by commits that come almost in order.
         self.log: list[int] = []
@@ -96,12 +97,21 @@ class _Rows:
             insort(self.mail.setdefault((handler, process), []), n)
         for door in batch.doors.values():
             self.doors[door.identity] = (door.n, door.payload)
+        for notes in batch.notes:
+            self._write_notes(notes)
         epoch = len(self.incarnations)
         for shard, seq, _, body in batch.bundles():
             self.receipts.append((len(self.receipts) + 1, epoch, shard, seq, body))
         for values in batch.close_ledger():
             self._write_process(values)
         self.hlc = max(self.hlc, batch.hlc)
+
+    def _write_notes(self, notes: Notes) -> None:
+        for topic, first, last in notes.dropped:
+            kept = self.notes.get(topic, {})
+            self.notes[topic] = {number: body for number, body in kept.items() if not first <= number <= last}
+        for note in notes.kept:
+            self.notes.setdefault(note.topic, {})[note.number] = note.body
 
     def _write_execution(self, row: tuple[Any, ...]) -> None:
         number = row[0]
@@ -221,9 +231,16 @@ class MemoryReader:
         waiting = (x for x in _behind(sorted(rows.open), after) if rows.executions[x][STATUS] == Status.WAITING)
         return _page((x for x in waiting if (handler_of(x), rows.executions[x][1]) in rows.mail), limit)
 
-    async def door(self, identity: bytes) -> tuple[int, bytes] | None:
-        """What was admitted under this identity."""
-        return self._rows.doors.get(identity)
+    async def doors(self, identities: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
+        """What was admitted under these identities."""
+        known = self._rows.doors
+        return {identity: known[identity] for identity in identities if identity in known}
+
+    async def notes(self, topic: str, *, after: int = -1, newest_first: bool = False, limit: int = 100) -> list[Note]:
+        """What the node keeps under this topic."""
+        kept = self._rows.notes.get(topic, {})
+        numbers = sorted((number for number in kept if newest_first or number > after), reverse=newest_first)
+        return [Note(topic, number, kept[number]) for number in numbers[:limit]]
 
     def _event(self, n: int) -> EventView:
         e = self._rows.events[n]
@@ -252,6 +269,7 @@ class MemoryStore:
         self.trouble: str | None = None
         self.epoch = 0
         self.outcomes: dict[str, dict[int, str]] = {}
+        self.partial = False
         self._clock = clock
         self._workers = workers
         self._rows = _Rows()
@@ -292,6 +310,7 @@ class MemoryStore:
             rows.types.setdefault(key, len(rows.types) + 1)
         rows.type_names = {number: key for key, number in rows.types.items()}
         rows.handler_names = {number: name for name, number in handlers.items()}
+        self.partial = declaration.partial
         self.outcomes = {
             process: {number: name for (name, _), number in rows.types.items() if name in names}
             for process, names in declaration.outcomes.items()

@@ -31,7 +31,8 @@ class StoreReading(StoreMaker):
         """An empty store answers every question."""
         reader = trial.store.reader
         assert (await reader.event(1), await reader.execution(1), await reader.process(1)) == (None, None, None)
-        assert await reader.door(b"x" * 16) is None
+        assert await reader.doors((b"x" * 16,)) == {}
+        assert await reader.notes("x") == []
         lists = (reader.events(), reader.executions(), reader.processes(), reader.receipts(), reader.unread())
         assert [await answer for answer in lists] == [[], [], [], [], []]
 

@@ -89,7 +89,7 @@ class StoreWriting(StoreMaker):
         bad = script.step(root, BILL, ("shop.paid", (PACK,)), expected=7, door=None, entries=entries, mail=(letter,))
         assert await trial.why(bad) == [CONFLICT]
         assert await _everything(trial, root.process) == before
-        assert await trial.store.reader.door(door.identity) is None
+        assert await trial.store.reader.doors((door.identity,)) == {}
 
     @played
     async def test_a_commit_on_another_journal_length_is_refused(self, trial: Trial) -> None:
@@ -189,7 +189,9 @@ class StoreWriting(StoreMaker):
                 (RefusedBecause.DUPLICATE, first.process),
                 (RefusedBecause.DUPLICATE, None),
             ]
-        assert await trial.store.reader.door(b"id".ljust(16, b".")) == (first.process, b"p".ljust(16, b"."))
+        identity = b"id".ljust(16, b".")
+        known = await trial.store.reader.doors((identity, b"x" * 16))
+        assert known == {identity: (first.process, b"p".ljust(16, b"."))}
 
     @played
     async def test_a_refused_event_does_not_close_the_door(self, trial: Trial) -> None:

@@ -1,6 +1,7 @@
 """The doors: what is refused, what came before, and which process an event from outside joins."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,15 +192,15 @@ def test_the_same_id_with_another_payload_is_refused(durable_before: bool) -> No
 def slow_look(house: House, *, turns: int) -> None:
     """Let the look into the store take a few turns of the loop, as it does with a store on another machine."""
     reader = house.node.store.reader
-    door = reader.door
+    doors = reader.doors
 
-    async def slowly(identity: bytes) -> tuple[int, bytes] | None:
-        found = await door(identity)
+    async def slowly(identities: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
+        found = await doors(identities)
         for _ in range(turns):
             await asyncio.sleep(0)
         return found
 
-    reader.door = slowly  # type: ignore[method-assign]
+    reader.doors = slowly  # type: ignore[method-assign]
 
 
 def test_producers_that_all_looked_before_one_was_stored_get_one_event() -> None:

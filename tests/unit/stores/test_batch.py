@@ -25,6 +25,7 @@ class Peeked:
     """What a batch asks of stored rows."""
 
     epoch = 1
+    partial = False
 
     def __init__(self, rows: "Rows") -> None:
         self.rows = rows

@@ -35,6 +35,14 @@ ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, open = excluded.open, o
 -- The identity of an event from outside.
 INSERT INTO onstage_door VALUES (?, ?, ?)
 
+-- name: keep_note
+-- What a node keeps for itself.
+INSERT INTO onstage_note VALUES (?, ?, ?) ON CONFLICT (topic, number) DO UPDATE SET body = excluded.body
+
+-- name: drop_notes
+-- What a node need not keep any longer.
+DELETE FROM onstage_note WHERE topic = ? AND number BETWEEN ? AND ?
+
 -- name: set_batch
 -- Which batch was the last one: asked after a commit of unknown outcome.
 INSERT INTO onstage_meta VALUES ('batch', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
@@ -209,3 +217,11 @@ SELECT x.id FROM onstage_execution x INDEXED BY onstage_execution_open
 WHERE x.status < 6 AND x.status = 2 AND x.id > :after
     AND EXISTS (SELECT 1 FROM onstage_mail m WHERE m.handler = x.id & 65535 AND m.process = x.process)
 ORDER BY x.id LIMIT :limit
+
+-- name: notes
+-- What a node keeps under one topic, in order.
+SELECT topic, number, body FROM onstage_note WHERE topic = :topic AND number > :after ORDER BY number LIMIT :limit
+
+-- name: newest_notes
+-- The same, the newest first.
+SELECT topic, number, body FROM onstage_note WHERE topic = :topic ORDER BY number DESC LIMIT :limit

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, final
 
+from onstage.core.commit import Note
 from onstage.core.journal import decode_entry
 from onstage.events.receipt import OPEN_MAX, decode_receipts
 from onstage.ports.store import Bundle, EventView, ExecutionView, ProcessView, Stored
-from onstage.stores.sqlite.queries import query
+from onstage.stores.sqlite.queries import query, select_many
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import apsw
 
@@ -128,10 +129,15 @@ class SqliteReader:
         """Waiting executions that have mail."""
         return [row[0] for row in self._rows("unread", {"after": after, "limit": limit})]
 
-    async def door(self, identity: bytes) -> tuple[int, bytes] | None:
-        """What was admitted under this identity."""
-        rows = self._rows("peek_doors", (identity,))
-        return (rows[0][1], rows[0][2]) if rows else None
+    async def doors(self, identities: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
+        """What was admitted under these identities."""
+        rows = select_many(self._connection, "peek_doors", identities)
+        return {identity: (n, payload) for identity, n, payload in rows}
+
+    async def notes(self, topic: str, *, after: int = -1, newest_first: bool = False, limit: int = 100) -> list[Note]:
+        """What the node keeps under this topic."""
+        name = "newest_notes" if newest_first else "notes"
+        return [Note(*row) for row in self._rows(name, {"topic": topic, "after": after, "limit": limit})]
 
     def close(self) -> None:
         """Close the connection."""

@@ -127,7 +127,7 @@ class SqliteStore:
             handlers, retired = _intern_handlers(db, declaration)
             for script in declaration.tables:
                 db.execute(script).fetchall()
-        writer.epoch, writer.incarnation = epoch, incarnation
+        writer.epoch, writer.incarnation, writer.partial = epoch, incarnation, declaration.partial
         writer.outcomes = {
             process: {types[key]: key[0] for key in types if key[0] in names}
             for process, names in declaration.outcomes.items()

@@ -102,6 +102,7 @@ class Writer:
         self.epoch = 0
         self.incarnation = ""
         self.outcomes: dict[str, dict[int, str]] = {}
+        self.partial = False
         self.trouble: str | None = None
         self.batches = 0
         self.commits = 0
@@ -249,6 +250,10 @@ class Writer:
         insert_many(db, "insert_mail", batch.mail)
         insert_many(db, "insert_door", [(d.identity, d.n, d.payload) for d in batch.doors.values()])
         insert_many(db, "upsert_process", batch.close_ledger())
+        for notes in batch.notes:
+            for dropped in notes.dropped:
+                db.execute(query("drop_notes"), dropped)
+            insert_many(db, "keep_note", list(map(astuple, notes.kept)))
         if (hlc := batch.hlc) > 0:
             db.execute(query("raise_hlc"), (hlc,))
         db.execute(query("set_batch"), (f"{self.incarnation}:{batch.position}",))

@@ -13,7 +13,7 @@ from onstage.testing.world.flaws import FlawedConnection, FlawedWorkers
 from onstage.testing.world.swarm import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from onstage.app import App
@@ -111,15 +111,15 @@ class Life:
     def _slow_the_door(self) -> None:
         """A store that reads over a network answers in a later turn: two clients with one id pass each other."""
         reader: Any = self.store.reader
-        plain, swarm = reader.door, self._swarm
+        plain, swarm = reader.doors, self._swarm
 
-        async def door(identity: bytes) -> Any:
-            found = await plain(identity)
+        async def doors(identities: Sequence[bytes]) -> Any:
+            found = await plain(identities)
             if swarm.strikes(Fault.SLOW_DOOR):
                 await asyncio.sleep(0)
             return found
 
-        reader.door = door
+        reader.doors = doors
 
     def _spoil_connection(self) -> None:
         writer: Any = self.store._writer  # noqa: SLF001  the seam of the faults

@@ -1,0 +1,127 @@
+"""The contract of a store that is one of several: notes of the node, processes of other stores, parts of a ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from onstage.core.commit import Commit, NewProcess, Note, Notes, RefusedBecause
+from onstage.events.receipt import Receipt, Status
+from onstage.testing.commit_script import DECLARATION
+from onstage.testing.store_trial import StoreMaker, Trial, played
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["StoreParts"]
+
+BILL: Final = "shop.bill"
+ELSEWHERE: Final = b"elsewhere".ljust(16, b".")
+PARTIAL: Final = msgspec.structs.replace(DECLARATION, partial=True)
+
+
+class StoreParts(StoreMaker):
+    """Subclass the whole contract, not this part of it."""
+
+    # Notes.
+
+    @played
+    async def test_notes_are_kept_by_topic_and_number(self, trial: Trial) -> None:
+        """In order, page by page, the newest first if one likes; a later one replaces an earlier one."""
+        await trial.put(noting(trial, [Note("place", n, b"%d" % n) for n in (3, 1, 2)]))
+        await trial.put(noting(trial, [Note("place", 2, b"two"), Note("other", 9, b"")]))
+        reader = trial.store.reader
+        assert await reader.notes("place") == [Note("place", 1, b"1"), Note("place", 2, b"two"), Note("place", 3, b"3")]
+        assert [note.number for note in await reader.notes("place", after=1, limit=1)] == [2]
+        assert [note.number for note in await reader.notes("place", newest_first=True, limit=2)] == [3, 2]
+        assert await reader.notes("nowhere") == []
+
+    @played
+    async def test_notes_are_dropped_before_others_are_kept(self, trial: Trial) -> None:
+        """In one commit, and only those between the two numbers."""
+        await trial.put(noting(trial, [Note("place", n, b"") for n in range(5)]))
+        await trial.put(noting(trial, [Note("place", 2, b"new")], dropped=[("place", 1, 3), ("other", 0, 9)]))
+        assert [(note.number, note.body) for note in await trial.store.reader.notes("place")] == [
+            (0, b""),
+            (2, b"new"),
+            (4, b""),
+        ]
+
+    @played
+    async def test_notes_of_a_refused_commit_are_not_kept(self, trial: Trial) -> None:
+        """They are part of it."""
+        bad = noting(trial, [Note("place", 1, b"")])
+        bad.epoch -= 1
+        assert await trial.why(bad) == [RefusedBecause.STALE_EPOCH]
+        assert await trial.store.reader.notes("place") == []
+
+    @played
+    async def test_notes_survive_a_crash(self, trial: Trial) -> None:
+        """As everything durable does."""
+        await trial.put(noting(trial, [Note("place", 1, b"here")]))
+        await trial.crash()
+        assert await trial.store.reader.notes("place") == [Note("place", 1, b"here")]
+
+    # Processes of other stores.
+
+    @played
+    async def test_a_process_of_another_store_is_found_by_its_identity(self, trial: Trial) -> None:
+        """With the number that it has here."""
+        arrived = trial.script.root(BILL)
+        root = arrived.roots[0]
+        arrived.roots = (NewProcess(root.process, None, None, 5, "other-store-77", ELSEWHERE),)
+        assert await trial.put(arrived) == [None]
+        reader = trial.store.reader
+        assert (await reader.doors((ELSEWHERE,)))[ELSEWHERE][0] == root.process
+        view = await reader.process(root.process)
+        assert view is not None
+        assert view.wire_id == "other-store-77"
+
+    # Parts of a ledger.
+
+    @played
+    async def test_a_part_of_a_process_is_over_only_when_the_digest_is_zero_too(self, trial: Trial) -> None:
+        """Nothing open here says nothing about elsewhere; the receipt that closes the digest says when it ended."""
+        await trial.begin_again(PARTIAL)
+        script = trial.script
+        root = script.root(BILL)
+        await trial.put(root, script.step(root, BILL))
+        elsewhere = int.from_bytes(b"somewhere else..", "big")
+        await trial.put(*receipts(trial, root, [(elsewhere, 7_000)]))
+        assert await trial.digest_and_open(root.process) == (elsewhere, 0)
+        view = await trial.store.reader.process(root.process)
+        assert view is not None
+        assert view.ended is None
+        seen = len(trial.closed())
+        await trial.put(*receipts(trial, root, [(elsewhere, 8_000)]))
+        closed = trial.closed()[seen:]
+        assert [(each.process, each.ended, each.balanced) for each in closed] == [(root.process, 8_000, True)]
+
+    @played
+    async def test_parts_of_one_process_have_one_shard_in_all_stores(self, trial: Trial) -> None:
+        """That of its root's number, whatever number it has here."""
+        await trial.begin_again(PARTIAL)
+        arrived = trial.script.root(BILL)
+        root = arrived.roots[0]
+        arrived.roots = (NewProcess(root.process, None, None, 5, "other-store-77", ELSEWHERE),)
+        await trial.put(arrived)
+        assert [bundle.shard for bundle in await trial.store.reader.receipts()] == [77 % 64]
+
+
+def noting(trial: Trial, kept: Sequence[Note], dropped: Sequence[tuple[str, int, int]] = ()) -> Commit:
+    """A commit of notes alone."""
+    return Commit(epoch=trial.opened.epoch, notes=Notes(kept, dropped))
+
+
+def receipts(trial: Trial, root: Commit, found: Sequence[tuple[int, int]]) -> list[Commit]:
+    """Receipts that arrive from elsewhere: what each changes of the digest, and when it ended."""
+    process, n = root.process, root.events[0].n
+    status = int(Status.CONSUMED)
+    return [
+        Commit(
+            epoch=trial.opened.epoch,
+            receipts=(Receipt(process, n, 1, 0, status, 1, delta.to_bytes(16, "big"), ended=ended),),
+        )
+        for delta, ended in found
+    ]
