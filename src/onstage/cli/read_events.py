@@ -123,7 +123,8 @@ def _envelopes(store: StoreFile, views: list[EventView]) -> list[Envelope]:
 
     identity = store.identity()
     names = dict(store.rows("handler_names"))
-    return [to_envelope(view, identity, _source(names.get(handler_of(view.cause)))) for view in views]
+    emitters = [(view, names.get(handler_of(view.cause))) for view in views]
+    return [to_envelope(view, identity, _source(handler), handler) for view, handler in emitters]
 
 
 def _source(handler: str | None) -> str:

@@ -55,7 +55,9 @@ OPEN_MAX: Final = int(Status.DIVERGED)
 class Receipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one commit did about one obligation.
 
-    `process` and `event` are local numbers of the store that wrote it; `handler` is the handler's number there.
+    `process` and `event` are local numbers of the store that wrote it; `handler` is the handler's number there. Where
+    one of them is not that store's own, `names` are the public ids of both. `waits` are the event types that are waited
+    for, separated by blanks.
     `outputs` are (event number, type number). `delta` is 16 bytes. Times are milliseconds since the epoch.
     """
 
@@ -72,6 +74,8 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     attempts: int = 1
     error: str | None = None
     until: int | None = None
+    waits: str | None = None
+    names: tuple[str, str] | None = None
 
 
 encode_receipts = msgspec.msgpack.Encoder().encode

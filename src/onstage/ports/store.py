@@ -227,8 +227,8 @@ class Reader(Protocol):
         """
         ...
 
-    async def manifest(self) -> bytes:
-        """The manifest of the newest declaration, as it was declared; empty if nothing was."""
+    async def manifest(self, topology: int | None = None) -> bytes:
+        """The manifest of a topology epoch, or of the newest one, as it was declared; empty if there is none."""
         ...
 
     async def process(self, process: int) -> ProcessView | None:

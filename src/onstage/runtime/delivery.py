@@ -76,6 +76,8 @@ class Delivery(msgspec.Struct, eq=False):
 
     `data` is None where it is read from the store before running; `after` is the position of the commit that the
     delivery follows from. `lane` is the key of the lane it holds or waits for, None for no order.
+    `names` are the public ids of process and event, unless both are this store's own. `signed` is the name that the
+    handler had when the obligation was opened, unless it is the present one.
     """
 
     id: int
@@ -92,6 +94,8 @@ class Delivery(msgspec.Struct, eq=False):
     has_lane: bool = False
     due: int | None = None
     waits: tuple[str, ...] = ()
+    names: tuple[str, str] | None = None
+    signed: str | None = None
 
     @property
     def n(self) -> int:

@@ -232,6 +232,7 @@ class Driver:
         segment = frame.segment
         delta = self._delta(frame, status, emission)  # may begin the next segment
         emitted = emission or _NOTHING
+        awaited = " ".join(waits) or None
         if error is not None:
             error = storable(error)
         receipt = Receipt(
@@ -248,6 +249,8 @@ class Driver:
             attempts,
             error,
             due,
+            awaited,
+            delivery.names,
         )
         commit = Commit(
             delivery.id,
@@ -263,7 +266,7 @@ class Driver:
             frame.started,
             now,
             frame.reaction.code,
-            " ".join(waits) or None,
+            awaited,
             error,
             execution.take_entries(),
             emitted.events,
@@ -297,8 +300,8 @@ class Driver:
         delivery = frame.delivery
         if frame.segment == 0 and delivery.token:
             return delivery.token
-        identity = self.node.numbers.identity
-        return token(identity.wire(delivery.process), identity.wire(delivery.n), frame.reaction.name, frame.segment)
+        process, event = delivery.names or self.node.numbers.names(delivery.process, delivery.n)
+        return token(process, event, delivery.signed or frame.reaction.name, frame.segment)
 
     # While it runs.
 

@@ -14,6 +14,7 @@ from onstage.core.commit import Mail, NewEvent, NewProcess, Obligation, executio
 from onstage.events.envelope import hlc_next
 from onstage.events.receipt import Receipt, Status, token
 from onstage.runtime.delivery import Delivery, Reaction, lane_key
+from onstage.runtime.wire import of_process
 
 if TYPE_CHECKING:
     from onstage.contracts.process import Process
@@ -28,9 +29,12 @@ _OPENED: Final = int(Status.READY)
 
 @final
 class Route:
-    """Where events of one type go: `triggers` start executions, `waiters` have a mailbox for it."""
+    """Where events of one type go: `triggers` start executions, `waiters` have a mailbox for it.
 
-    __slots__ = ("starts", "triggers", "type", "type_id", "waiters")
+    `elsewhere` names the gating obligations that such an event has at other nodes.
+    """
+
+    __slots__ = ("elsewhere", "starts", "triggers", "type", "type_id", "waiters")
 
     def __init__(self, type: EventType, type_id: int, starts: Process | None) -> None:
         """A route without handlers yet. `starts` is the declared process that such an event begins."""
@@ -39,6 +43,7 @@ class Route:
         self.starts = starts
         self.triggers: list[Reaction] = []
         self.waiters: list[Reaction] = []
+        self.elsewhere: tuple[str, ...] = ()
 
 
 @final
@@ -54,6 +59,10 @@ class Numbers:
         self.hlc = opened.hlc
         self.topology = opened.topology
         self.identity = identity
+
+    def names(self, process: int, n: int) -> tuple[str, str]:
+        """The public ids of a process and an event of this store."""
+        return self.identity.wire(process), self.identity.wire(n)
 
 
 @final
@@ -79,10 +88,14 @@ class Emission(msgspec.Struct, eq=False):
         *,
         now_ms: int,
         process: int = 0,
+        process_id: str | None = None,
         cause: int = 0,
         extra: bytes | None = None,
     ) -> int:
-        """Number one event and open what it obliges to. Process 0 makes it the root of a new one. Answers its n."""
+        """Number one event and open what it obliges to. Process 0 makes it the root of a new one. Answers its n.
+
+        `process_id` is the public id of a process of another store.
+        """
         numbers = self.numbers
         n = numbers.next_n
         numbers.next_n = n + 1
@@ -92,40 +105,47 @@ class Emission(msgspec.Struct, eq=False):
             process = n
             declared = route.starts.name if route.starts else None
             self.roots.append(NewProcess(n, declared, key, now_ms, numbers.identity.wire(n)))
+        if process_id is not None and extra is None:
+            extra = of_process(process_id)
         self.events.append(NewEvent(n, process, route.type_id, key, cause, hlc, numbers.topology, data, extra))
         if not is_root and cause:
             self.outputs.append((n, route.type_id))
-        delta = self._open(route, n, process, data, key) if route.triggers else 0
+        names = None if process_id is None else (process_id, numbers.identity.wire(n))
+        delta = self._open(route, n, process, data, key, names) if route.triggers else 0
         if route.waiters:
-            delta ^= self._mail(route, n, process, hlc)
+            delta ^= self._mail(route, n, process, hlc, names)
+        for handler in route.elsewhere:
+            delta ^= token(*(names or numbers.names(process, n)), handler, 0)
         if cause and not is_root:
             self.delta ^= delta
         else:
-            opened = Receipt(process, n, 0, 0, _OPENED, hlc, delta.to_bytes(16, "big"), (), now_ms, now_ms)
+            opened = Receipt(process, n, 0, 0, _OPENED, hlc, delta.to_bytes(16, "big"), (), now_ms, now_ms, names=names)
             self.receipts.append(opened)
         return n
 
-    def _open(self, route: Route, n: int, process: int, data: bytes, key: str | None) -> int:
-        wire = self.numbers.identity.wire
-        process_id = event_id = ""
+    def _open(
+        self, route: Route, n: int, process: int, data: bytes, key: str | None, names: tuple[str, str] | None
+    ) -> int:
+        public = names
         delta = 0
         for reaction in route.triggers:
             x = execution_id(n, reaction.number)
             gating = reaction.gating
             lane = key if reaction.key is None else lane_key(route.type, reaction.key, data)
             delivery = Delivery(x, reaction, process, route.type, lane, 0, None if reaction.wants_envelope else data)
+            delivery.names = names
             if gating:
-                process_id, event_id = process_id or wire(process), event_id or wire(n)
-                delivery.token = token(process_id, event_id, reaction.name, 0)
+                public = public or self.numbers.names(process, n)
+                delivery.token = token(*public, reaction.name, 0)
                 delta ^= delivery.token
             self.opened.append(Obligation(x, process, gating))
             self.deliveries.append(delivery)
         return delta
 
-    def _mail(self, route: Route, n: int, process: int, hlc: int) -> int:
+    def _mail(self, route: Route, n: int, process: int, hlc: int, names: tuple[str, str] | None) -> int:
         # The mailbox is in this very commit, so the obligation of a waiting handler is opened and settled at once:
         # what then happens to the event is part of the execution that takes it, whose own obligation is open.
-        identity = self.numbers.identity
+        public = names or self.numbers.names(process, n)
         delta = 0
         for reaction in route.waiters:
             place = process << 16 | reaction.number
@@ -133,9 +153,9 @@ class Emission(msgspec.Struct, eq=False):
             awaited = [d for d in self.numbers.waiting.get(place, ()) if name in d.waits]
             self.mail.append(Mail(reaction.number, process, n))
             self.woken.extend(awaited)
-            own = token(identity.wire(process), identity.wire(n), f"{reaction.name}/wait", 0)
+            own = token(*public, f"{reaction.name}/wait", 0)
             delta ^= own
             status = int(Status.CONSUMED if awaited else Status.UNMATCHED)
-            receipt = Receipt(process, n, reaction.number, 0, status, hlc, own.to_bytes(16, "big"))
+            receipt = Receipt(process, n, reaction.number, 0, status, hlc, own.to_bytes(16, "big"), names=names)
             self.receipts.append(receipt)
         return delta

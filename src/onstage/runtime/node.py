@@ -35,7 +35,7 @@ from onstage.runtime.resources import Resources
 from onstage.runtime.timer_loop import TimerLoop
 from onstage.runtime.undo_registry import undo_steps_of
 from onstage.runtime.watch import Watch
-from onstage.runtime.wire import to_envelope
+from onstage.runtime.wire import names_of, to_envelope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -235,7 +235,7 @@ class Node:
             self.dispatcher.wake()
             return
         delivery.data, delivery.resumed, delivery.after, delivery.due = None, True, 0, None
-        view = self.recovery.aside_if_unwritable(stored.execution)
+        view = self.recovery.aside_if_unwritable(stored)
         if view.status not in (Status.PARKED, Status.DIVERGED):
             self.dispatcher.offer(delivery)
         else:
@@ -318,7 +318,16 @@ class Node:
 
     def envelope(self, stored: EventView) -> Envelope:
         """A stored event as a CloudEvents envelope."""
-        return to_envelope(stored, self.numbers.identity, self.source_of(stored))
+        reaction = self.reactions.get(handler_of(stored.cause))
+        return to_envelope(stored, self.numbers.identity, self.source_of(stored), reaction and reaction.name)
+
+    def names_of(self, stored: EventView) -> tuple[str, str] | None:
+        """The public ids of the process and of the event, None if both are of this store."""
+        process, event = names_of(stored)
+        if process is None and event is None:
+            return None
+        own = self.numbers.names(stored.process, stored.n)
+        return process or own[0], event or own[1]
 
     def source_of(self, stored: EventView) -> str:
         """Which service an event came from, as a CloudEvents source."""

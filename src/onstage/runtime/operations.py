@@ -12,7 +12,7 @@ from onstage.events.receipt import Receipt, Status, token
 from onstage.ports.store import Refused
 
 if TYPE_CHECKING:
-    from onstage.ports.store import ExecutionView
+    from onstage.ports.store import ExecutionView, Stored
     from onstage.runtime.node import Node
 
 __all__ = ["commit_of", "operate"]
@@ -42,7 +42,9 @@ async def operate(node: Node, action: str, execution: int) -> str:
             "  to do: `onstage dead ls` lists what is set aside"
         )
     status = lifecycle.advance(Status(view.status), _INPUTS[action])
-    position = node.append(commit_of(node, view, status), None)
+    reaction = node.reactions.get(handler_of(execution))
+    signed = None if reaction is None else await node.recovery.signed(reaction, stored.event)
+    position = node.append(commit_of(node, stored, status, signed=signed), None)
     node.dispatcher.flush_soon()
     try:
         await node.store.durable(position)
@@ -57,16 +59,35 @@ async def operate(node: Node, action: str, execution: int) -> str:
     return f"{view.handler} {'is tried again' if action == 'retry' else 'was dropped'}"
 
 
-def commit_of(node: Node, view: ExecutionView, status: Status) -> Commit:
-    """The commit that gives a stored execution another status and adds nothing to its journal."""
-    now = node.clock.now_ms()
-    identity = node.numbers.identity
+def commit_of(
+    node: Node, stored: Stored, status: Status, *, error: str | None = None, signed: str | None = None
+) -> Commit:
+    """The commit that gives a stored execution another status and adds nothing to its journal.
+
+    `error` replaces the one that it has, `signed` is the name under which its obligation was opened, if it had another.
+    """
+    now, view = node.clock.now_ms(), stored.execution
+    if error is None and status is not Status.READY:
+        error = view.error
+    names = node.names_of(stored.event)
     event, number = event_of(view.id), handler_of(view.id)
     delta = 0
     if not status.is_open and view.gating:
-        delta = token(identity.wire(view.process), identity.wire(event), view.handler, view.segment)
+        public = names or node.numbers.names(view.process, event)
+        delta = token(*public, signed or view.handler, view.segment)
     receipt = Receipt(
-        view.process, event, number, view.segment, status, node.numbers.hlc, delta.to_bytes(16, "big"), (), now, now
+        view.process,
+        event,
+        number,
+        view.segment,
+        status,
+        node.numbers.hlc,
+        delta.to_bytes(16, "big"),
+        (),
+        now,
+        now,
+        error=error,
+        names=names,
     )
     return Commit(
         execution=view.id,
@@ -79,7 +100,7 @@ def commit_of(node: Node, view: ExecutionView, status: Status) -> Commit:
         started=view.started,
         ended=now,
         code=view.code,
-        error=None if status is Status.READY else view.error,
+        error=error,
         attempts=0,
         receipts=(receipt,),
     )

@@ -42,8 +42,16 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int) -> int:
     key = route.type.key_of(output)
     if key is not None and len(key) > KEY_BYTES_MAX // 4:  # a character has at most four bytes
         key = node.admission.key_of(route, output)
-    process = frame.delivery.process if reaction.gating else 0
-    return emission.emit(route, data, key, now_ms=now_ms, process=process, cause=frame.delivery.id)
+    delivery, joined = frame.delivery, reaction.gating
+    return emission.emit(
+        route,
+        data,
+        key,
+        now_ms=now_ms,
+        process=delivery.process if joined else 0,
+        process_id=delivery.names[0] if joined and delivery.names else None,
+        cause=delivery.id,
+    )
 
 
 def _undeclared(frame: Frame, output: Any) -> UndeclaredEvent:

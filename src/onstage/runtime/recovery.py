@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
+from onstage.contracts.manifest import from_stored
 from onstage.core import lifecycle
 from onstage.core.commit import event_of, handler_of
 from onstage.core.journal import has_paused
@@ -28,7 +29,7 @@ from onstage.runtime.error_text import said, storable
 from onstage.runtime.operations import commit_of
 
 if TYPE_CHECKING:
-    from onstage.ports.store import EventView, ExecutionView
+    from onstage.ports.store import EventView, ExecutionView, Stored
     from onstage.runtime.delivery import Reaction
     from onstage.runtime.node import Node
 
@@ -79,7 +80,7 @@ class Recovery:
         stored = await self._node.store.reader.execution(execution)
         if stored is None or execution in self._node.open or not Status(stored.execution.status).is_open:
             return
-        await self._take_up(self.aside_if_unwritable(stored.execution))
+        await self._take_up(self.aside_if_unwritable(stored))
         delivery = self._node.open.get(execution)
         if delivery is not None and delivery.parked and delivery.waits:
             self._node.unpark(delivery)  # mail may have come while nobody listened; if none did, it parks again
@@ -101,8 +102,9 @@ class Recovery:
         )
         return True
 
-    def aside_if_unwritable(self, view: ExecutionView) -> ExecutionView:
+    def aside_if_unwritable(self, stored: Stored) -> ExecutionView:
         """Set an open execution aside if the store could not write what it came to; answers its row as it is now."""
+        view = stored.execution
         why = self._unwritable.pop(view.id, None)
         if why is None or Status(view.status) in (Status.PARKED, Status.DIVERGED):
             return view
@@ -110,7 +112,7 @@ class Recovery:
         aside = msgspec.structs.replace(view, status=int(status), due=None, waits=(), error=why)
         self._setting_aside.add(view.id)
         log.error("%s is set aside: %s", view.handler, why)
-        position = node.append(commit_of(node, aside, status), None)
+        position = node.append(commit_of(node, stored, status, error=why), None)
         node.dispatcher.flush_soon()
         node.spawn(self._until_set_aside(aside, position))
         return aside
@@ -133,6 +135,7 @@ class Recovery:
         delivery = Delivery(view.id, reaction, view.process, type=None, lane=None)
         delivery.type = None if reaction.handler.pattern else node.type_named(event.type, event.version)
         delivery.lane = None if await self._has_left_lane(reaction, view) else self._lane(delivery, view, event)
+        delivery.names, delivery.signed = node.names_of(event), await self.signed(reaction, event)
         delivery.resumed = True
         if Status(view.status) not in (Status.READY, Status.RUNNING) and delivery.lane in reaction.lanes:
             delivery.lane = None  # its lane has a holder: the order was given up under an earlier declaration
@@ -158,6 +161,17 @@ class Recovery:
             return True
         stored = await self._node.store.reader.execution(view.id)
         return stored is not None and has_paused(stored.entries)
+
+    async def signed(self, reaction: Reaction, event: EventView) -> str | None:
+        """The name that a handler had when it was obliged to this event, None if it still has it.
+
+        Tokens are made of names, and one is closed under the name it was opened with.
+        """
+        if not reaction.handler.was or event.topology == self._node.numbers.topology:
+            return None
+        declared = from_stored(await self._node.store.reader.manifest(event.topology))
+        known = {handler.name for handler in declared.handlers}
+        return next((name for name in reaction.handler.was if name in known), None)
 
     def _lane(self, delivery: Delivery, view: ExecutionView, event: EventView) -> str | None:
         reaction, status = delivery.reaction, Status(view.status)

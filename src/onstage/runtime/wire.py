@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from onstage.core.identity import Identity
     from onstage.ports.store import EventView
 
-__all__ = ["check_outside", "from_outside", "to_envelope"]
+__all__ = ["arrived", "check_outside", "from_outside", "names_of", "of_process", "to_envelope"]
 
 
 class _Outside(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The attributes of an event from outside that its row does not hold."""
+    """The attributes of an event from outside that its row does not hold.
+
+    Only Onstage itself writes `wire`, `correlationid` and `causationid`: the public id that the event has where it was
+    logged first, that of its process, and of the execution that emitted it, as far as they are of another store.
+    """
 
     id: str = ""
     source: str = ""
@@ -31,9 +35,13 @@ class _Outside(msgspec.Struct, frozen=True, omit_defaults=True):
     sequence: str | None = None
     time: datetime | None = None
     extensions: dict[str, str] = {}
+    wire: str | None = None
+    correlationid: str | None = None
+    causationid: str | None = None
 
 
-_ATTRIBUTES: Final = tuple(name for name in _Outside.__struct_fields__ if name != "extensions")
+_ATTRIBUTES: Final = _Outside.__struct_fields__[: _Outside.__struct_fields__.index("extensions")]
+_OURS: Final = ("wire", "correlationid", "causationid")
 _NONE: Final = _Outside()
 _DECODE: Final = msgspec.json.Decoder(_Outside).decode
 
@@ -44,9 +52,37 @@ def from_outside(envelope: Envelope) -> bytes:
     Raises InvalidEvent for an attribute that no JSON can carry.
     """
     try:
-        return msgspec.json.encode(_Outside(*[getattr(envelope, name) for name in _Outside.__struct_fields__]))
+        return msgspec.json.encode(_outside(envelope))
     except (TypeError, ValueError) as error:
         raise InvalidEvent(f"the attributes of event {envelope.id!r} are no JSON: {error}") from error
+
+
+def _outside(envelope: Envelope, **ours: Any) -> _Outside:
+    given: dict[str, Any] = {name: getattr(envelope, name) for name in _ATTRIBUTES}
+    return _Outside(**given, extensions=envelope.extensions, **ours)
+
+
+def arrived(envelope: Envelope, wire: str) -> bytes:
+    """The attributes of an event that another store has logged, whose public id is `wire`, as JSON."""
+    own = {"id": ""} if envelope.id == wire else {}
+    outside = _outside(envelope, wire=wire, correlationid=envelope.correlationid, causationid=envelope.causationid)
+    return msgspec.json.encode(msgspec.structs.replace(outside, **own))
+
+
+def of_process(process_id: str) -> bytes:
+    """What the row of an event of this store says that belongs to a process of another one."""
+    return msgspec.json.encode(_Outside(correlationid=process_id))
+
+
+def names_of(stored: EventView) -> tuple[str | None, str | None]:
+    """The public ids of the process and of the event, each None if it is this store's own."""
+    if not stored.extra:
+        return None, None
+    try:
+        outside = _DECODE(stored.extra)
+    except (ValueError, RecursionError):
+        return None, None  # spoilt by somebody else; such an event is set aside when it is decoded
+    return outside.correlationid, outside.wire
 
 
 def check_outside(extra: bytes) -> None:
@@ -58,6 +94,9 @@ def check_outside(extra: bytes) -> None:
         outside = _DECODE(extra)
     except (ValueError, RecursionError) as error:
         raise InvalidEvent(f"the attributes from outside cannot be read: {error}") from error
+    for name in _OURS:
+        if getattr(outside, name) is not None:
+            raise InvalidEvent(f"the attributes from outside hold {name}, which is not theirs to say")
     for name in _ATTRIBUTES:
         value = getattr(outside, name)
         if value is not None and not (value == "" and name in {"id", "source"}):
@@ -66,8 +105,10 @@ def check_outside(extra: bytes) -> None:
         check_extension(name, value)
 
 
-def to_envelope(stored: EventView, identity: Identity, source: str) -> Envelope:
+def to_envelope(stored: EventView, identity: Identity, source: str, handler: str | None = None) -> Envelope:
     """The envelope of a stored event. One from outside keeps the id and source it came with.
+
+    `handler` is the full name of the handler that emitted it; the execution is named after its event and its handler.
 
     Raises DecodeFailed if the stored attributes cannot be read: somebody else wrote the row.
     """
@@ -76,14 +117,14 @@ def to_envelope(stored: EventView, identity: Identity, source: str) -> Envelope:
     except (ValueError, RecursionError) as error:
         raise DecodeFailed(f"the attributes of event {stored.n}: {error}") from error
     return Envelope(
-        id=outside.id or identity.wire(stored.n),
+        id=outside.id or outside.wire or identity.wire(stored.n),
         source=outside.source or source,
         type=stored.type,
         subject=stored.key,
         time=outside.time or datetime.fromtimestamp(hlc_ms(stored.hlc) / 1000, UTC),
         dataschema=outside.dataschema,
-        correlationid=identity.wire(stored.process),
-        causationid=identity.wire(event_of(stored.cause)) if stored.cause else None,
+        correlationid=outside.correlationid or identity.wire(stored.process),
+        causationid=outside.causationid or _cause(stored, identity, handler),
         partitionkey=stored.key,
         sequence=outside.sequence,
         expirytime=outside.expirytime,
@@ -94,3 +135,10 @@ def to_envelope(stored: EventView, identity: Identity, source: str) -> Envelope:
         data=stored.data,
         extensions=outside.extensions,
     )
+
+
+def _cause(stored: EventView, identity: Identity, handler: str | None) -> str | None:
+    if not stored.cause:
+        return None
+    event = identity.wire(event_of(stored.cause))
+    return event if handler is None else f"{event}/{handler}"

@@ -67,8 +67,7 @@ class _Rows:
         self.handler_names: dict[int, str] = {}
         self.handlers_ever = 0
         self.incarnations: list[tuple[int, str]] = []
-        self.topologies: list[str] = []
-        self.manifest = b""
+        self.topologies: list[tuple[str, bytes]] = []
         self.store = ""
         self.hlc = 0
 
@@ -187,9 +186,11 @@ class MemoryReader:
         found = None if lane is None else next(aside, None)
         return None if found is None else self._execution(rows.executions[found])
 
-    async def manifest(self) -> bytes:
-        """The manifest of the newest declaration."""
-        return self._rows.manifest
+    async def manifest(self, topology: int | None = None) -> bytes:
+        """The manifest of a topology epoch, or of the newest one."""
+        known = self._rows.topologies
+        at = len(known) if topology is None else topology
+        return known[at - 1][1] if 0 < at <= len(known) else b""
 
     async def process(self, process: int) -> ProcessView | None:
         """One process."""
@@ -303,9 +304,8 @@ class MemoryStore:
         first = max([rows.log[-1] + 1 if rows.log else 1, *(first for first, _ in rows.incarnations)])
         rows.incarnations.append((first, self._clock.token(5).hex()))
         digest = blake2b(declaration.manifest, digest_size=16).hexdigest()
-        if rows.topologies[-1:] != [digest]:
-            rows.topologies.append(digest)
-        rows.manifest = declaration.manifest
+        if not rows.topologies or rows.topologies[-1][0] != digest:
+            rows.topologies.append((digest, declaration.manifest))
         for key in declaration.types:
             rows.types.setdefault(key, len(rows.types) + 1)
         rows.type_names = {number: key for key, number in rows.types.items()}

@@ -155,7 +155,10 @@ class StoreReading(StoreMaker):
         """Also after a restart with another."""
         assert await trial.store.reader.manifest() == DECLARATION.manifest
         await trial.restart(msgspec.structs.replace(DECLARATION, manifest=b"shop 2"))
-        assert await trial.store.reader.manifest() == b"shop 2"
+        reader = trial.store.reader
+        assert await reader.manifest() == b"shop 2"
+        assert await reader.manifest(trial.opened.topology - 1) == DECLARATION.manifest
+        assert await reader.manifest(trial.opened.topology + 1) == b""
 
     @played
     async def test_executions_of_a_process_span_its_events(self, trial: Trial) -> None:

@@ -38,8 +38,8 @@ def test_an_older_file_is_brought_to_the_newest_layout(tiny: Any) -> None:
     path = tiny.folder / "old.db"
     files.open_writer(path, "FULL").close()
     url = f"sqlite:///{path}"
-    assert tiny.run("db", "migrate", "--dry-run", "--store", url).stdout == "layout 0 -> 1 would be done\n"
-    assert tiny.run("db", "migrate", "--store", url).stdout == "layout 0 -> 1, done\n"
+    assert tiny.run("db", "migrate", "--dry-run", "--store", url).stdout == "layout 0 -> 2 would be done\n"
+    assert tiny.run("db", "migrate", "--store", url).stdout == "layout 0 -> 2, done\n"
     assert tiny.json("ps", "--store", url) == []
 
 

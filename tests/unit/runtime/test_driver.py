@@ -383,5 +383,5 @@ def test_a_pattern_handler_gets_envelopes_and_its_outputs_are_new_processes() ->
 
     asyncio.run(story())
     assert (heard[0].source, heard[1].source) == ("//onstage/door", "//onstage/shop")
-    assert heard[1].causationid == heard[0].id
+    assert heard[1].causationid == f"{heard[0].id}/shop.take"
     assert heard[1].subject == "o1"

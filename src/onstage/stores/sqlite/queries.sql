@@ -178,9 +178,9 @@ WHERE mine.n = :execution >> 16 AND x.status IN (4, 5) AND x.id < :execution AND
         THEN json_extract(CAST(e.data AS TEXT), :path) = json_extract(CAST(mine.data AS TEXT), :path) END
 ORDER BY x.id LIMIT 1
 
--- name: newest_manifest
--- The declaration in force.
-SELECT manifest FROM onstage_topology WHERE epoch = (SELECT max(epoch) FROM onstage_topology)
+-- name: manifest
+-- The declaration of an epoch, or the one in force.
+SELECT manifest FROM onstage_topology WHERE epoch = ifnull(:topology, (SELECT max(epoch) FROM onstage_topology))
 
 -- name: process
 -- One process.

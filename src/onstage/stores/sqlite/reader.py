@@ -86,9 +86,9 @@ class SqliteReader:
         rows = self._rows("ahead", {"execution": execution, "statuses": wanted, "path": path})
         return _execution(rows[0]) if rows else None
 
-    async def manifest(self) -> bytes:
-        """The manifest of the newest declaration."""
-        rows = self._rows("newest_manifest", ())
+    async def manifest(self, topology: int | None = None) -> bytes:
+        """The manifest of a topology epoch, or of the newest one."""
+        rows = self._rows("manifest", {"topology": topology})
         return bytes(rows[0][0]) if rows else b""
 
     async def process(self, process: int) -> ProcessView | None:
