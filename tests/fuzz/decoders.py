@@ -15,6 +15,7 @@ from onstage.core import journal
 from onstage.core.identity import Identity
 from onstage.core.journal import decode_entry, encode_entry
 from onstage.errors import DefinitionError, InvalidEvent, OperationError
+from onstage.events.binding import from_message, to_headers
 from onstage.events.codec import Codec, DecodeFailed, codec_for
 from onstage.events.duration import DURATION_S_MAX, seconds
 from onstage.events.envelope import Envelope, EventId, check_depth, from_json, to_json
@@ -120,6 +121,13 @@ def parsed_envelope(data: bytes) -> Envelope:
     return from_json(document)
 
 
+def message(data: bytes) -> Envelope:
+    """A message of a broker: lines of headers, an empty line, the body."""
+    head, _, body = data.partition(b"\n\n")
+    pairs = (text_of(line).partition(": ") for line in head.split(b"\n"))
+    return from_message({name: value for name, _, value in pairs}, body)
+
+
 def line(data: bytes) -> Line:
     """The one line of a file, or the reason why it is refused."""
     answers = list(read_lines(BytesIO(data.replace(b"\n", b" ")), TYPES))
@@ -184,6 +192,11 @@ def named(data: bytes) -> int:
 def same_envelope(envelope: Envelope) -> None:
     """Written and read once more it is the same."""
     assert from_json(to_json(envelope), id_required=bool(envelope.id)) == envelope
+
+
+def same_message(envelope: Envelope) -> None:
+    """As a message it is the same."""
+    assert from_message(to_headers(envelope), envelope.data) == envelope
 
 
 def same_value(codec: Codec[Any]) -> Any:
@@ -254,6 +267,16 @@ def same_number(number: int) -> None:
     assert IDENTITY.local(IDENTITY.wire(number)) == number
 
 
+def as_message(envelope: Envelope) -> bytes:
+    """Its lines of headers and its body."""
+    lines = "\n".join(f"{name}: {value}" for name, value in to_headers(envelope).items())
+    return lines.encode() + b"\n\n" + envelope.data
+
+
+MESSAGES: Final = (
+    *(as_message(from_json(document)) for document in DOCUMENTS),
+    b"Content-Type: application/cloudevents+json\n\n" + DOCUMENTS[0],
+)
 BUNDLES: Final = (encode_receipts(RECEIPTS), encode_receipts(RECEIPTS[1:]), encode_receipts(()))
 OUTSIDE: Final = tuple(from_outside(from_json(document)) for document in DOCUMENTS)
 SHORT: Final = (
@@ -267,6 +290,7 @@ TOPICS: Final = (b"shop.*", b"shop.>", b"*.paid", b">", b"shop.order-placed", b"
 DECODERS: Final[tuple[Decoder, ...]] = (
     Decoder("envelope", from_json, InvalidEvent, DOCUMENTS, JSON_TOKENS, same_envelope),
     Decoder("parsed envelope", parsed_envelope, InvalidEvent, DOCUMENTS, JSON_TOKENS, same_envelope),
+    Decoder("message", message, InvalidEvent, MESSAGES, (*JSON_TOKENS, *TEXT_TOKENS), same_message),
     Decoder("event line", line, InvalidEvent, (DOCUMENTS[0], *DOCUMENTS[2:], *SHORT), JSON_TOKENS, a_line),
     Decoder("payload depth", check_depth, InvalidEvent, DOCUMENTS, JSON_TOKENS),
     Decoder("attributes at the door", let_in, InvalidEvent, OUTSIDE, JSON_TOKENS, same_outside),
