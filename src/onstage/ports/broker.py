@@ -90,6 +90,7 @@ class Broker(Protocol):
     """A connection to the log of one namespace. It mends itself for ever; use it on one loop."""
 
     features: Features
+    namespace: str
     on_connected: Callable[[], None]
 
     @property

@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core.commit import Commit, Door, RefusedBecause
 from onstage.errors import AmbiguousProcess, DuplicateId, InvalidEvent, StoreUnavailable
-from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX, check_attribute, check_depth
+from onstage.events.envelope import (
+    EVENT_BYTES_MAX,
+    KEY_BYTES_MAX,
+    NAME_BYTES_MAX,
+    Envelope,
+    check_attribute,
+    check_depth,
+)
 from onstage.ports.store import Refused
 from onstage.runtime.emission import Emission
+from onstage.runtime.wire import with_outside
 
 if TYPE_CHECKING:
     from onstage.runtime.emission import Route
@@ -41,8 +49,8 @@ class Admission:
         self._recent: set[bytes] = set()  # identities on their way: whether they are taken is not known yet
         self._order: deque[tuple[int, bytes]] = deque()
         self._fresh: dict[int, int] = {}
-        known = {p.name: p.known_types(node.manifest.handlers) for p in node.processes}
-        self._joins = {name: tuple(p.name for p in node.processes if name in known[p.name]) for name in node.types}
+        self.known = {p.name: p.known_types(node.manifest.handlers) for p in node.processes}
+        self._joins = {name: tuple(p.name for p in node.processes if name in self.known[p.name]) for name in node.types}
         self._single = {p.name for p in node.processes if p.one_per_key}
 
     async def load(self) -> None:
@@ -65,13 +73,20 @@ class Admission:
         source: str | None = None,
         process: int | None = None,
         extra: bytes | None = None,
+        forward: bool = True,
     ) -> Admitted:
-        """Decide on one checked event, and append it; `stored` answers when it is durable. An empty `id` is none.
+        """Decide on one checked event, and append it; `process_id` answers when it is durable. An empty `id` is none.
+
+        Where another node decides about it, it is kept until it is there, unless `forward` is false: then we do.
 
         It waits for the disk only if another event with this identity is on its way there. Raises InvalidEvent for an
         id or source that is none, DuplicateId, AmbiguousProcess, or StoreUnavailable; then nothing of it is stored.
         """
         self._node.refuse_in_trouble()
+        exchange = self._node.exchange if forward and process is None else None
+        owner = None if exchange is None else exchange.owner(route.type.name)
+        if exchange is not None and owner is not None:
+            return exchange.forward(owner, _sent_on(route, data, key, id, source, extra))
         door = _door(source or OWN_SOURCE, id, route.type.name, data) if id else None
         if door is not None:
             if door.identity in self._recent:
@@ -83,8 +98,19 @@ class Admission:
             process = self._joined(route, key)
         return self._append(route, data, key, process=process, door=door, extra=extra, id=id)
 
+    async def process_id(self, admitted: Admitted) -> str:
+        """The second half of `emit`: wait for the disk; answers the public id of the process.
+
+        For an event that is sent on it is an id of its own, by which its process is found once its owner has decided.
+        """
+        _, position, n, name = admitted
+        if position and not n:
+            await self._node.store.durable(position)
+            return str(name)
+        return self._node.numbers.identity.wire(await self.stored(admitted))
+
     async def stored(self, admitted: Admitted) -> int:
-        """The second half of `emit`: wait for the disk; answers the number of the process."""
+        """Wait for the disk; answers the number of the process, for an event that is decided about here."""
         process, position, n, name = admitted
         if not position:
             await self._node.settle_window()
@@ -251,6 +277,14 @@ def _felled() -> StoreUnavailable:
         "this event was not stored\n  why: the store refused the event that began the process it was to join\n"
         "  to do: send it again"
     )
+
+
+def _sent_on(
+    route: Route, data: bytes, key: str | None, id: str | None, source: str | None, extra: bytes | None
+) -> Envelope:
+    """The envelope in which an event from outside goes to the node that decides about it; its id may be empty."""
+    door = Envelope(id=id or "", source=source or OWN_SOURCE, type=route.type.name, subject=key, data=data)
+    return door if extra is None else with_outside(door, extra)
 
 
 def _door(source: str, id: str, type_name: str, data: bytes) -> Door:

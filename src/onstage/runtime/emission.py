@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING, Final, final
 import msgspec
 
 from onstage.core.commit import Mail, NewEvent, NewProcess, Obligation, execution_id
-from onstage.events.envelope import hlc_next
+from onstage.events.envelope import hlc_ms, hlc_next
 from onstage.events.receipt import Receipt, Status, token
 from onstage.runtime.delivery import Delivery, Reaction, lane_key
 from onstage.runtime.wire import of_process
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from onstage.contracts.process import Process
     from onstage.core.identity import Identity
     from onstage.events.event import EventType
     from onstage.ports.store import Opened
 
-__all__ = ["Emission", "Numbers", "Route"]
+__all__ = ["Arrival", "Emission", "Numbers", "Route"]
+
+AHEAD_MS_MAX: Final = 60_000
+"""A clock reading of another node that is further ahead is kept with its event and not adopted."""
 
 _OPENED: Final = int(Status.READY)
 
@@ -63,6 +68,24 @@ class Numbers:
     def names(self, process: int, n: int) -> tuple[str, str]:
         """The public ids of a process and an event of this store."""
         return self.identity.wire(process), self.identity.wire(n)
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """An event of another store: its public id and that of its process, and what its emitter said of it.
+
+    `process_identity` is the one under which the process is looked up, `expected` names the obligations that the
+    emitter opened, `extra` is what the row keeps of the attributes.
+    """
+
+    wire: str
+    process_id: str
+    process_identity: bytes
+    key: str | None
+    hlc: int
+    topology: int
+    data: bytes
+    extra: bytes
+    expected: Collection[str]
 
 
 @final
@@ -122,6 +145,43 @@ class Emission(msgspec.Struct, eq=False):
             opened = Receipt(process, n, 0, 0, _OPENED, hlc, delta.to_bytes(16, "big"), (), now_ms, now_ms, names=names)
             self.receipts.append(opened)
         return n
+
+    def arrive(self, route: Route, event: Arrival, *, process: int, now_ms: int) -> int:
+        """Number an event of another store and open what it obliges to here. Process 0: it is the first one of its own.
+
+        Its obligations were opened by whoever emitted it, as far as the topology stamped on it knows them; those of
+        handlers that have come since are opened here. Answers its n.
+        """
+        numbers, names = self.numbers, (event.process_id, event.wire)
+        n = numbers.next_n
+        numbers.next_n = n + 1
+        if event.hlc <= (now_ms + AHEAD_MS_MAX) << 16:
+            numbers.hlc = max(numbers.hlc, event.hlc)
+        if process == 0:
+            process = n
+            root = NewProcess(n, None, None, hlc_ms(event.hlc), event.process_id, event.process_identity)
+            self.roots.append(root)
+        self.events.append(
+            NewEvent(n, process, route.type_id, event.key, 0, event.hlc, event.topology, event.data, event.extra)
+        )
+        self._open(route, n, process, event.data, event.key, names)
+        if route.waiters:
+            self._mail(route, n, process, numbers.hlc, names)
+        late = self._late(route, event.expected, names)
+        if late:
+            body = late.to_bytes(16, "big")
+            self.receipts.append(Receipt(process, n, 0, 0, _OPENED, numbers.hlc, body, (), now_ms, now_ms, names=names))
+        return n
+
+    @staticmethod
+    def _late(route: Route, expected: Collection[str], names: tuple[str, str]) -> int:
+        owed = [reaction.name for reaction in route.triggers if reaction.gating]
+        owed += [f"{reaction.name}/wait" for reaction in route.waiters]
+        delta = 0
+        for name in owed:
+            if name not in expected:
+                delta ^= token(*names, name, 0)
+        return delta
 
     def _open(
         self, route: Route, n: int, process: int, data: bytes, key: str | None, names: tuple[str, str] | None

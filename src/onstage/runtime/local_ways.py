@@ -46,10 +46,10 @@ class LocalWays:
         process: str | None = None,
         extra: bytes | None = None,
     ) -> str:
-        """Check, admit and make durable; answers the public id of the process."""
+        """Check, admit and make durable; answers the public id of the process, or one that leads to it."""
         admission = self._node.admission
         admitted = await self._admit(type, data, id=id, source=source, process=process, extra=extra)
-        return self._node.numbers.identity.wire(await admission.stored(admitted))
+        return await admission.process_id(admitted)
 
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]:
         """Emit events (the arguments of `emit`) in this order, and wait for the disk once.
@@ -71,8 +71,8 @@ class LocalWays:
                 decided.append(error)
                 if not go_on:
                     break
-        wire, stored = self._node.numbers.identity.wire, self._node.admission.stored
-        return [each if isinstance(each, Exception) else wire(await stored(each)) for each in decided]
+        process_id = self._node.admission.process_id
+        return [each if isinstance(each, Exception) else await process_id(each) for each in decided]
 
     async def _admit(
         self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None

@@ -28,6 +28,7 @@ from onstage.runtime.delivery import Delivery, Reaction
 from onstage.runtime.dispatcher import Dispatcher
 from onstage.runtime.driver import Driver
 from onstage.runtime.emission import Emission, Numbers, Route
+from onstage.runtime.exchange import Exchange
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.mailbox import Mailbox
 from onstage.runtime.recovery import Recovery
@@ -38,9 +39,10 @@ from onstage.runtime.watch import Watch
 from onstage.runtime.wire import names_of, to_envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from onstage.contracts.process import Process
+    from onstage.ports.broker import Broker
     from onstage.ports.clock import Clock
     from onstage.ports.store import BatchOutcome, EventView, Opened, Store
     from onstage.ports.workers import Workers
@@ -67,9 +69,15 @@ class Node:
         workers: Workers,
         invoke: Callable[[Step[..., Any], Frame, str, tuple[Any, ...]], Awaitable[Any]] = run_function,
         dispatch: bool = True,
+        broker: Broker | None = None,
+        hosted: Collection[str] | None = None,
     ) -> None:
-        """Name the parts; nothing runs yet. With `dispatch` false the node admits events and runs no handler."""
+        """Name the parts; nothing runs yet. With `dispatch` false the node admits events and runs no handler.
+
+        With a `broker` the node runs the services `hosted`, and others run elsewhere.
+        """
         self.services = tuple(services)
+        self.hosted = frozenset(service.name for service in services if hosted is None or service.name in hosted)
         self.processes = tuple(processes)
         self.manifest = validate(services, processes)
         self.types = {known.name: known for known in event_types(services, processes)}
@@ -83,6 +91,11 @@ class Node:
         self.routes_by_class: dict[type[Any], Route] = {}
         self.steps: dict[str, Step[..., Any]] = {}
         self.reactions: dict[int, Reaction] = {}
+        self.handler_names: dict[int, str] = {}
+        self.type_names: dict[int, str] = {}
+        self.writers: list[str] = []
+        self.topologies_kept: set[int] = set()
+        self.exchange = None if broker is None else Exchange(self, broker)
         self.resources = Resources()
         self.epoch = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,29 +123,39 @@ class Node:
         self.live = frozenset(reaction.name for reaction in self.reactions.values()) if self.dispatches else None
         self.steps.update(undo_steps_of(handler.fn for service in self.services for handler in service.handlers))
         await self.admission.load()
+        if self.exchange is not None:
+            await self.exchange.open()
         if not self.dispatches:
             return
-        await self.resources.open(self.services)
+        await self.resources.open([service for service in self.services if service.name in self.hosted])
         await self.recovery.start()
+        if self.exchange is not None:
+            await self.exchange.start()
         self.dispatcher.wake()
 
     def _declaration(self) -> Declaration:
         return Declaration(
             types=tuple((known.name, known.version) for known in self.types.values()),
-            handlers=tuple((handler.name, handler.was) for handler in self.manifest.handlers),
+            handlers=tuple(
+                (handler.name, handler.was) for handler in self.manifest.handlers if handler.service in self.hosted
+            ),
             outcomes={process.name: process.outcomes for process in self.processes},
             manifest=digest(self.manifest).encode() + b"\n" + msgspec.json.encode(self.manifest),
-            tables=tuple(service.tables for service in self.services if service.tables),
+            tables=tuple(service.tables for service in self.services if service.tables and service.name in self.hosted),
+            partial=self.exchange is not None,
         )
 
     def _route(self, opened: Opened) -> None:
+        self.handler_names = {number: name for name, number in opened.handlers.items()} | opened.retired_handlers
+        self.type_names = {number: name for (name, _), number in opened.types.items()}
+        self.writers = [f"{opened.store}-{name}" for _, name in opened.incarnations]
         starts = {known.name: process for process in self.processes for known in process.starts}
         for known in self.types.values():
             type_id = opened.types[known.name, known.version]
             route = Route(known, type_id, starts.get(known.name))
             self.routes[known.name] = self.routes_by_class[known.cls] = route
         for service in self.services:
-            for handler in service.handlers:
+            for handler in service.handlers if service.name in self.hosted else ():
                 retry = handler.retry if isinstance(handler.retry, Retry) else HANDLER_RETRY
                 reaction = Reaction(handler, opened.handlers[handler.full_name], retry)
                 self.reactions[reaction.number] = reaction
@@ -273,6 +296,8 @@ class Node:
         self.admission.durable(outcome.position)
         self.dispatcher.durable(outcome.position)
         self.dispatcher.wake()
+        if self.exchange is not None:
+            self.exchange.poke()
 
     def _fell(self, refusal: Refusal) -> None:
         """Drop from memory what a refused commit brought: its execution's run, and everything it would have caused."""
@@ -360,6 +385,8 @@ class Node:
             self.timers.close()
             self.recovery.close()
             await self.dispatcher.close(grace_s)
+            if self.exchange is not None:
+                await self.exchange.close()
             for task in set(self._tasks):
                 task.cancel()
             await self.store.close()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from onstage.core.identity import Identity
     from onstage.ports.store import EventView
 
-__all__ = ["arrived", "check_outside", "from_outside", "names_of", "of_process", "to_envelope"]
+__all__ = ["arrived", "check_outside", "from_outside", "names_of", "of_process", "to_envelope", "with_outside"]
 
 
 class _Outside(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -83,6 +83,13 @@ def names_of(stored: EventView) -> tuple[str | None, str | None]:
     except (ValueError, RecursionError):
         return None, None  # spoilt by somebody else; such an event is set aside when it is decoded
     return outside.correlationid, outside.wire
+
+
+def with_outside(envelope: Envelope, extra: bytes) -> Envelope:
+    """The envelope with the attributes that `from_outside` has put into `extra`, but for id and source."""
+    outside = _DECODE(extra)
+    given = {name: getattr(outside, name) for name in _ATTRIBUTES if name not in {"id", "source"}}
+    return msgspec.structs.replace(envelope, **given, extensions=outside.extensions)
 
 
 def check_outside(extra: bytes) -> None:

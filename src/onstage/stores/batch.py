@@ -10,7 +10,6 @@ run a user's transaction, and writes the rows.
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from onstage.core.commit import Commit, Door, NewEvent, Obligation, Refusal, RefusedBecause
@@ -131,10 +130,11 @@ class Batch:
 
     @property
     def hlc(self) -> int:
-        """The largest clock reading in it, 0 if there is none."""
-        readings = (event.hlc for event in self.events)
-        receipts = (receipt.hlc for bundle in self._receipts.values() for receipt in bundle)
-        return max(chain(readings, receipts), default=0)
+        """The largest reading of this node's clock, 0 if there is none: each event of its own comes with a receipt.
+
+        What another node's clock said of an event is kept with that event, and raises nothing.
+        """
+        return max((receipt.hlc for bundle in self._receipts.values() for receipt in bundle), default=0)
 
     @property
     def is_empty(self) -> bool:

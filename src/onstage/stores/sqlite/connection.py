@@ -294,3 +294,21 @@ def read_meta(connection: apsw.Connection, name: str) -> Any:
     """One value about the store, or None."""
     row = connection.execute(query("get_meta"), (name,)).fetchone()
     return None if row is None else row[0]
+
+
+def check_part(connection: apsw.Connection, path: Path, *, partial: bool, has_events: bool) -> None:
+    """Refuse to open a part of a whole as if it were all of it, and the other way round. Raises StoreUnavailable."""
+    known = read_meta(connection, "partial")
+    if partial == bool(known):
+        return
+    if known:
+        raise StoreUnavailable(
+            f"{path} holds one service of several\n  why: it was run with a broker, and others handle its events too\n"
+            "  to do: run it with `onstage run -s SERVICE --broker nats://...`"
+        )
+    if has_events:
+        raise StoreUnavailable(
+            f"{path} holds whole processes\n  why: it was run without a broker, so all its events are handled in it\n"
+            "  to do: give the service that has a broker a new file"
+        )
+    connection.execute(query("put_meta"), ("partial", 1))

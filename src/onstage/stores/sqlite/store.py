@@ -117,6 +117,7 @@ class SqliteStore:
             highest = cast("tuple[int]", db.execute(query("high_water")).fetchone())[0]
             hlc = files.read_meta(db, "hlc") or 0
             earlier: list[Any] = db.execute(query("incarnations")).fetchall()
+            files.check_part(db, self.path, partial=declaration.partial, has_events=highest > 0)
             epoch = (earlier[-1][0] if earlier else 0) + 1
             # The number continues behind everything that was ever handed out on this file, as far as it is known.
             first = max([highest + 1, *(row[2] for row in earlier)])

@@ -1,0 +1,220 @@
+"""The exchange: what a node has to do with other nodes, put together. Without a broker there is none.
+
+It knows the topology and keeps the routes in line with it, publishes through the relay, reads through log readers (one
+for each range of partitions, so that ranges can be handed to other replicas), and asks observers for verdicts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, final
+
+import msgspec
+
+from onstage.contracts.topology import owner_of
+from onstage.core.commit import Commit, Note, Notes
+from onstage.errors import BrokerUnavailable
+from onstage.events.binding import to_headers
+from onstage.events.subject import PARTITIONS, control_subject, subjects_for
+from onstage.runtime.intake import Intake
+from onstage.runtime.log_reader import LogReader
+from onstage.runtime.marks import ID
+from onstage.runtime.registry import Registry
+from onstage.runtime.relay import FORWARD, Relay, encode_forward
+
+if TYPE_CHECKING:
+    from onstage.events.envelope import Envelope
+    from onstage.ports.broker import Broker
+    from onstage.runtime.node import Node
+
+__all__ = ["RANGES", "SENT_AS", "Exchange"]
+
+SENT_AS: Final = "onstagesentas"
+"""The attribute by which an event from outside that was sent on is found: the id that its client was given."""
+
+RANGES: Final = 8
+"""Into how many ranges the partitions of a service fall. A range has one reader."""
+PAUSE_S: Final = 0.2
+PAUSE_S_MAX: Final = 5.0
+REFRESH_S: Final = 5.0
+"""A topology that another node has registered is known after this time at the latest."""
+
+log = logging.getLogger("onstage.exchange")
+
+
+@final
+class Exchange:
+    """The links of one node to the others."""
+
+    def __init__(self, node: Node, broker: Broker) -> None:
+        """For this node; nothing is opened yet."""
+        self._node = node
+        self.broker = broker
+        self.registry = Registry(broker, lambda: node.store.reader)
+        self.relay = Relay(node, broker)
+        self.intake = Intake(node, broker, self.registry, self.relay)
+        self.readers: list[LogReader] = []
+        self._forwards = 0
+        self._watching: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect and learn the topology; a node that knows one from before does not wait for the broker."""
+        await self.registry.load()
+        self._node.topologies_kept = set(self.registry.epochs)
+        newest = await self._node.store.reader.notes(FORWARD, newest_first=True, limit=1)
+        self._forwards = newest[0].number if newest else 0
+        self.broker.on_connected = self._connected
+        if self._knows_us():
+            self._watching = asyncio.get_running_loop().create_task(self._connect_later())
+            return
+        await self._connect()
+        await self._register()
+
+    def _knows_us(self) -> bool:
+        wanted = self.registry.current.with_services(self._node.manifest, self._node.hosted, at=0)
+        return wanted is self.registry.current
+
+    async def _connect(self) -> None:
+        """Until the broker answers. Says once what is the matter."""
+        pause, said = PAUSE_S, False
+        while True:
+            try:
+                await self.broker.open()
+            except BrokerUnavailable as error:
+                if not said:
+                    log.warning("waiting for the broker: %s", error)
+                    said = True
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSE_S_MAX)
+                continue
+            if said:
+                log.warning("the broker is there")
+            return
+
+    async def _connect_later(self) -> None:
+        await self._connect()
+        await self._watch()
+
+    async def _register(self) -> None:
+        pause = PAUSE_S
+        while True:
+            try:
+                self.adopt_from_registry(await self.registry.register(self._node.manifest, self._node.hosted))
+            except BrokerUnavailable as error:
+                log.info("the topology is not registered yet: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSE_S_MAX)
+                continue
+            await self._keep_topologies()
+            return
+
+    async def _keep_topologies(self) -> None:
+        node = self._node
+        notes = self.registry.notes(node.topologies_kept)
+        if not notes:
+            return
+        position = node.append(Commit(epoch=node.epoch, notes=Notes(notes)), None)
+        node.store.flush()
+        await node.store.durable(position)
+        node.topologies_kept |= {note.number for note in notes}
+
+    def adopt_from_registry(self, topology: object) -> None:
+        """Stamp events with the newest topology from now on, and open what it says they owe."""
+        current = self.registry.current
+        node = self._node
+        node.numbers.topology = current.epoch
+        own = {reaction.name for reaction in node.reactions.values()}
+        own |= {f"{name}/wait" for name in own}
+        for name, route in node.routes.items():
+            route.elsewhere = tuple(sorted(current.obligations(name) - own))
+
+    async def start(self) -> None:
+        """Begin to publish and to read."""
+        self.adopt_from_registry(None)
+        await self.relay.start()
+        node, namespace = self._node, self.broker.namespace
+        width = PARTITIONS // RANGES
+        for service in sorted(node.hosted):
+            types, whole = self._subscribed(service)
+            for at in range(RANGES) if types or whole else ():
+                subjects = subjects_for(namespace, range(at * width, (at + 1) * width), types, whole=whole)
+                self._read(f"{service}-{at}", subjects, service, self.intake.take)
+            self._read(f"{service}-control", [control_subject(namespace, service)], service, self.intake.control)
+        if self._watching is None:
+            self._watching = asyncio.get_running_loop().create_task(self._watch())
+        log.info("exchanging events as %s", ", ".join(sorted(node.hosted)))
+
+    def _read(self, name: str, subjects: object, service: str, take: object) -> None:
+        async def begin() -> int:
+            return self.registry.current.joined.get(service, 0)
+
+        reader = LogReader(
+            name,
+            subjects,  # type: ignore[arg-type]
+            broker=self.broker,
+            reader=lambda: self._node.store.reader,
+            clock=self._node.clock,
+            take=take,  # type: ignore[arg-type]
+            begin=begin,
+        )
+        self.readers.append(reader)
+        reader.start()
+
+    def _subscribed(self, service: str) -> tuple[list[str], bool]:
+        """The types, or patterns, that the handlers of a service hear or wait for."""
+        types: set[str] = set()
+        for handler in self._node.manifest.handlers:
+            if handler.service == service:
+                types.update(handler.triggers, handler.waits)
+        return sorted(types), False
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            try:
+                await self.registry.register(self._node.manifest, self._node.hosted)
+                self.adopt_from_registry(None)
+                await self._keep_topologies()
+            except BrokerUnavailable as error:
+                log.debug("the registry is out of reach: %s", error)
+
+    def _connected(self) -> None:
+        self.relay.doubt()
+
+    def poke(self) -> None:
+        """A batch is durable: there may be something to publish."""
+        self.relay.poke()
+
+    async def close(self) -> None:
+        """Publish and read no more."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        await asyncio.gather(self.relay.close(), *(reader.close() for reader in self.readers))
+        await self.broker.close()
+
+    # Events from outside that others decide about.
+
+    def owner(self, type_name: str) -> str | None:
+        """The service that decides what process such an event from outside begins or joins, None if that is us."""
+        node = self._node
+        for process in node.processes:
+            if type_name not in node.admission.known[process.name]:
+                continue
+            owner = owner_of(process.manifest(), node.manifest.handlers)
+            if owner is not None and owner not in node.hosted:
+                return owner
+        return None
+
+    def forward(self, owner: str, envelope: Envelope) -> tuple[int, int, int, str | None]:
+        """Send an event to its owner; it is kept until it is there. What was decided: nothing yet, but for an id."""
+        self._forwards += 1
+        wire = f"{self._node.writers[-1]}-f{self._forwards}"
+        extensions = envelope.extensions | {SENT_AS: wire}
+        sent = msgspec.structs.replace(envelope, id=envelope.id or wire, extensions=extensions)
+        headers = to_headers(sent) | {ID: wire}
+        note = Note(FORWARD, self._forwards, encode_forward(owner, headers, envelope.data))
+        position = self._node.append(Commit(epoch=self._node.epoch, notes=Notes([note])), None)
+        self._node.dispatcher.flush_soon()
+        return 0, position, 0, wire

@@ -1,0 +1,136 @@
+"""Reading on in the broker's log, from a place that the store remembers, for ever.
+
+One reader has a name, subjects, and a place: the mark of the last message whose consequences are durable. Whoever takes
+the messages commits the place along with them. The broker's cursor only gets one from there: if it is lost, another is
+made behind the stored place, so the order never depends on what the broker delivers again and when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final, Protocol, final
+
+from onstage.core.commit import Note, Notes
+from onstage.errors import BrokerUnavailable, StoreUnavailable
+from onstage.ports.broker import CursorLost
+from onstage.ports.store import Refused
+from onstage.runtime.marks import MARKS_KEPT, Mark, decode_mark, encode_mark, newest_standing, public_id
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from onstage.ports.broker import Broker, Logged
+    from onstage.ports.clock import Clock
+    from onstage.ports.store import Reader
+
+__all__ = ["LogReader"]
+
+PAUSE_S: Final = 0.1
+PAUSE_S_MAX: Final = 5.0
+log = logging.getLogger("onstage.intake")
+
+
+class _Taker(Protocol):
+    async def __call__(self, messages: Sequence[Logged], place: Notes, /) -> None: ...
+
+
+@final
+class LogReader:
+    """Reads some subjects and gives what it reads to `take`, which makes it durable together with the place."""
+
+    def __init__(
+        self,
+        name: str,
+        subjects: Sequence[str],
+        *,
+        broker: Broker,
+        reader: Callable[[], Reader],
+        clock: Clock,
+        take: _Taker,
+        begin: Callable[[], Awaitable[int]],
+    ) -> None:
+        """`begin` says behind which sequence number a reader without a place begins."""
+        self._name = name
+        self._subjects = tuple(subjects)
+        self._broker = broker
+        self._reader = reader
+        self._clock = clock
+        self._take = take
+        self._begin = begin
+        self._stream = ""
+        self._task: asyncio.Task[None] | None = None
+        self._forget: tuple[tuple[str, int, int], ...] = ()
+        self._numbers: deque[int] = deque()
+        self.begun = 0
+
+    def start(self) -> None:
+        """Read from now on."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        """Read no more; what was taken and is not durable is read again next time."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    @property
+    def topic(self) -> str:
+        """Under which topic the store keeps the places."""
+        return f"place {self._name}"
+
+    async def _run(self) -> None:
+        pause = PAUSE_S
+        while True:
+            try:
+                await self._read()
+            except CursorLost as error:
+                log.info("%s reads anew: %s", self._name, error)
+            except (BrokerUnavailable, StoreUnavailable, Refused) as error:
+                log.debug("%s waits %.1f s: %s", self._name, pause, error)
+                await asyncio.sleep(pause * (0.5 + self._clock.chance() / 2))
+                pause = min(2 * pause, PAUSE_S_MAX)
+                continue
+            except Exception:
+                log.exception("%s failed; it reads anew", self._name)
+                await asyncio.sleep(PAUSE_S_MAX)
+            pause = PAUSE_S
+
+    async def _read(self) -> None:
+        after = await self._place()
+        cursor = await self._broker.cursor(self._name, self._subjects, after=after)
+        self.begun += 1
+        try:
+            while True:
+                messages = await cursor.next()
+                await self._take(messages, self._notes(messages[-1]))
+                self._forget = ()
+                await cursor.ack(messages[-1].seq)
+        finally:
+            await cursor.close()
+
+    async def _place(self) -> int:
+        notes = await self._reader().notes(self.topic, newest_first=True, limit=MARKS_KEPT)
+        standing, state = await newest_standing(self._broker, notes)
+        self._stream = state.identity
+        self._numbers = deque(reversed([note.number for note in notes]))
+        if standing is not None:
+            place = decode_mark(standing)
+            if standing != notes[0]:
+                log.warning("the broker lost its end; %s reads again from %s on", self._name, place.seq + 1)
+                self._forget = ((self.topic, place.seq + 1, notes[0].number),)
+            return place.seq
+        if not notes:
+            return await self._begin()
+        log.warning("the broker has lost all that %s had read; it reads from the beginning", self._name)
+        self._forget = ((self.topic, 0, notes[0].number),)
+        return 0
+
+    def _notes(self, last: Logged) -> Notes:
+        kept = Note(self.topic, last.seq, encode_mark(Mark(self._stream, last.seq, public_id(last))))
+        self._numbers.append(last.seq)
+        dropped = list(self._forget)
+        if len(self._numbers) > MARKS_KEPT:
+            dropped.append((self.topic, 0, self._numbers.popleft()))
+        return Notes([kept], dropped)

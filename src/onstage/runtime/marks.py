@@ -1,0 +1,69 @@
+"""Marks: places in the broker's log that a store remembers, each by sequence number *and* id.
+
+A sequence number alone proves nothing: a log that lost its tail gives the same numbers to other messages. So whoever
+goes on from a mark first looks whether that very message still stands there, and if not, goes back to one that does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from onstage.core.commit import Note
+    from onstage.ports.broker import Broker, Logged, LogState
+
+__all__ = ["ID", "MARKS_KEPT", "Mark", "decode_mark", "encode_mark", "newest_standing", "public_id"]
+
+ID: Final = "onstage-id"
+"""The header with the public id of what a message holds; it is there also when the broker is not to recognise it."""
+
+MARKS_KEPT: Final = 200
+"""How many marks of a kind a store keeps. What the log loses beyond them is published, or read, from its beginning."""
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """A message of the log. `n`, `position` and `forward` are how far a relay had published with it."""
+
+    stream: str
+    seq: int
+    id: str
+    n: int = 0
+    position: int = 0
+    forward: int = 0
+
+
+encode_mark = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(Mark).decode
+
+
+def decode_mark(note: Note) -> Mark:
+    """The mark in a note."""
+    return _DECODE(note.body)
+
+
+def public_id(message: Logged) -> str:
+    """The public id of what a message holds, empty if it says none."""
+    return message.headers.get(ID, "")
+
+
+async def newest_standing(broker: Broker, notes: Iterable[Note]) -> tuple[Note | None, LogState]:
+    """The first of these notes (the newest first) whose message still stands in the log, and the log's state.
+
+    What the log let go of at its beginning, by age or size, stands too: everything behind it is still in order. Raises
+    BrokerUnavailable.
+    """
+    state = await broker.state()
+    for note in notes:
+        mark = decode_mark(note)
+        if mark.stream != state.identity:
+            continue
+        if mark.seq < state.first:
+            return note, state
+        found = await broker.message(mark.seq) if mark.seq <= state.last else None
+        if found is not None and public_id(found) == mark.id:
+            return note, state
+    return None, state

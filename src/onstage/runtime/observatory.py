@@ -1,0 +1,192 @@
+"""An observer at work: it reads the log into its store, and answers who asks for verdicts.
+
+When it is down nobody waits but those who ask: handlers need no observer. A new topology may name what the store does
+not know; then the store is opened anew with these names, and reading goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, final
+
+import msgspec
+
+from onstage.core.commit import Commit, Notes
+from onstage.errors import BrokerUnavailable
+from onstage.events.subject import log_subjects
+from onstage.observe.verdict import Verdict
+from onstage.ports.store import Declaration
+from onstage.runtime.intake import identity_of
+from onstage.runtime.log_reader import LogReader
+from onstage.runtime.observer import NamesChanged, Observer
+from onstage.runtime.registry import Registry
+from onstage.runtime.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from onstage.contracts.topology import Topology
+    from onstage.ports.broker import Broker, Logged
+    from onstage.ports.clock import Clock
+    from onstage.ports.store import BatchOutcome, Store
+
+__all__ = ["ASK_S_MAX", "Observatory", "Question", "verdict_subject"]
+
+ASK_S_MAX: Final = 5.0
+"""So long at most an observer keeps a question before it answers what it knows; who wants to wait longer asks again."""
+PAUSE_S: Final = 0.2
+PAUSE_S_MAX: Final = 5.0
+log = logging.getLogger("onstage.observer")
+
+
+class Question(msgspec.Struct, frozen=True):
+    """Where does a process stand? Answered with a `Verdict`, or null if the observer does not know the process."""
+
+    process: str
+    timeout_s: float = 0.0
+
+
+_QUESTION: Final = msgspec.json.Decoder(Question).decode
+
+
+def verdict_subject(namespace: str) -> str:
+    """Where observers of a namespace are asked."""
+    return f"view.{namespace}.verdict"
+
+
+@final
+class Observatory:
+    """Runs one observer. Start it, stop it, on one loop."""
+
+    def __init__(self, broker: Broker, make_store: Callable[[], Store], clock: Clock) -> None:
+        """`make_store` makes the store, not yet opened, each time it is opened anew."""
+        self._broker = broker
+        self._make_store = make_store
+        self._clock = clock
+        self._registry = Registry(broker, lambda: self.store.reader)
+        self._reader: LogReader | None = None
+        self._changed = asyncio.Event()
+        self._changing = asyncio.Lock()
+        self.store: Store
+        self.watch: Watch
+        self.observer: Observer
+
+    async def start(self) -> None:
+        """Connect (for as long as it takes), open the store, read from now on."""
+        await self._connect()
+        await self._open()
+        namespace = self._broker.namespace
+        await self._broker.serve(verdict_subject(namespace), self._answer)
+        reader = self._reader = LogReader(
+            f"observer-{self._name}",
+            log_subjects(namespace)[:2],
+            broker=self._broker,
+            reader=lambda: self.store.reader,
+            clock=self._clock,
+            take=self._take,
+            begin=self._from_the_beginning,
+        )
+        reader.start()
+
+    @staticmethod
+    async def _from_the_beginning() -> int:
+        return 0
+
+    async def close(self) -> None:
+        """Stop reading and answering."""
+        if self._reader is not None:
+            await self._reader.close()
+        await self._broker.close()
+        await self.store.close()
+        self.watch.close()
+
+    async def _connect(self) -> None:
+        pause, said = PAUSE_S, False
+        while True:
+            try:
+                await self._broker.open()
+            except BrokerUnavailable as error:
+                if not said:
+                    log.warning("waiting for the broker: %s", error)
+                    said = True
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSE_S_MAX)
+                continue
+            return
+
+    async def _open(self) -> None:
+        topology = await self._newest()
+        self.store = self._make_store()
+        opened = await self.store.open(_declaration(topology))
+        self._name = f"{opened.store}"
+        self.watch = Watch(self.store)
+        self.store.on_batch = self._on_batch
+        await self._registry.load()
+        self.observer = Observer(self.store, opened, self._registry)
+        notes = self._registry.notes(())
+        if notes:
+            position = self.store.append(Commit(epoch=opened.epoch, notes=Notes(notes)))
+            self.store.flush()
+            await self.store.durable(position)
+
+    async def _newest(self) -> Topology:
+        pause = PAUSE_S
+        while True:
+            try:
+                return await self._registry.refresh()
+            except BrokerUnavailable:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSE_S_MAX)
+
+    def _on_batch(self, outcome: BatchOutcome) -> None:
+        self.watch.batch(outcome)
+
+    async def _take(self, messages: Sequence[Logged], place: Notes) -> None:
+        while True:
+            try:
+                await self.observer.take(messages, place)
+            except NamesChanged:
+                async with self._changing:
+                    await self.store.close()
+                    self.watch.close()
+                    await self._open()
+                continue
+            return
+
+    # Verdicts.
+
+    async def _answer(self, data: bytes) -> bytes:
+        try:
+            question = _QUESTION(data)
+        except (ValueError, RecursionError):
+            return msgspec.json.encode(None)
+        return msgspec.json.encode(await self.verdict(question.process, min(question.timeout_s, ASK_S_MAX)))
+
+    async def verdict(self, process: str, timeout_s: float) -> Verdict | None:
+        """The verdict on a process, by its public id or that of an event that was sent on; None if it is not known."""
+        async with self._changing:
+            number = await self._number(process)
+            watch = self.watch
+        return None if number is None else await watch.verdict(number, timeout_s, None)
+
+    async def _number(self, process: str) -> int | None:
+        identities = [identity_of(kind, process) for kind in ("process", "sent")]
+        found = await self.store.reader.doors(identities)
+        for identity in identities:
+            if identity in found:
+                n = found[identity][0]
+                event = await self.store.reader.event(n)
+                return None if event is None else event.process
+        return None
+
+
+def _declaration(topology: Topology) -> Declaration:
+    processes = {process.name: frozenset((*process.done, *process.failed)) for process in topology.processes}
+    return Declaration(
+        types=tuple(sorted((each.name, each.version) for each in topology.types)),
+        handlers=tuple((each.name, ()) for each in topology.handlers),
+        outcomes=processes,
+        manifest=b"\n" + msgspec.json.encode({"handlers": topology.handlers, "processes": topology.processes}),
+        partial=True,
+    )
