@@ -16,6 +16,8 @@ from onstage.errors import UsageError
 __all__ = [
     "FILTERS_MAX",
     "PARTITIONS",
+    "check_in_log",
+    "check_key",
     "check_namespace",
     "control_subject",
     "covers",
@@ -35,7 +37,9 @@ FILTERS_MAX: Final = 128
 
 _PRIME: Final = 16_777_619
 _OFFSET: Final = 2_166_136_261
+_KEY_CHARS_MAX: Final = 200
 _NAMESPACE: Final = re.compile(r"[a-z0-9_-]{1,63}")
+_KEY: Final = re.compile(r"[a-zA-Z0-9_=/-]+(?:\.[a-zA-Z0-9_=/-]+)*")
 _TOKENS: Final = re.compile(r"[^\s.*>\x00-\x1f\x7f\ud800-\udfff]+(?:\.[^\s.*>\x00-\x1f\x7f\ud800-\udfff]+)*")
 
 
@@ -121,6 +125,26 @@ def check_namespace(namespace: str) -> str:
     raise UsageError(
         f"{namespace[:80]!r} is no namespace\n  why: it is a part of every subject of the log, and of its name\n"
         "  to do: take 1 to 63 characters of a-z, 0-9, _ and -"
+    )
+
+
+def check_in_log(namespace: str, subject: str) -> None:
+    """Raise UsageError unless a message of this subject belongs into the log of the namespace."""
+    if not subject.startswith((f"evt.{namespace}.", f"rcpt.{namespace}.", f"ctl.{namespace}.")):
+        raise UsageError(
+            f"{subject[:80]!r} is no subject of the log of {namespace}\n  why: the log would not keep the message\n"
+            "  to do: make subjects with event_subject, receipt_subject and control_subject"
+        )
+    _checked("name", subject)
+
+
+def check_key(key: str) -> str:
+    """Return the key if the registry of a log can have it. Raises UsageError if not."""
+    if len(key) <= _KEY_CHARS_MAX and _KEY.fullmatch(key):
+        return key
+    raise UsageError(
+        f"{key[:80]!r} is no key of the registry\n  why: it becomes a part of a subject\n"
+        f"  to do: take at most {_KEY_CHARS_MAX} of a-z, A-Z, 0-9, _, =, / and -, and dots between them"
     )
 
 

@@ -121,7 +121,8 @@ class Broker(Protocol):
 
         Each number was seen to hold that very message: an answer "duplicate" alone is not believed. Raises
         BrokerUnavailable if the outcome of any is not known: then any of them may be there, and publishing the same
-        messages again is right. With ids they do not appear twice as long as the broker remembers them.
+        messages again is right. With ids they do not appear twice as long as the broker remembers them. Raises
+        UsageError for a message that the log can never take, such as one that is too large, and then stores none.
         """
         ...
 

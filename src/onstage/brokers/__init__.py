@@ -1,0 +1,1 @@
+"""Brokers: in memory, and NATS JetStream, under one contract."""
