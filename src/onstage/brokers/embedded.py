@@ -267,6 +267,7 @@ class EmbeddedBroker:
     def __init__(self, log: EmbeddedLog, *, faults: Faults | None = None) -> None:
         """Not yet open."""
         self.on_connected: Callable[[], None] = lambda: None
+        self.namespace = log.namespace
         self._log = log
         self._faults: Faults = faults or _NoFaults()
         self._is_open = False

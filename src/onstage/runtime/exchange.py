@@ -17,7 +17,7 @@ from onstage.core.commit import Commit, Note, Notes
 from onstage.errors import BrokerUnavailable
 from onstage.events.binding import to_headers
 from onstage.events.subject import PARTITIONS, control_subject, subjects_for
-from onstage.runtime.intake import Intake
+from onstage.runtime.intake import SENT_AS, Intake
 from onstage.runtime.log_reader import LogReader
 from onstage.runtime.marks import ID
 from onstage.runtime.registry import Registry
@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from onstage.ports.broker import Broker
     from onstage.runtime.node import Node
 
-__all__ = ["RANGES", "SENT_AS", "Exchange"]
+__all__ = ["RANGES", "Exchange"]
 
-SENT_AS: Final = "onstagesentas"
-"""The attribute by which an event from outside that was sent on is found: the id that its client was given."""
 
 RANGES: Final = 8
 """Into how many ranges the partitions of a service fall. A range has one reader."""

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from onstage.runtime.registry import Registry
     from onstage.runtime.relay import Relay
 
-__all__ = ["ASK", "BEHIND", "SEND_AGAIN", "Intake", "identity_of"]
+__all__ = ["ASK", "BEHIND", "SEND_AGAIN", "SENT_AS", "Intake", "identity_of"]
 
+SENT_AS: Final = "onstagesentas"
+"""The attribute by which an event from outside that was sent on is found: the id that its client was given."""
 ASK: Final = "onstage-ask"
 SEND_AGAIN: Final = "send again"
 BEHIND: Final = "onstage-behind"

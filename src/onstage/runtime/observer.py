@@ -25,7 +25,7 @@ from onstage.events.codec import DecodeFailed
 from onstage.events.envelope import hlc_ms
 from onstage.events.receipt import OPEN_MAX, Receipt, Status
 from onstage.events.wire_receipt import WireReceipt, decode_wire
-from onstage.runtime.intake import identity_of
+from onstage.runtime.intake import SENT_AS, identity_of
 from onstage.runtime.marks import public_id
 from onstage.runtime.relay import FIRST, WRITER
 from onstage.runtime.wire import arrived
@@ -162,6 +162,9 @@ class Observer:
             Obligation(execution_id(n, self._handlers[name]), process, gating)
             for name, gating in topology.subscribers(envelope.type)
         ]
+        if sent_as := envelope.extensions.get(SENT_AS):
+            # Before the event: the number is the same after a crash, since the log gives the same order.
+            self._store.append(Commit(epoch=self._epoch, door=Door(identity_of("sent", sent_as), b"", n)))
         door = Door(identity, b"", n)
         self._store.append(Commit(epoch=self._epoch, events=[event], opened=opened, roots=roots, door=door))
         self._known[identity] = n
