@@ -17,7 +17,7 @@ from onstage.core.commit import Commit, Note, Notes
 from onstage.errors import BrokerUnavailable
 from onstage.events.binding import to_headers
 from onstage.events.subject import PARTITIONS, control_subject, subjects_for
-from onstage.runtime.intake import SENT_AS, Intake
+from onstage.runtime.intake import SENT_AS, Intake, identity_of
 from onstage.runtime.log_reader import LogReader
 from onstage.runtime.marks import ID
 from onstage.runtime.registry import Registry
@@ -209,10 +209,12 @@ class Exchange:
         """Send an event to its owner; it is kept until it is there. What was decided: nothing yet, but for an id."""
         self._forwards += 1
         wire = f"{self._node.writers[-1]}-f{self._forwards}"
-        extensions = envelope.extensions | {SENT_AS: wire}
+        # The same event sent again leads to the same process, whichever copy its owner admits.
+        name = wire if not envelope.id else identity_of(envelope.source, envelope.id).hex()
+        extensions = envelope.extensions | {SENT_AS: name}
         sent = msgspec.structs.replace(envelope, id=envelope.id or wire, extensions=extensions)
         headers = to_headers(sent) | {ID: wire}
         note = Note(FORWARD, self._forwards, encode_forward(owner, headers, envelope.data))
         position = self._node.append(Commit(epoch=self._node.epoch, notes=Notes([note])), None)
         self._node.dispatcher.flush_soon()
-        return 0, position, 0, wire
+        return 0, position, 0, name
