@@ -14,12 +14,15 @@ import msgspec
 
 from onstage.contracts.topology import owner_of
 from onstage.core.commit import Commit, Note, Notes
-from onstage.errors import BrokerUnavailable
+from onstage.errors import BrokerUnavailable, OperationError
 from onstage.events.binding import to_headers
 from onstage.events.subject import PARTITIONS, control_subject, subjects_for
+from onstage.observe.verdict import Verdict
+from onstage.ports.broker import NobodyAnswers
 from onstage.runtime.intake import SENT_AS, Intake, identity_of
 from onstage.runtime.log_reader import LogReader
 from onstage.runtime.marks import ID
+from onstage.runtime.observatory import ASK_S_MAX, Question, verdict_subject
 from onstage.runtime.registry import Registry
 from onstage.runtime.relay import FORWARD, Relay, encode_forward
 
@@ -35,6 +38,8 @@ RANGES: Final = 8
 """Into how many ranges the partitions of a service fall. A range has one reader."""
 PAUSE_S: Final = 0.2
 PAUSE_S_MAX: Final = 5.0
+ANSWER_S_MAX: Final = 2.0
+"""An observer that does not answer this long after it should have is taken for none."""
 REFRESH_S: Final = 5.0
 """A topology that another node has registered is known after this time at the latest."""
 
@@ -191,6 +196,44 @@ class Exchange:
             await asyncio.wait([self._watching])
         await asyncio.gather(self.relay.close(), *(reader.close() for reader in self.readers))
         await self.broker.close()
+
+    # Verdicts, which observers know.
+
+    async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
+        """What an observer says of a process: its final verdict, or after `timeout_s` (None: never) the present one.
+
+        Raises LookupError if no observer knows it and it is not of this store, OperationError if none answers.
+        """
+        loop = asyncio.get_running_loop()
+        give_up = None if timeout_s is None else loop.time() + timeout_s
+        while True:
+            left_s = ASK_S_MAX if give_up is None else min(ASK_S_MAX, max(0.0, give_up - loop.time()))
+            verdict = await self._asked(Question(process, left_s))
+            if verdict is not None and verdict.is_final:
+                return verdict
+            if give_up is not None and loop.time() >= give_up:
+                return verdict or await self._unseen(process)
+            if verdict is None:
+                await asyncio.sleep(PAUSE_S)
+
+    async def _asked(self, question: Question) -> Verdict | None:
+        subject = verdict_subject(self.broker.namespace)
+        try:
+            data = await self.broker.ask(
+                subject, msgspec.json.encode(question), timeout_s=question.timeout_s + ANSWER_S_MAX
+            )
+        except NobodyAnswers as error:
+            raise OperationError(
+                "no observer answers\n  why: in a store of its own a service sees only its part of a process\n"
+                "  to do: start one with `onstage observe --broker ... --store sqlite:///view.db`"
+            ) from error
+        return msgspec.json.decode(data, type=Verdict | None)
+
+    async def _unseen(self, process: str) -> Verdict:
+        number = self._node.numbers.identity.local(process)
+        if number is None or await self._node.store.reader.process(number) is None:
+            raise LookupError(f"there is no process {process} that an observer knows")
+        return Verdict("running", None, ("no observer has seen it yet",))
 
     # Events from outside that others decide about.
 

@@ -55,7 +55,7 @@ class NatsBroker:
         """
         address = Address.parse(url, os.environ if environ is None else environ)
         self.on_connected: Callable[[], None] = lambda: None
-        self._namespace = address.namespace
+        self.namespace = self._namespace = address.namespace
         self._link = Link(address, clock or SystemClock(), self._prepare, self._tell)
         self._publisher = Publisher(self._link)
         self._registry = Registry(self._link)
