@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from onstage.brokers.absent import AbsentBroker
 from onstage.errors import UsageError
 from onstage.ports.clock import SystemClock
 from onstage.runtime.node import Node
@@ -11,7 +12,7 @@ from onstage.runtime.observatory import Observatory
 from onstage.runtime.workers import ThreadWorkers
 from onstage.stage import Stage
 from onstage.stores.memory import MemoryStore
-from onstage.stores.sqlite.connection import open_reader
+from onstage.stores.sqlite.connection import hosted_on, open_reader
 from onstage.stores.sqlite.reader import SqliteReader
 from onstage.stores.sqlite.store import LOCK_WAIT_S_MAX, SqliteStore
 
@@ -61,13 +62,20 @@ def stage_on(
             hosted=None if apart is None else apart.hosted,
         )
 
+    def make_holder() -> Node:
+        nonlocal apart
+        hosted = hosted_on(path) if path is not None else None
+        if apart is None and hosted is not None:
+            apart = Apart("", hosted)
+        return make_node(False, 0.0)
+
     if path is None:
         return Stage(make_node, path=None, client_only=client_only)
     return Stage(
         make_node,
         path=path,
         reader=lambda: SqliteReader(open_reader(path)),
-        make_holder=lambda: make_node(False, 0.0),
+        make_holder=make_holder,
         client_only=client_only,
     )
 
@@ -83,6 +91,8 @@ def observatory_on(path: Path | None, broker: str) -> Observatory:
 
 
 def _broker(url: str, clock: Clock) -> Broker:
+    if not url:
+        return AbsentBroker()
     try:
         from onstage.brokers.nats.broker import NatsBroker  # lazily: who has no broker needs no nats
     except ModuleNotFoundError as error:
