@@ -126,6 +126,7 @@ class BrokerLog(BrokerMaker):
         again = await t.broker.message(4)
         assert again is not None
         assert (again.data, again.id) == (b"1", "id-1")
+        assert await t.broker.publish(t.messages(range(3))) == seqs
 
     def _ask_for_ids(self, t: BrokerTrial) -> None:
         if not t.broker.features.refuses_duplicates:
