@@ -20,7 +20,7 @@ SOURCES = {path: tree for path, tree in EVERYTHING.items() if path.is_relative_t
 COVERED_BY: dict[str, str] = {
     "brokers/nats/broker.py": "tests/contract/test_nats.py",
     "brokers/nats/link.py": "tests/contract/test_nats.py",
-    "brokers/nats/registry.py": "tests/contract/test_nats.py",
+    "brokers/nats/bucket.py": "tests/contract/test_nats.py",
     "ports/broker.py": "tests/contract/test_brokers.py",
     "ports/store.py": "tests/contract/test_stores.py",
     "ports/workers.py": "tests/contract/test_stores.py",
@@ -29,6 +29,7 @@ COVERED_BY: dict[str, str] = {
     "testing/broker_log.py": "tests/contract/test_brokers.py",
     "testing/broker_service.py": "tests/contract/test_brokers.py",
     "testing/broker_trial.py": "tests/contract/test_brokers.py",
+    "stores/memory_rows.py": "tests/contract/test_stores.py",
     "testing/commit_script.py": "tests/contract/test_stores.py",
     "testing/store_contract.py": "tests/contract/test_stores.py",
     "testing/store_parts.py": "tests/contract/test_stores.py",

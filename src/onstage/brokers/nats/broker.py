@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, final
 
 from onstage.brokers.nats.address import Address
+from onstage.brokers.nats.bucket import Registry
 from onstage.brokers.nats.link import Link
 from onstage.brokers.nats.publishing import Publisher
 from onstage.brokers.nats.pulling import IDLE_S, NatsCursor
-from onstage.brokers.nats.registry import Registry
 from onstage.brokers.nats.stream import ensure_log, fetch, log_name, read_state
 from onstage.errors import BrokerUnavailable
 from onstage.ports.broker import Features, NobodyAnswers
