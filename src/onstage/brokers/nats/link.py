@@ -117,7 +117,9 @@ class Link:
         self._last_error = ""
 
     async def open(self) -> None:
-        """Connect. Raises BrokerUnavailable if no server answers, UsageError if it refuses us for good."""
+        """Connect, unless that is done. Raises BrokerUnavailable if no server answers, UsageError for a refusal."""
+        if self._keeper is not None:
+            return
         try:
             await self._connect()
             await self._on_up()
