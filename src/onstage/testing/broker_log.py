@@ -186,6 +186,7 @@ class BrokerLog(BrokerMaker):
         assert await is_away(late.open())
         await t.back()
         await late.open()
+        await late.open()
         assert (await late.state()).last == 0
         await late.close()
         await late.close()

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import asyncio
 from hashlib import blake2b
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Final, final
 
+from onstage.brokers.nats.framing import header_lines
 from onstage.brokers.nats.link import unavailable
 from onstage.brokers.nats.stream import MESSAGE_ID, PLAIN_ID, fetch, log_name, read_answer
 from onstage.errors import UsageError
@@ -58,12 +59,11 @@ class Publisher:
 
     async def publish(self, messages: Sequence[Message]) -> list[int]:
         """Store all, in order; answers their places. Raises UsageError and BrokerUnavailable as the port says."""
-        for message in messages:
-            self._check(message)
+        sizes = [self._checked_size(message) for message in messages]
         seqs: list[int] = []
         most = BATCH_MESSAGES_MAX
         while rest := messages[len(seqs) :]:
-            batch = _batch(rest, most)
+            batch = rest[: _fitting(sizes[len(seqs) :][:most])]
             last = await self._store_whole(batch) if len(batch) > 1 else None
             if last is not None:
                 seqs.extend(range(last - len(batch) + 1, last + 1))
@@ -76,15 +76,16 @@ class Publisher:
             most = max(1, len(batch) // 2) if len(batch) > 1 else min(2 * most, BATCH_MESSAGES_MAX)
         return seqs
 
-    def _check(self, message: Message) -> None:
+    def _checked_size(self, message: Message) -> int:
         check_in_log(self._namespace, message.subject)
-        size = _size(message)
+        size = _OVERHEAD_BYTES + len(message.data) + len(message.id or "") + len(header_lines(message.headers))
         if size > self._link.max_payload > 0:
             raise UsageError(
                 f"a message of {size:,} bytes is too large for the broker\n"
                 f"  why: its server takes at most {self._link.max_payload:,}, headers included\n"
                 "  to do: set max_payload in the configuration of the server"
             )
+        return size
 
     async def _store_whole(self, batch: Sequence[Message]) -> int | None:
         """Publish an atomic batch; answers the place of its last message, None if it is refused and nothing stored."""
@@ -137,13 +138,9 @@ class Publisher:
         return read_answer(message.subject, reply.data)
 
 
-def _batch(messages: Sequence[Message], most: int) -> Sequence[Message]:
-    size = 0
-    for count, message in enumerate(messages[:most]):
-        size += _size(message)
-        if size > BATCH_BYTES_MAX:
-            return messages[: max(1, count)]
-    return messages[:most]
+def _fitting(sizes: Sequence[int]) -> int:
+    """How many of the first messages make a batch."""
+    return max(1, sum(total <= BATCH_BYTES_MAX for total in accumulate(sizes)))
 
 
 def _batch_id(batch: Sequence[Message]) -> str:
@@ -161,8 +158,3 @@ def _headers(message: Message, known_as: str) -> dict[str, str]:
     if known_as != (message.id or ""):
         headers[PLAIN_ID] = message.id or ""
     return headers
-
-
-def _size(message: Message) -> int:
-    headers = sum(len(name) + len(value) + 4 for name, value in message.headers.items())
-    return _OVERHEAD_BYTES + len(message.data) + len(message.id or "") + headers

@@ -182,3 +182,10 @@ def test_a_message_that_is_too_large_stops_the_call_before_anything_is_sent() ->
     with pytest.raises(UsageError, match="max_payload"):
         server.publish([event(1), event(2, 1 << 20)])
     assert server.link.sent == []
+
+
+def test_a_header_that_would_be_another_stops_the_call_too() -> None:
+    server = Server()
+    with pytest.raises(UsageError, match="line break"):
+        server.publish([event(1), Message("evt.shop.1.a", b"", {"a": "b\r\nc: d"})])
+    assert server.link.sent == []
