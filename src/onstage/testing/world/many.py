@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final, final
 
 from onstage.testing.world.observer import MARKS
-from onstage.testing.world.playing import play
+from onstage.testing.world.playing import Ground
 from onstage.testing.world.swarm import Fault
 from onstage.testing.world.world_run import Result
 
@@ -130,9 +130,10 @@ def _play_part(seeds: range) -> Totals:
 
 def _play_all(seeds: range) -> Totals:
     totals = Totals()
-    for seed in seeds:
-        totals.add(play(seed))
-        if seed % COLLECT_EVERY == 0:
-            gc.collect()
+    with Ground() as ground:
+        for seed in seeds:
+            totals.add(ground.play(seed))
+            if seed % COLLECT_EVERY == 0:
+                gc.collect()
     gc.collect()
     return totals
