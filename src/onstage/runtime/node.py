@@ -10,11 +10,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
-import msgspec
-
-from onstage.contracts.manifest import digest
 from onstage.contracts.service import Service
-from onstage.contracts.validation import event_types, validate
+from onstage.contracts.validation import declared
 from onstage.core.commit import Commit, Refusal, RefusedBecause, handler_of
 from onstage.core.identity import Identity
 from onstage.core.retry import HANDLER_RETRY, Retry
@@ -71,8 +68,9 @@ class Node:
         """Name the parts; nothing runs yet. With `dispatch` false the node admits events and runs no handler."""
         self.services = tuple(services)
         self.processes = tuple(processes)
-        self.manifest = validate(services, processes)
-        self.types = {known.name: known for known in event_types(services, processes)}
+        self._declared = declared(self.services, self.processes)
+        self.manifest = self._declared.manifest
+        self.types = {known.name: known for known in self._declared.types}
         self.store = store
         self.clock = clock
         self.workers = workers
@@ -121,7 +119,7 @@ class Node:
             types=tuple((known.name, known.version) for known in self.types.values()),
             handlers=tuple((handler.name, handler.was) for handler in self.manifest.handlers),
             outcomes={process.name: process.outcomes for process in self.processes},
-            manifest=digest(self.manifest).encode() + b"\n" + msgspec.json.encode(self.manifest),
+            manifest=self._declared.stored,
             tables=tuple(service.tables for service in self.services if service.tables),
         )
 

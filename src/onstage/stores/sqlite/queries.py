@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["insert_many", "migrations", "named_statements", "query", "select_many"]
 
 ROWS_AT_ONCE: Final = 256
+_WIDTHS: Final = (1, 4, 32, ROWS_AT_ONCE)
+"""How many keys a look-up asks for: few statements to keep prepared, and few places that are filled up in vain."""
+
 _PLACES: Final = re.compile(r"\((\?(?:, \?)*)\)")
 _MARK: Final = "-- name: "
 
@@ -46,11 +49,15 @@ def query(name: str) -> str:
 
 @cache
 def _wide(name: str) -> str:
-    """The statement for `ROWS_AT_ONCE` rows of values, or members of `IN (?)`."""
+    """The statement for `ROWS_AT_ONCE` rows of values."""
     statement = query(name)
-    if "IN (?)" in statement:
-        return statement.replace("IN (?)", f"IN ({','.join('?' * ROWS_AT_ONCE)})")
     return _PLACES.sub(lambda places: ",".join([places.group().replace(" ", "")] * ROWS_AT_ONCE), statement, count=1)
+
+
+@cache
+def _of_many(name: str, width: int) -> str:
+    """The statement for so many members of `IN (?)`."""
+    return query(name).replace("IN (?)", f"IN ({','.join('?' * width)})")
 
 
 def insert_many(connection: apsw.Connection, name: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -68,11 +75,9 @@ def select_many(connection: apsw.Connection, name: str, keys: Collection[Any]) -
     wanted = list(keys)
     for start in range(0, len(wanted), ROWS_AT_ONCE):
         some = wanted[start : start + ROWS_AT_ONCE]
-        if len(some) == 1:
-            found += connection.execute(query(name), some)
-            continue
-        some += some[-1:] * (ROWS_AT_ONCE - len(some))
-        found += connection.execute(_wide(name), some)
+        width = next(width for width in _WIDTHS if width >= len(some))
+        some += some[-1:] * (width - len(some))
+        found += connection.execute(_of_many(name, width), some)
     return found
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Totals", "play_many", "quiet"]
 
 WORLDS_AT_ONCE: Final = 50
-COLLECT_EVERY: Final = 20
+COLLECT_EVERY: Final = 5
 FAILURES_KEPT_MAX: Final = 20
 
 
