@@ -137,14 +137,10 @@ class Node:
                 self._subscribe(reaction)
 
     def _subscribe(self, reaction: Reaction) -> None:
-        handler = reaction.handler
-        for route in self.routes.values():
-            if (
-                handler.pattern is not None and handler.pattern.matches(route.type.name)
-            ) or route.type in handler.triggers:
-                route.triggers.append(reaction)
-            if route.type.cls in handler.waits:
-                route.waiters.append(reaction)
+        for name in self._declared.triggered[reaction.handler]:
+            self.routes[name].triggers.append(reaction)
+        for name in self._declared.waited[reaction.handler]:
+            self.routes[name].waiters.append(reaction)
 
     # Running.
 

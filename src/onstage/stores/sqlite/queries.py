@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["insert_many", "migrations", "named_statements", "query", "select_many"]
 
 ROWS_AT_ONCE: Final = 256
-_WIDTHS: Final = (1, 4, 32, ROWS_AT_ONCE)
+_WIDTHS: Final = (4, 32, ROWS_AT_ONCE)
 """How many keys a look-up asks for: few statements to keep prepared, and few places that are filled up in vain."""
 
 _PLACES: Final = re.compile(r"\((\?(?:, \?)*)\)")
@@ -62,6 +62,8 @@ def _of_many(name: str, width: int) -> str:
 
 def insert_many(connection: apsw.Connection, name: str, rows: Sequence[Sequence[Any]]) -> None:
     """Run the statement `name`, which has one row of `VALUES (?, ...)`, for all rows in their order."""
+    if not rows:
+        return
     whole = len(rows) - len(rows) % ROWS_AT_ONCE
     for start in range(0, whole, ROWS_AT_ONCE):
         connection.execute(_wide(name), tuple(chain.from_iterable(rows[start : start + ROWS_AT_ONCE])))
@@ -71,6 +73,8 @@ def insert_many(connection: apsw.Connection, name: str, rows: Sequence[Sequence[
 
 def select_many(connection: apsw.Connection, name: str, keys: Collection[Any]) -> list[tuple[Any, ...]]:
     """The rows that the statement `name`, which asks for `IN (?)`, finds for all keys, in any order."""
+    if len(keys) == 1:
+        return connection.execute(query(name), tuple(keys)).fetchall()
     found: list[tuple[Any, ...]] = []
     wanted = list(keys)
     for start in range(0, len(wanted), ROWS_AT_ONCE):
