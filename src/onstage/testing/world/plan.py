@@ -19,7 +19,7 @@ __all__ = ["Ask", "Deed", "Emit", "plan_of"]
 
 KEYS: Final = ("a", "b", "c")
 GAPS_S: Final = (0.0, 0.0, 0.001, 0.01, 0.2, 1.0, 5.0, 40.0)
-DEEDS_MIN: Final = 8
+DEEDS_MIN: Final = 7
 DEEDS_MORE: Final = 8
 BURST: Final = 8
 MASSES: Final = 300
@@ -114,7 +114,7 @@ class _Planner:
             case 0:
                 return play.Noted(key, n)
             case 1:
-                return play.Walked(key, n, chance.pick(16))
+                return play.Walked(key, n, chance.pick(20))
             case 2:
                 return play.Fan(key, n, 1 + chance.pick(5))
             case 3 | 4:
