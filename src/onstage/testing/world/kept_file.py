@@ -97,10 +97,10 @@ class Handle:
         self._connection().__enter__()
         return self
 
-    def __exit__(self, *raised: Any) -> bool | None:
-        return self._connection().__exit__(*raised)
+    def __exit__(self, *raised: object) -> Any:
+        return self._connection().__exit__(*raised)  # type: ignore[arg-type]
 
-    def close(self, _: bool = False, /) -> None:
+    def close(self, *_: object) -> None:
         """Give the connection back. Whatever the handle is asked for from now on raises ConnectionClosedError."""
         kept = self._kept
         if kept is not None:
@@ -145,7 +145,7 @@ class KeptFile:
         connection = self._writers[-1].connection
         with connection:
             for (name,) in connection.execute(TABLES).fetchall():
-                connection.execute(f'DELETE FROM "{name}"')
+                connection.execute(f'DELETE FROM "{name}"')  # noqa: S608  a table's own name
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from onstage.testing.world.swarm import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from onstage.app import App
     from onstage.core.commit import Commit
     from onstage.ports.store import BatchOutcome, Declaration, Opened

@@ -67,14 +67,14 @@ class World:
     def __init__(
         self, seed: int, folder: Path, kept: KeptFile, tape: Mapping[str, Sequence[int]] | None = None
     ) -> None:
-        """Everything is drawn from `seed`, or from an earlier `tape` of that seed. `kept` is empty, and no world is on it."""
+        """Everything is drawn from `seed`, or from an earlier `tape` of that seed. No other world is on `kept`."""
         self.descriptors = open_descriptors()
-        self._time_s: Callable[[], float] = float  # of the present life's loop; nothing lives at first
+        self._loop_time: Callable[[], float] = float  # of the present life's loop; nothing lives at first
         self.tape = Tape(seed, tape)
         self.swarm = Swarm(self.tape)
         self.observer = Observer()
         self.clients = Clients(self.swarm, self.observer)
-        self.clock = FlawedClock(VirtualClock(seed, lambda: self._time_s()))
+        self.clock = FlawedClock(VirtualClock(seed, self._time_s))
         self._order = self.tape.stream("order")
         self._power = Power(folder, self.swarm, seed, kept)
         self._graveyard: list[VirtualLoop] = []
@@ -92,6 +92,9 @@ class World:
         """Where the file is now."""
         return self._power.path
 
+    def _time_s(self) -> float:
+        return self._loop_time()
+
     # Lives.
 
     def _may_crash(self) -> bool:
@@ -103,7 +106,7 @@ class World:
             self.observer.life += 1
             loop = VirtualLoop(self._now_s)
             loop.on_turn = self._at_turn
-            self._time_s = loop.time
+            self._loop_time = loop.time
             if self.swarm.strikes(Fault.CLOCK_SKEW):
                 self.clock.wrong_ms = SKEWS_MS[self.swarm.amount(Fault.CLOCK_SKEW, len(SKEWS_MS))]
             self.life = Life(

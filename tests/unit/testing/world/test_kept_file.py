@@ -85,7 +85,8 @@ def test_an_emptied_file_has_no_rows_and_no_log(tmp_path: Path) -> None:
     reader = kept.open_reader(kept.path, IN_ONE_PROCESS)
     tables = [name for (name,) in reader.execute(TABLES)]
     assert {"effect", "onstage_event", "onstage_meta"} <= set(tables)
-    assert [name for name in tables if reader.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchall()] == []
+    rows = [f'SELECT 1 FROM "{name}"' for name in tables]  # noqa: S608  a table's own name
+    assert reader.execute(" UNION ALL ".join(rows)).fetchall() == []
     assert kept.path.with_name("kept.db-wal").stat().st_size == 0
     reader.close()
     kept.close()
