@@ -124,7 +124,7 @@ class Swarm:
         self._rates = {fault: _LEVELS[max(0, levels.pick(6) - 2)] * RATES[fault] for fault in Fault}
         if not self.has_power_faults:
             self._rates[Fault.POWER_CUT] = self._rates[Fault.SYNC_ERROR] = 0.0
-        self._streams = {fault: tape.stream(fault.value) for fault, rate in self._rates.items() if rate}
+        self._streams = {fault: tape.stream(fault.value) for fault in Fault}
         self.counts: Counter[Fault] = Counter()
         self.is_calm = False
         self.full_until_s = 0.0
