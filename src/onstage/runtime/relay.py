@@ -81,6 +81,7 @@ class Relay:
         self._counters: dict[str, int] = {}
         self._anew_to = Mark("", 0, "")
         self._doubtful = True
+        self._stream = ""
         self.republished = 0
         self.published = 0
 
@@ -142,10 +143,9 @@ class Relay:
             return False
         mark = msgspec.structs.replace(self._sent, n=parcel.n, position=parcel.position, forward=parcel.forward)
         if parcel.messages:
-            state = await self._broker.state()
             seqs = await self._broker.publish(parcel.messages)
             last = parcel.messages[-1].headers[ID]
-            mark = msgspec.structs.replace(mark, stream=state.identity, seq=seqs[-1], id=last)
+            mark = msgspec.structs.replace(mark, stream=self._stream, seq=seqs[-1], id=last)
             self.published += len(parcel.messages)
             if self._is_anew:
                 self.republished += len(parcel.messages)
@@ -259,9 +259,11 @@ class Relay:
     async def _look(self) -> None:
         """Look whether the newest mark stands; go back to one that does if not."""
         if not self._sent.seq:
+            self._stream = (await self._broker.state()).identity
             return
         notes = await self._node.store.reader.notes(SENT, newest_first=True, limit=MARKS_KEPT)
-        standing, _ = await newest_standing(self._broker, notes)
+        standing, state = await newest_standing(self._broker, notes)
+        self._stream = state.identity
         if standing is not None and standing.number == self._kept:
             return
         good = Mark("", 0, "") if standing is None else decode_mark(standing)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Clients", "identity_of"]
 
 PAUSE_S: Final = 0.5
+"""So long a client waits before it sends again, twice as long each time that the store is in trouble."""
+
+PAUSE_S_MAX: Final = 16.0
 EARLY_S: Final = 0.01
 
 
@@ -102,7 +105,7 @@ class Clients:
     async def _emit(self, emit: Emit) -> None:
         life = self._life
         assert life is not None, "clients begin when there is a node"
-        known = event_type(type(emit.event))
+        known, pause_s = event_type(type(emit.event)), PAUSE_S
         while not emit.is_over:
             try:
                 await self._attempt(life, emit, known.name)
@@ -112,7 +115,8 @@ class Clients:
                 task.uncancel()
             except StoreUnavailable:
                 self._observer.marks.add("a client was refused because the store was in trouble")
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, PAUSE_S_MAX)
         emit.is_under_way = False
 
     async def _attempt(self, life: Life, emit: Emit, type_name: str) -> None:

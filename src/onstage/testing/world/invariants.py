@@ -78,7 +78,7 @@ def check_at_rest(world: World) -> None:
         observer.complain(invariant, what)
     _mark(world, file)
     if not observer.violations:  # on a ledger that does not add up a verdict may never come
-        _verdicts(world)
+        world.life.loop.run_until_complete(_verdicts(world))
     check_replays(world, file)
     check_memory(world)
 
@@ -144,11 +144,11 @@ def _as_sent(world: World, file: StoredFile) -> Iterator[str]:
         yield f"{outside} events came from outside, under {len(stored)} ids"
 
 
-def _verdicts(world: World) -> None:
+async def _verdicts(world: World) -> None:
     """I7: at rest every process has a final verdict, the true one."""
     ways = LocalWays(world.life.node)
     for (process,) in world.observer.rows("select wire_id from onstage_process"):
-        status = world.life.loop.run_until_complete(ways.verdict(process, 0.0)).status
+        status = (await ways.verdict(process, 0.0)).status
         true = truths(world.observer.rows, process)
         if status not in true & FINAL:
             world.observer.complain("I7", f"at rest process {process} is {sorted(true)}, and was said to be {status}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, final
 
-import apsw
 import msgspec
 
 from onstage.core.commit import RefusedBecause, event_of, handler_of
@@ -21,7 +20,7 @@ from onstage.testing.checks.step_calls import is_over
 from onstage.testing.checks.told_verdicts import truths
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import apsw
 
     from onstage.core.commit import Commit
     from onstage.observe.verdict import Verdict
@@ -84,11 +83,10 @@ class Observer:
         self._connection: apsw.Connection | None = None
         self._trace = blake2b(digest_size=16)
 
-    def open(self, path: Path, vfs: str | None) -> None:
-        """Look at this file from now on."""
+    def open(self, connection: apsw.Connection) -> None:
+        """Look through this connection from now on."""
         self.close()
-        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
-        self._connection.set_busy_timeout(1000)
+        self._connection = connection
 
     def close(self) -> None:
         """Let go of the file."""

@@ -30,6 +30,8 @@ from onstage.testing.world.tape import Tape
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
+    from onstage.testing.world.kept_file import KeptFile
+
 __all__ = ["Result", "World"]
 
 CRASHES_MAX: Final = 9
@@ -62,16 +64,19 @@ class Result:
 class World:
     """One world. Run it once."""
 
-    def __init__(self, seed: int, folder: Path, tape: Mapping[str, Sequence[int]] | None = None) -> None:
-        """Everything is drawn from `seed`, or from an earlier `tape` of that seed."""
+    def __init__(
+        self, seed: int, folder: Path, kept: KeptFile, tape: Mapping[str, Sequence[int]] | None = None
+    ) -> None:
+        """Everything is drawn from `seed`, or from an earlier `tape` of that seed. No other world is on `kept`."""
         self.descriptors = open_descriptors()
+        self._loop_time: Callable[[], float] = float  # of the present life's loop; nothing lives at first
         self.tape = Tape(seed, tape)
         self.swarm = Swarm(self.tape)
         self.observer = Observer()
         self.clients = Clients(self.swarm, self.observer)
         self.clock = FlawedClock(VirtualClock(seed, self._time_s))
         self._order = self.tape.stream("order")
-        self._power = Power(folder, self.swarm, seed)
+        self._power = Power(folder, self.swarm, seed, kept)
         self._graveyard: list[VirtualLoop] = []
         self.crashes = 0
         self.version = 1
@@ -88,7 +93,7 @@ class World:
         return self._power.path
 
     def _time_s(self) -> float:
-        return self.life.loop.time() if hasattr(self, "life") else 0.0
+        return self._loop_time()
 
     # Lives.
 
@@ -101,20 +106,18 @@ class World:
             self.observer.life += 1
             loop = VirtualLoop(self._now_s)
             loop.on_turn = self._at_turn
+            self._loop_time = loop.time
             if self.swarm.strikes(Fault.CLOCK_SKEW):
                 self.clock.wrong_ms = SKEWS_MS[self.swarm.amount(Fault.CLOCK_SKEW, len(SKEWS_MS))]
             self.life = Life(
                 app_of(self.version),
-                self._power.path,
                 loop,
                 clock=self.clock,
                 swarm=self.swarm,
                 chance=self._order,
                 observer=self.observer,
                 may_crash=self._may_crash,
-                vfs=self._power.vfs_name,
-                looking_through=self._power.looking_through,
-                synchronous=self._power.synchronous,
+                power=self._power,
             )
             self.observer.note("start", self.version, self.observer.life)
             self._starting = True
@@ -173,7 +176,7 @@ class World:
     def _spoil_payloads(self) -> None:
         if not self.swarm.strikes(Fault.POISON):
             return
-        connection = apsw.Connection(str(self._power.path), vfs=self._power.looking_through)
+        connection = self._power.meddle()
         try:
             statement = "select distinct id >> 16 from onstage_execution where status in (0, 1, 3) order by id >> 16"
             found = [n for (n,) in connection.execute(statement)]

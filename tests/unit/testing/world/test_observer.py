@@ -7,7 +7,7 @@ import apsw
 from onstage.core.commit import Commit
 from onstage.core.journal import SleepOpened, Slept
 from onstage.observe.verdict import Verdict
-from onstage.stores.sqlite.connection import migrate
+from onstage.stores.sqlite.connection import migrate, open_reader
 from onstage.testing.world.observer import MARKS, Observer
 
 
@@ -19,7 +19,7 @@ def looking(tmp_path: Path, *statements: str) -> Observer:
         connection.execute(statement)
     connection.close()
     observer = Observer()
-    observer.open(path, None)
+    observer.open(open_reader(path))
     return observer
 
 
