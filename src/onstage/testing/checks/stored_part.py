@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import msgspec
 
@@ -103,7 +103,7 @@ class StoredPart:
         return {wire: int.from_bytes(digest, "big") for wire, digest in rows}
 
     @cached_property
-    def public_rows(self) -> dict[str, dict[object, object]]:
+    def public_rows(self) -> dict[str, dict[Any, Any]]:
         """All that must be the same wherever it is read from the log: events, obligations and processes."""
         processes = self.rows("select wire_id, declared, key, hex(digest), open, outcome, started from onstage_process")
         return {
@@ -139,7 +139,7 @@ def process_in(rows: Rows, process: str) -> ProcessPart:
     wires = {n: (extra and _NAMES(extra).wire) or identity.wire(n) for n, _, _, extra in found}
     for n, type_name, cause, extra in found:
         came = (extra and _NAMES(extra).causationid) or None
-        causing = wires.get(event_of(cause), identity.wire(event_of(cause))) if cause else came and came.split("/")[0]
+        causing = came.split("/")[0] if came else identity.wire(event_of(cause)) if cause else None
         part.events[wires[n]] = (type_name, causing)
         obligations = rows(
             "select h.name, x.status from onstage_execution x join onstage_handler h on h.id = x.id & 65535"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from onstage.brokers.embedded import EmbeddedBroker, Fate
 from onstage.errors import BrokerUnavailable
@@ -61,11 +61,8 @@ class Line:
         self._swarm = swarm
         self.features = self._broker.features
         self.namespace = self._broker.namespace
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "on_connected":
-            self._broker.on_connected = value
-        object.__setattr__(self, name, value)
+        self.on_connected: Callable[[], None] = lambda: None
+        self._broker.on_connected = lambda: self.on_connected()
 
     @property
     def trouble(self) -> str | None:

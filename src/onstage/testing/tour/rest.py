@@ -140,7 +140,7 @@ def _verdicts(world: TourWorld) -> None:
             task = member.loop.create_task(member.observatory.verdict(told, 0.0))
             world.run_to(world.now_s)
             said.add(str(task.result()))
-            if task.result() is None or not task.result().is_final:  # type: ignore[union-attr]
+            if task.result() is None or not task.result().is_final:
                 world.record.complain("verdict", f"{send.id}, known as {told}, is {task.result()}")
         if len(said) > 1:
             world.record.complain("verdict", f"{send.id} is {sorted(said)}, depending on who says it")
