@@ -296,6 +296,8 @@ class Node:
     def _fell(self, refusal: Refusal) -> None:
         """Drop from memory what a refused commit brought: its execution's run, and everything it would have caused."""
         commit, because = refusal.commit, refusal.because
+        if self.exchange is not None:
+            self.exchange.intake.refused(commit)
         for root in commit.roots:
             self.admission.closed(root.process)
         for obligation in commit.opened:

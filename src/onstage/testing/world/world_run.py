@@ -29,6 +29,7 @@ from onstage.testing.world.tape import Tape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from enum import StrEnum
 
     from onstage.testing.world.kept_file import KeptFile
 
@@ -55,7 +56,7 @@ class Result:
     events: int = 0
     commits: int = 0
     crashes: int = 0
-    faults: Counter[Fault] = field(default_factory=Counter)
+    faults: Counter[StrEnum] = field(default_factory=Counter)
     marks: set[str] = field(default_factory=set)
     tape: dict[str, list[int]] = field(default_factory=dict)
 
