@@ -21,7 +21,7 @@ from onstage.testing.tour.senders import Senders, programme_of
 from onstage.testing.virtual_clock import VirtualClock
 from onstage.testing.virtual_loop import Killed
 from onstage.testing.world.flaws import FlawedClock
-from onstage.testing.world.observer import Observer
+from onstage.testing.world.onlooker import Onlooker
 from onstage.testing.world.outside import OUTSIDE
 from onstage.testing.world.swarm import Fault, Swarm
 from onstage.testing.world.tape import Tape
@@ -81,7 +81,7 @@ class TourWorld:
         """Everything is drawn from `seed`, or from an earlier `tape` of that seed."""
         self.tape = Tape(seed, tape)
         self.swarm = Swarm(self.tape, RATES_ON_TOUR)
-        self.record = Observer()
+        self.record = Onlooker()
         self.log = EmbeddedLog("tour")
         self.senders = Senders(self.swarm, self.record)
         self.members: dict[str, Member] = {}

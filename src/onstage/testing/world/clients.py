@@ -16,7 +16,7 @@ from onstage.testing.world.swarm import Fault
 
 if TYPE_CHECKING:
     from onstage.testing.world.life import Life
-    from onstage.testing.world.observer import Observer
+    from onstage.testing.world.onlooker import Onlooker
     from onstage.testing.world.swarm import Swarm
 
 __all__ = ["Clients", "identity_of"]
@@ -37,10 +37,10 @@ def identity_of(id: str) -> bytes:
 class Clients:
     """All clients of one world."""
 
-    def __init__(self, swarm: Swarm, observer: Observer) -> None:
+    def __init__(self, swarm: Swarm, onlooker: Onlooker) -> None:
         """Nobody has done anything yet."""
         self._swarm = swarm
-        self._observer = observer
+        self._observer = onlooker
         self._life: Life | None = None
         self.emits: list[Emit] = []
         self.processes: list[str] = []
@@ -120,29 +120,29 @@ class Clients:
         emit.is_under_way = False
 
     async def _attempt(self, life: Life, emit: Emit, type_name: str) -> None:
-        observer = self._observer
-        finished = emit.process is not None and truths(observer.rows, emit.process) <= FINAL
-        knew = bool(observer.rows("select 1 from onstage_door where identity = ?", identity_of(emit.id)))
+        onlooker = self._observer
+        finished = emit.process is not None and truths(onlooker.rows, emit.process) <= FINAL
+        knew = bool(onlooker.rows("select 1 from onstage_door where identity = ?", identity_of(emit.id)))
         try:
             process = await LocalWays(life.node).emit(
                 type_name, emit.data, id=emit.id, source=None, process=emit.process
             )
         except DuplicateId:
-            observer.marks.add("another payload under a known id was refused")
+            onlooker.marks.add("another payload under a known id was refused")
             emit.refused = "duplicate"
             return
         except InvalidEvent as error:
             emit.refused = "invalid"
             if not emit.is_bad:
-                observer.complain("I10", f"a good event was refused: {error}")
+                onlooker.complain("I10", f"a good event was refused: {error}")
             return
         if knew:
-            observer.marks.add("a duplicate was found at the door")
+            onlooker.marks.add("a duplicate was found at the door")
         if emit.is_bad:
-            observer.complain("I10", "an event beyond the limit, or of another shape, was accepted")
-        observer.answered(identity_of(emit.id), process, emit.id)
+            onlooker.complain("I10", "an event beyond the limit, or of another shape, was accepted")
+        onlooker.answered(identity_of(emit.id), process, emit.id)
         if finished and not knew:
-            observer.marks.add("an event joined a finished process")
+            onlooker.marks.add("an event joined a finished process")
         if self._swarm.strikes(Fault.LOST_ANSWER):
             await asyncio.sleep(PAUSE_S)
             return

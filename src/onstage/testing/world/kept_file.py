@@ -31,7 +31,7 @@ opens the file anew.
 """
 
 READERS: Final = 4
-"""Those of both nodes, and the observer's, who opens the file anew before it lets go of it."""
+"""Those of both nodes, and the onlooker's, who opens the file anew before it lets go of it."""
 
 TABLES: Final = "select name from sqlite_master where type = 'table'"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from onstage.ports.store import BatchOutcome, Declaration, Opened
     from onstage.testing.virtual_loop import VirtualLoop
     from onstage.testing.world.flaws import FlawedClock
-    from onstage.testing.world.observer import Observer
+    from onstage.testing.world.onlooker import Onlooker
     from onstage.testing.world.power import Power
     from onstage.testing.world.swarm import Swarm
     from onstage.testing.world.tape import Stream
@@ -40,7 +40,7 @@ class Life:
         clock: FlawedClock,
         swarm: Swarm,
         chance: Stream,
-        observer: Observer,
+        onlooker: Onlooker,
         may_crash: Callable[[], bool],
         power: Power,
     ) -> None:
@@ -50,7 +50,7 @@ class Life:
         self._clock = clock
         self._swarm = swarm
         self._chance = chance
-        self._observer = observer
+        self._observer = onlooker
         self._may_crash = may_crash
         self._path = power.path
         self._power = power
@@ -87,20 +87,20 @@ class Life:
         self.store.on_batch = told
 
     def _watch_store(self) -> None:
-        store, observer = self.store, self._observer
+        store, onlooker = self.store, self._observer
         plain_open, plain_append = store.open, store.append
 
         def appended(commit: Commit) -> int:
             if not self.loop.is_dead:  # a coroutine that is closed when its world ends says nothing
-                observer.appended(commit, self._clock.now_ms())
+                onlooker.appended(commit, self._clock.now_ms())
             return plain_append(commit)
 
         async def opened(declaration: Declaration) -> Opened:
             answer = await plain_open(declaration)
             self._spoil_connection()
             self._slow_the_door()
-            observer.open(self._power.look())
-            observer.started()
+            onlooker.open(self._power.look())
+            onlooker.started()
             return answer
 
         store.append = appended

@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, final
 
-from onstage.testing.world.observer import MARKS
+from onstage.testing.world.onlooker import MARKS
 from onstage.testing.world.playing import Ground
 from onstage.testing.world.swarm import Fault
 from onstage.testing.world.world_run import Result

@@ -75,9 +75,9 @@ def run(world: World) -> Result:
         calm_down(world)
         check_at_rest(world)
     except Exception as error:  # noqa: BLE001  whatever breaks a world is a finding
-        world.observer.complain("world", f"{type(error).__name__}: {error}")
+        world.onlooker.complain("world", f"{type(error).__name__}: {error}")
     finally:
         world.close()
     if (left := open_descriptors() - world.descriptors) > 0:
-        world.observer.complain("I15", f"{left} files are still open when all is over")
+        world.onlooker.complain("I15", f"{left} files are still open when all is over")
     return world.result()

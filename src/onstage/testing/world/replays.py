@@ -60,10 +60,10 @@ async def _replay_all(world: World, file: StoredFile) -> None:
         reaction = node.reactions[handler_of(execution)]
         if reaction.wants_envelope or reaction.name == DIVERGING or execution not in file.journals or row.is_open:
             continue
-        if event_of(execution) not in world.observer.poisoned:
+        if event_of(execution) not in world.onlooker.poisoned:
             events = await _replay(world, file, execution, Status(row.status))
             if events is not None and events != emitted[execution]:
-                world.observer.complain("I13", f"execution {execution} emitted {emitted[execution]}, replay {events}")
+                world.onlooker.complain("I13", f"execution {execution} emitted {emitted[execution]}, replay {events}")
 
 
 async def _replay(world: World, file: StoredFile, execution: int, status: Status) -> int | None:
@@ -85,12 +85,12 @@ async def _replay(world: World, file: StoredFile, execution: int, status: Status
         CURRENT.reset(mark)
         frame.closed = True
     if len(OUTSIDE.calls) != calls:
-        world.observer.complain("I13", f"{what} ran steps when it was replayed")
+        world.onlooker.complain("I13", f"{what} ran steps when it was replayed")
     if not _ends_so(status, frame, end):
-        world.observer.complain("I13", f"{what} does not replay: {end!r}")
+        world.onlooker.complain("I13", f"{what} does not replay: {end!r}")
         return None
     if missing := frame.execution.ended() if status is not Status.DROPPED else None:
-        world.observer.complain("I13", f"{what} does not replay: {missing}")
+        world.onlooker.complain("I13", f"{what} does not replay: {missing}")
     midway = sum(isinstance(entry, Emitted) for entry in entries)
     if status is Status.DROPPED:
         return midway  # what stopped it may not stop the replay, and what that returns was never written

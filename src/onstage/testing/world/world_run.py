@@ -19,7 +19,7 @@ from onstage.testing.virtual_loop import Killed, VirtualLoop
 from onstage.testing.world.clients import Clients
 from onstage.testing.world.flaws import FlawedClock
 from onstage.testing.world.life import Life
-from onstage.testing.world.observer import Observer
+from onstage.testing.world.onlooker import Onlooker
 from onstage.testing.world.outside import OUTSIDE
 from onstage.testing.world.plan import plan_of
 from onstage.testing.world.power import Power
@@ -73,8 +73,8 @@ class World:
         self._loop_time: Callable[[], float] = float  # of the present life's loop; nothing lives at first
         self.tape = Tape(seed, tape)
         self.swarm = Swarm(self.tape)
-        self.observer = Observer()
-        self.clients = Clients(self.swarm, self.observer)
+        self.onlooker = Onlooker()
+        self.clients = Clients(self.swarm, self.onlooker)
         self.clock = FlawedClock(VirtualClock(seed, self._time_s))
         self._order = self.tape.stream("order")
         self._power = Power(folder, self.swarm, seed, kept)
@@ -86,7 +86,7 @@ class World:
         self._starting = False
         self._kill_in = 0
         self.events = 0
-        OUTSIDE.enter(self.swarm, lambda: self.observer.life, self.observer.called)
+        OUTSIDE.enter(self.swarm, lambda: self.onlooker.life, self.onlooker.called)
 
     @property
     def power_path(self) -> Path:
@@ -104,7 +104,7 @@ class World:
     def _start(self) -> None:
         """Start a node, as often as it takes."""
         while True:
-            self.observer.life += 1
+            self.onlooker.life += 1
             loop = VirtualLoop(self._now_s)
             loop.on_turn = self._at_turn
             self._loop_time = loop.time
@@ -116,11 +116,11 @@ class World:
                 clock=self.clock,
                 swarm=self.swarm,
                 chance=self._order,
-                observer=self.observer,
+                onlooker=self.onlooker,
                 may_crash=self._may_crash,
                 power=self._power,
             )
-            self.observer.note("start", self.version, self.observer.life)
+            self.onlooker.note("start", self.version, self.onlooker.life)
             self._starting = True
             try:
                 loop.run_until_complete(self._begin())
@@ -143,7 +143,7 @@ class World:
     def _die(self) -> None:
         """The node was killed: another one is started, perhaps with other code, and the clients go on with it."""
         self.crashes += 1
-        self.observer.note("kill", self.life.loop.time())
+        self.onlooker.note("kill", self.life.loop.time())
         zombie = None
         if self.life.is_up and not self._power.is_on and self.swarm.strikes(Fault.ZOMBIE):
             zombie = self.life.leave_zombie()
@@ -185,7 +185,7 @@ class World:
                 n = found[self.swarm.amount(Fault.POISON, len(found))]
                 data = SPOILT[self.swarm.amount(Fault.POISON, len(SPOILT))]
                 connection.execute("update onstage_event set data = ? where n = ?", (data, n))
-                self.observer.poisoned.add(n)
+                self.onlooker.poisoned.add(n)
         except apsw.Error:
             return  # there are no tables yet
         finally:
@@ -224,7 +224,7 @@ class World:
                 continue
             if loop.broken:
                 context = loop.broken.pop()
-                self.observer.complain("loop", f"{context.get('message')} {context.get('exception')!r}")
+                self.onlooker.complain("loop", f"{context.get('message')} {context.get('exception')!r}")
             return
 
     def call(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> None:
@@ -267,9 +267,9 @@ class World:
     def look_aside(self) -> list[int]:
         """What is set aside now, by number."""
         statement = "select id, status, coalesce(error, '') from onstage_execution where status in (4, 5) order by id"
-        found = self.observer.rows(statement)
+        found = self.onlooker.rows(statement)
         for execution, _, error in found:
-            self.observer.set_aside(execution, error)
+            self.onlooker.set_aside(execution, error)
         return [execution for execution, _, _ in found]
 
     async def _operate_at_once(self, actions: Sequence[str], execution: int) -> None:
@@ -277,18 +277,18 @@ class World:
 
     async def operate(self, action: str, execution: int) -> None:
         """An operator retries or drops what is set aside."""
-        (before,) = self.observer.rows("select status from onstage_execution where id = ?", execution)[0]
+        (before,) = self.onlooker.rows("select status from onstage_execution where id = ?", execution)[0]
         try:
             await operate(self.life.node, action, execution)
         except OnstageError as error:
-            self.observer.note("operator", action, execution, type(error).__name__)
+            self.onlooker.note("operator", action, execution, type(error).__name__)
             return
         diverged = before == Status.DIVERGED
         if action == "drop":
-            self.observer.dropped.add(execution)
-            self.observer.marks.add("a dead letter was dropped")
+            self.onlooker.dropped.add(execution)
+            self.onlooker.marks.add("a dead letter was dropped")
         else:
-            self.observer.marks.add("a diverged execution was resumed" if diverged else "a dead letter was retried")
+            self.onlooker.marks.add("a diverged execution was resumed" if diverged else "a dead letter was retried")
 
     def change_code(self, version: int) -> None:
         """Stop the node and start another one with this version of the code."""
@@ -312,23 +312,23 @@ class World:
         if hasattr(self, "life"):
             self.life.abandon()
             self._graveyard.append(self.life.loop)
-        self.observer.close()
+        self.onlooker.close()
         self._power.close()
         for loop in self._graveyard:
             loop.bury()
 
     def result(self) -> Result:
         """What became of it."""
-        observer = self.observer
+        onlooker = self.onlooker
         return Result(
             self.tape.seed,
-            observer.violations,
-            observer.trace_hash,
+            onlooker.violations,
+            onlooker.trace_hash,
             self.events,
-            observer.commits,
+            onlooker.commits,
             self.crashes,
             self.swarm.counts,
-            observer.marks,
+            onlooker.marks,
             self.tape.values(),
         )
 

@@ -1,4 +1,4 @@
-"""The observer: stands outside the system, looks at the file through a connection of its own, and keeps records.
+"""The onlooker: stands outside the system, looks at the file through a connection of its own, and keeps records.
 
 It believes nothing that the engine says. What it finds wrong at once goes into `violations`; what can only be told at
 the end is for `invariants`. It also derives the *marks*: rare situations of which a run of many worlds should have seen
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from onstage.observe.verdict import Verdict
     from onstage.ports.store import BatchOutcome
 
-__all__ = ["MARKS", "Observer"]
+__all__ = ["MARKS", "Onlooker"]
 
 MARKS: Final = (
     "a commit was felled with what it followed from",
@@ -65,7 +65,7 @@ MARKS: Final = (
 
 
 @final
-class Observer:
+class Onlooker:
     """One for each world. `open` it on each file anew."""
 
     def __init__(self) -> None:
