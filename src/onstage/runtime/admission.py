@@ -22,7 +22,7 @@ from onstage.events.envelope import (
 )
 from onstage.ports.store import Refused
 from onstage.runtime.emission import Emission
-from onstage.runtime.wire import with_outside
+from onstage.runtime.wire import from_outside, with_outside
 
 if TYPE_CHECKING:
     from onstage.runtime.emission import Route
@@ -96,6 +96,9 @@ class Admission:
                 return self._came_before(found[0] if found[1] == door.payload else None, id)
         if process is None:
             process = self._joined(route, key)
+        if id and extra is None and self._node.exchange is not None and self._joins[route.type.name]:
+            # A copy may be sent on from elsewhere: whoever was told its id there finds it by this one.
+            extra = from_outside(_sent_on(route, data, key, id, source, None))
         return self._append(route, data, key, process=process, door=door, extra=extra, id=id)
 
     async def process_id(self, admitted: Admitted) -> str:

@@ -166,7 +166,7 @@ class Exchange:
 
     def _read(self, name: str, subjects: object, service: str, take: object) -> None:
         def begin() -> Place:
-            return self.registry.current.joined.get(service, Place())
+            return self.registry.joined(service)
 
         reader = LogReader(
             name,

@@ -121,8 +121,7 @@ class Intake:
             raise
 
     def _from_the_beginning(self) -> bool:
-        joined = self._registry.current.joined
-        return all(name in joined and not joined[name].seq for name in self._node.hosted)
+        return not any(self._registry.joined(name).seq for name in self._node.hosted)
 
     def refused(self, commit: Commit) -> None:
         """The store has refused a commit: what it would have made known is not."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from onstage.ports.broker import Broker, Logged
     from onstage.ports.clock import Clock
-    from onstage.ports.store import BatchOutcome, Store
+    from onstage.ports.store import BatchOutcome, Opened, Store
 
 __all__ = ["ASK_S_MAX", "Observatory", "Question", "verdict_subject"]
 
@@ -124,18 +124,25 @@ class Observatory:
 
     async def _open(self) -> None:
         await self._newest()
-        self.store = self._make_store()
-        opened = await self.store.open(_declaration(self._registry.known))
+        declared = self._registry.known
+        opened = await self._open_with(declared)
+        await self._registry.load()
+        while (known := self._registry.known) != declared:  # the store remembers topologies that the registry has lost
+            await self.store.close()
+            opened, declared = await self._open_with(known), known
         self._name = f"{opened.store}"
         self.watch = Watch(self.store)
         self.store.on_batch = self._on_batch
-        await self._registry.load()
         self.observer = Observer(self.store, opened, self._registry)
         notes = self._registry.notes(())
         if notes:
             position = self.store.append(Commit(epoch=opened.epoch, notes=Notes(notes)))
             self.store.flush()
             await self.store.durable(position)
+
+    async def _open_with(self, known: Sequence[Topology]) -> Opened:
+        self.store = self._make_store()
+        return await self.store.open(_declaration(known))
 
     async def _newest(self) -> Topology:
         pause = PAUSE_S

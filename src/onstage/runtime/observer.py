@@ -59,7 +59,7 @@ class Observer:
     """Folds messages of the log into one open store."""
 
     def __init__(self, store: Store, opened: Opened, registry: Registry) -> None:
-        """On this store, which was opened with the names of all topologies that the registry knows."""
+        """On this store, which was opened with the names and outcomes of all topologies that the registry knows."""
         self._store = store
         self._registry = registry
         self._epoch = opened.epoch
@@ -72,6 +72,7 @@ class Observer:
         self._owing: dict[int, dict[int, bool]] = {}
         self._early: dict[int, Logged] = {}
         self._topologies = set(registry.epochs)
+        self._processes = [process for topology in registry.known for process in topology.processes]
         self.events = 0
         self.receipts = 0
         self.gaps = 0
@@ -167,6 +168,8 @@ class Observer:
         if any(each.name not in self._handlers for each in topology.handlers):
             raise NamesChanged
         if any(each.name not in self._types for each in topology.types):
+            raise NamesChanged
+        if any(each not in self._processes for each in topology.processes):
             raise NamesChanged
         return topology
 

@@ -88,7 +88,17 @@ class Registry:
             if await self._broker.put(_POINTER, str(wanted.epoch).encode(), revision=revision) is not None:
                 self._learn(wanted)
 
+    def joined(self, service: str) -> Place:
+        """Behind which message a service hears what it subscribes to; the beginning if that is not known.
+
+        The oldest topology that says so counts: a later one may have been made anew after the registry was lost.
+        """
+        found = (topology.joined[service] for topology in self.known if service in topology.joined)
+        return next(found, Place())
+
     async def _end(self) -> Place:
+        if not self.current.epoch:
+            return Place()  # the first of all, or the registry was lost: then events may be there that oblige somebody
         state = await self._broker.state()
         last = await self._broker.message(state.last)
         return Place(state.identity, state.last, "" if last is None else public_id(last))
