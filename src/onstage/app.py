@@ -12,6 +12,8 @@ from onstage.errors import UsageError, refusal
 from onstage.runtime.undo_registry import durables_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from onstage.stage import Stage
 
 __all__ = ["App", "connect"]
@@ -41,15 +43,39 @@ class App:
         for durable in durables_of(handler.fn for service in self.services for handler in service.handlers):
             durable.check()
 
-    def run(self, url: str = "memory:", *, synchronous: str = "FULL") -> Stage:
-        """A stage on the store at `url`, not yet entered: "sqlite:///shop.db", or "memory:" for a try.
+    def run(
+        self,
+        store: str = "memory:",
+        *,
+        broker: str | None = None,
+        services: Sequence[str] | None = None,
+        synchronous: str = "FULL",
+    ) -> Stage:
+        """A stage on the store at this URL, not yet entered: "sqlite:///shop.db", or "memory:" for a try.
 
-        `synchronous="NORMAL"` is faster and may lose the last commits at a power cut; the promises rest on FULL.
-        Raises UsageError for a URL of another kind.
+        With `broker="nats://localhost:4222"` it runs the `services` named, the others run elsewhere, each on a store of
+        its own. `synchronous="NORMAL"` is faster and may lose the last commits at a power cut; the promises rest on
+        FULL. Raises UsageError for a URL of another kind, or services that are not there.
         """
-        from onstage.assembly import stage_on  # lazily: who only declares pays for no engine
+        from onstage.assembly import Apart, stage_on  # lazily: who only declares pays for no engine
 
-        return stage_on(store_path(url), self.services, self.processes, synchronous=synchronous, client_only=False)
+        apart = None if broker is None else Apart(broker, self._named(services))
+        if broker is None and services is not None:
+            raise UsageError(
+                "services=... needs a broker\n  why: the events of the others would reach nobody\n"
+                '  to do: add broker="nats://localhost:4222", or run all services in one store'
+            )
+        path = store_path(store)
+        return stage_on(path, self.services, self.processes, synchronous=synchronous, client_only=False, apart=apart)
+
+    def _named(self, services: Sequence[str] | None) -> frozenset[str]:
+        known = [service.name for service in self.services]
+        wrong = sorted(set(services or ()) - set(known))
+        if wrong:
+            raise UsageError(
+                f"there is no service {wrong[0]}\n  why: the app has {', '.join(known)}\n  to do: name one of them"
+            )
+        return frozenset(known if services is None else services)
 
 
 def connect(url: str, app: App) -> Stage:

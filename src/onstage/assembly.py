@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from onstage.brokers.absent import AbsentBroker
+from onstage.errors import UsageError
 from onstage.ports.clock import SystemClock
 from onstage.runtime.node import Node
+from onstage.runtime.observatory import Observatory
 from onstage.runtime.workers import ThreadWorkers
 from onstage.stage import Stage
 from onstage.stores.memory import MemoryStore
-from onstage.stores.sqlite.connection import open_reader
+from onstage.stores.sqlite.connection import hosted_on, open_reader
 from onstage.stores.sqlite.reader import SqliteReader
 from onstage.stores.sqlite.store import LOCK_WAIT_S_MAX, SqliteStore
 
@@ -19,11 +22,19 @@ if TYPE_CHECKING:
 
     from onstage.contracts.process import Process
     from onstage.contracts.service import Service
+    from onstage.ports.broker import Broker
     from onstage.ports.clock import Clock
     from onstage.ports.store import Store
     from onstage.ports.workers import Workers
 
-__all__ = ["stage_on"]
+__all__ = ["Apart", "observatory_on", "stage_on"]
+
+
+class Apart(NamedTuple):
+    """A node that runs some services, and exchanges events with the others over a broker."""
+
+    broker: str
+    hosted: frozenset[str]
 
 
 def stage_on(
@@ -33,13 +44,30 @@ def stage_on(
     *,
     synchronous: str,
     client_only: bool,
+    apart: Apart | None = None,
 ) -> Stage:
     """A stage for these parts of an App on the SQLite file at `path`, in memory for None; not yet entered."""
 
     def make_node(dispatch: bool, lock_wait_s: float = LOCK_WAIT_S_MAX) -> Node:  # noqa: FBT001  one flag
         clock, workers = SystemClock(), ThreadWorkers()
         store = _store(path, clock, workers, synchronous=synchronous, lock_wait_s=lock_wait_s)
-        return Node(services, processes, store=store, clock=clock, workers=workers, dispatch=dispatch)
+        return Node(
+            services,
+            processes,
+            store=store,
+            clock=clock,
+            workers=workers,
+            dispatch=dispatch,
+            broker=None if apart is None else _broker(apart.broker, clock),
+            hosted=None if apart is None else apart.hosted,
+        )
+
+    def make_holder() -> Node:
+        nonlocal apart
+        hosted = hosted_on(path) if path is not None else None
+        if apart is None and hosted is not None:
+            apart = Apart("", hosted)
+        return make_node(False, 0.0)
 
     if path is None:
         return Stage(make_node, path=None, client_only=client_only)
@@ -47,9 +75,31 @@ def stage_on(
         make_node,
         path=path,
         reader=lambda: SqliteReader(open_reader(path)),
-        make_holder=lambda: make_node(False, 0.0),
+        make_holder=make_holder,
         client_only=client_only,
     )
+
+
+def observatory_on(path: Path | None, broker: str) -> Observatory:
+    """An observer of the namespace behind `broker`, on the SQLite file at `path`; not yet started."""
+    clock = SystemClock()
+
+    def make_store() -> Store:
+        return _store(path, clock, ThreadWorkers(), synchronous="NORMAL", lock_wait_s=LOCK_WAIT_S_MAX)
+
+    return Observatory(_broker(broker, clock), make_store, clock)
+
+
+def _broker(url: str, clock: Clock) -> Broker:
+    if not url:
+        return AbsentBroker()
+    try:
+        from onstage.brokers.nats.broker import NatsBroker  # lazily: who has no broker needs no nats
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"{url} needs the client of NATS\n  why: {error}\n  to do: pip install 'onstage[nats]'"
+        ) from error
+    return NatsBroker(url, clock=clock)
 
 
 def _store(path: Path | None, clock: Clock, workers: Workers, *, synchronous: str, lock_wait_s: float) -> Store:

@@ -69,7 +69,6 @@ class Numbers:
         """The public ids of a process and an event of this store."""
         return self.identity.wire(process), self.identity.wire(n)
 
-
     def hear(self, hlc: int, now_ms: int) -> None:
         """A clock reading came from elsewhere: be behind it, unless it is too far ahead."""
         if hlc <= (now_ms + AHEAD_MS_MAX) << 16:

@@ -14,12 +14,15 @@ import msgspec
 
 from onstage.contracts.topology import Place, owner_of
 from onstage.core.commit import Commit, Note, Notes
-from onstage.errors import BrokerUnavailable
+from onstage.errors import BrokerUnavailable, OperationError
 from onstage.events.binding import to_headers
 from onstage.events.subject import PARTITIONS, control_subject, subjects_for
+from onstage.observe.verdict import Verdict
+from onstage.ports.broker import NobodyAnswers
 from onstage.runtime.intake import SENT_AS, Intake, identity_of
 from onstage.runtime.log_reader import LogReader
 from onstage.runtime.marks import ID
+from onstage.runtime.observatory import ASK_S_MAX, Question, verdict_subject
 from onstage.runtime.outgoing import encode_forward
 from onstage.runtime.registry import Registry
 from onstage.runtime.relay import FORWARD, Relay
@@ -29,13 +32,22 @@ if TYPE_CHECKING:
     from onstage.ports.broker import Broker
     from onstage.runtime.node import Node
 
-__all__ = ["RANGES", "Exchange"]
+__all__ = ["HOSTED", "RANGES", "Exchange"]
+
+HOSTED: Final = "hosted"
+"""The topic under which a store keeps the names of the services that run on it."""
 
 
 RANGES: Final = 8
 """Into how many ranges the partitions of a service fall. A range has one reader."""
 PAUSE_S: Final = 0.2
 PAUSE_S_MAX: Final = 5.0
+ASKED_AT_ONCE_MAX: Final = 64
+"""So many questions at most are with observers at once; others wait their turn."""
+OBSERVER_AWAY_S_MAX: Final = 10.0
+"""So long whoever waits for a verdict bears that no observer answers."""
+ANSWER_S_MAX: Final = 2.0
+"""An observer that does not answer this long after it should have is taken for none."""
 REFRESH_S: Final = 5.0
 """A topology that another node has registered is known after this time at the latest."""
 
@@ -55,6 +67,7 @@ class Exchange:
         self.intake = Intake(node, broker, self.registry, self.relay)
         self.readers: list[LogReader] = []
         self._forwards = 0
+        self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
         self._watching: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -64,6 +77,9 @@ class Exchange:
         await self.intake.strands.load()
         newest = await self._node.store.reader.notes(FORWARD, newest_first=True, limit=1)
         self._forwards = newest[0].number if newest else 0
+        if not self._node.dispatches:
+            self.adopt()
+            return
         self.broker.on_connected = self._connected
         if self._knows_us():
             self._watching = asyncio.get_running_loop().create_task(self._connect_later())
@@ -100,7 +116,8 @@ class Exchange:
         pause = PAUSE_S
         while True:
             try:
-                self.adopt_from_registry(await self.registry.register(self._node.manifest, self._node.hosted))
+                await self.registry.register(self._node.manifest, self._node.hosted)
+                self.adopt()
             except BrokerUnavailable as error:
                 log.info("the topology is not registered yet: %s", error)
                 await asyncio.sleep(pause)
@@ -114,12 +131,13 @@ class Exchange:
         notes = self.registry.notes(node.topologies_kept)
         if not notes:
             return
-        position = node.append(Commit(epoch=node.epoch, notes=Notes(notes)), None)
+        hosted = Note(HOSTED, 0, ",".join(sorted(node.hosted)).encode())
+        position = node.append(Commit(epoch=node.epoch, notes=Notes([*notes, hosted])), None)
         node.store.flush()
         await node.store.durable(position)
         node.topologies_kept |= {note.number for note in notes}
 
-    def adopt_from_registry(self, topology: object) -> None:
+    def adopt(self) -> None:
         """Stamp events with the newest topology from now on, and open what it says they owe."""
         current = self.registry.current
         node = self._node
@@ -131,7 +149,7 @@ class Exchange:
 
     async def start(self) -> None:
         """Begin to publish and to read."""
-        self.adopt_from_registry(None)
+        self.adopt()
         await self.relay.start()
         self.intake.strands.start()
         node, namespace = self._node, self.broker.namespace
@@ -175,7 +193,7 @@ class Exchange:
             await asyncio.sleep(REFRESH_S)
             try:
                 await self.registry.register(self._node.manifest, self._node.hosted)
-                self.adopt_from_registry(None)
+                self.adopt()
                 await self._keep_topologies()
             except BrokerUnavailable as error:
                 log.debug("the registry is out of reach: %s", error)
@@ -195,6 +213,51 @@ class Exchange:
         readers = (reader.close() for reader in self.readers)
         await asyncio.gather(self.relay.close(), self.intake.strands.close(), *readers)
         await self.broker.close()
+
+    # Verdicts, which observers know.
+
+    async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
+        """What an observer says of a process: its final verdict, or after `timeout_s` (None: never) the present one.
+
+        Raises LookupError if no observer knows it and it is not of this store, OperationError if none answers.
+        """
+        loop = asyncio.get_running_loop()
+        give_up = None if timeout_s is None else loop.time() + timeout_s
+        patience = loop.time() + OBSERVER_AWAY_S_MAX
+        while True:
+            left_s = ASK_S_MAX if give_up is None else min(ASK_S_MAX, max(0.0, give_up - loop.time()))
+            verdict, error = await self._asked(Question(process, left_s))
+            if verdict is not None and verdict.is_final:
+                return verdict
+            is_late = give_up is not None and loop.time() >= give_up
+            if error is not None and (is_late or loop.time() > patience):
+                raise error
+            if is_late:
+                return verdict or await self._unseen(process)
+            if verdict is None:
+                await asyncio.sleep(PAUSE_S)
+            if error is None:
+                patience = loop.time() + OBSERVER_AWAY_S_MAX
+
+    async def _asked(self, question: Question) -> tuple[Verdict | None, OperationError | None]:
+        subject, patience_s = verdict_subject(self.broker.namespace), question.timeout_s + ANSWER_S_MAX
+        try:
+            async with self._asking:
+                data = await self.broker.ask(subject, msgspec.json.encode(question), timeout_s=patience_s)
+        except BrokerUnavailable as error:
+            return None, error
+        except NobodyAnswers:
+            return None, OperationError(
+                "no observer answers\n  why: in a store of its own a service sees only its part of a process\n"
+                "  to do: start one with `onstage observe --broker ... --store sqlite:///view.db`"
+            )
+        return msgspec.json.decode(data, type=Verdict | None), None
+
+    async def _unseen(self, process: str) -> Verdict:
+        number = self._node.numbers.identity.local(process)
+        if number is None or await self._node.store.reader.process(number) is None:
+            raise LookupError(f"there is no process {process} that an observer knows")
+        return Verdict("running", None, ("no observer has seen it yet",))
 
     # Events from outside that others decide about.
 

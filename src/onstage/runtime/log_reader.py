@@ -19,7 +19,7 @@ from onstage.ports.store import Refused
 from onstage.runtime.marks import MARKS_KEPT, Mark, decode_mark, encode_mark, newest_standing, public_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from onstage.contracts.topology import Place
     from onstage.ports.broker import Broker, Logged

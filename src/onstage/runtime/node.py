@@ -10,11 +10,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
-import msgspec
-
-from onstage.contracts.manifest import digest
 from onstage.contracts.service import Service
-from onstage.contracts.validation import event_types, validate
+from onstage.contracts.validation import declared
 from onstage.core.commit import Commit, Refusal, RefusedBecause, handler_of
 from onstage.core.identity import Identity
 from onstage.core.retry import HANDLER_RETRY, Retry
@@ -79,8 +76,9 @@ class Node:
         self.services = tuple(services)
         self.hosted = frozenset(service.name for service in services if hosted is None or service.name in hosted)
         self.processes = tuple(processes)
-        self.manifest = validate(services, processes)
-        self.types = {known.name: known for known in event_types(services, processes)}
+        self._declared = declared(self.services, self.processes)
+        self.manifest = self._declared.manifest
+        self.types = {known.name: known for known in self._declared.types}
         self.store = store
         self.clock = clock
         self.workers = workers
@@ -140,7 +138,7 @@ class Node:
                 (handler.name, handler.was) for handler in self.manifest.handlers if handler.service in self.hosted
             ),
             outcomes={process.name: process.outcomes for process in self.processes},
-            manifest=digest(self.manifest).encode() + b"\n" + msgspec.json.encode(self.manifest),
+            manifest=self._declared.stored,
             tables=tuple(service.tables for service in self.services if service.tables and service.name in self.hosted),
             partial=self.exchange is not None,
         )
@@ -162,14 +160,10 @@ class Node:
                 self._subscribe(reaction)
 
     def _subscribe(self, reaction: Reaction) -> None:
-        handler = reaction.handler
-        for route in self.routes.values():
-            if (
-                handler.pattern is not None and handler.pattern.matches(route.type.name)
-            ) or route.type in handler.triggers:
-                route.triggers.append(reaction)
-            if route.type.cls in handler.waits:
-                route.waiters.append(reaction)
+        for name in self._declared.triggered[reaction.handler]:
+            self.routes[name].triggers.append(reaction)
+        for name in self._declared.waited[reaction.handler]:
+            self.routes[name].waiters.append(reaction)
 
     # Running.
 

@@ -145,6 +145,8 @@ def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
         connection.set_busy_timeout(BUSY_MS)
+        # Without this a statement is prepared anew for nearly every value that is bound, in search of a better plan.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     except apsw.Error as error:
         raise unavailable(path, error) from error
     return connection
@@ -312,3 +314,18 @@ def check_part(connection: apsw.Connection, path: Path, *, partial: bool, has_ev
             "  to do: give the service that has a broker a new file"
         )
     connection.execute(query("put_meta"), ("partial", 1))
+
+
+def hosted_on(path: Path) -> frozenset[str] | None:
+    """The services that run on the file while others run elsewhere; None if it holds whole processes, or nothing."""
+    try:
+        connection = open_reader(path)
+    except StoreUnavailable:
+        return None
+    try:
+        row = connection.execute(query("notes"), {"topic": "hosted", "after": -1, "limit": 1}).fetchone()
+    except apsw.SQLError:
+        return None  # of an earlier layout
+    finally:
+        connection.close(True)
+    return None if row is None else frozenset(bytes(row[2]).decode().split(","))

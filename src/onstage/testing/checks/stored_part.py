@@ -52,7 +52,9 @@ class StoredPart:
 
     @cached_property
     def _extras(self) -> dict[int, _Names]:
-        return {n: _NAMES(extra) for n, extra in self.rows("select n, extra from onstage_event where extra is not null")}
+        return {
+            n: _NAMES(extra) for n, extra in self.rows("select n, extra from onstage_event where extra is not null")
+        }
 
     @cached_property
     def wires(self) -> dict[int, str]:

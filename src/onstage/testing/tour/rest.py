@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from onstage.core.identity import number_in
+from onstage.events.receipt import Status
 from onstage.testing.checks.across_stores import differing, known_twice, not_arrived, out_of_balance, unknown_to
 from onstage.testing.checks.effect_counts import not_once
 from onstage.testing.checks.lane_order import out_of_order
@@ -15,7 +16,6 @@ from onstage.testing.tour.mishap import LOG_LOSSES, REORDERS, Mishap
 from onstage.testing.tour.repertory import OBSERVER, SERVICES, Booked
 from onstage.testing.tour.tour_world import gates
 from onstage.testing.world.clients import identity_of
-from onstage.events.receipt import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,9 @@ def _restless(world: TourWorld) -> str:
     is_open = {service: world.rows(service, _OPEN) for service in SERVICES}
     there = world.rows(OBSERVER, "select count(*) from onstage_event")
     own = [world.rows(service, _OWN) for service in SERVICES]
-    unsettled = world.rows(OBSERVER, "select wire_id, open from onstage_process where open > 0 or digest <> zeroblob(16)")
+    unsettled = world.rows(
+        OBSERVER, "select wire_id, open from onstage_process where open > 0 or digest <> zeroblob(16)"
+    )
     up = [name for name, member in world.members.items() if member.is_up]
     return f"{waiting} wait, open {is_open}, observer {there} of {own}, unsettled {unsettled[:3]}, up {up}"
 
@@ -149,9 +151,11 @@ def _verdicts(world: TourWorld) -> None:
 def _alone(world: TourWorld) -> None:
     """Played on one node the same orders come to the same ends."""
     sends = [send.event for send in world.senders.sends if isinstance(send.event, Booked) and send.event.n % 3 != 1]
-    sql = "select p.outcome, e.data from onstage_process p join onstage_event e on e.n = p.id where p.declared = 'order'"
+    sql = (
+        "select p.outcome, e.data from onstage_process p join onstage_event e on e.n = p.id where p.declared = 'order'"
+    )
     here = {data: outcome for outcome, data in world.rows(OBSERVER, sql)}
-    for data, outcome in played_alone(world.tape.seed, sends, world.path('alone')).items():
+    for data, outcome in played_alone(world.tape.seed, sends, world.path("alone")).items():
         if here.get(data) != outcome:
             world.record.complain("alone", f"{data!r} comes to {outcome} on one node, and to {here.get(data)}")
 

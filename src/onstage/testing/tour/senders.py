@@ -14,7 +14,7 @@ from onstage.testing.world.swarm import Fault
 
 if TYPE_CHECKING:
     from onstage.testing.tour.company import Member
-    from onstage.testing.world.observer import Observer
+    from onstage.testing.world.onlooker import Onlooker
     from onstage.testing.world.swarm import Swarm
     from onstage.testing.world.tape import Tape
 
@@ -64,7 +64,7 @@ def programme_of(tape: Tape) -> list[tuple[float, Send]]:
 class Senders:
     """All clients of one tour."""
 
-    def __init__(self, swarm: Swarm, record: Observer) -> None:
+    def __init__(self, swarm: Swarm, record: Onlooker) -> None:
         """Nobody has sent anything yet."""
         self._swarm = swarm
         self._record = record

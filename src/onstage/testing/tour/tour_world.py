@@ -21,7 +21,7 @@ from onstage.testing.tour.senders import Senders, programme_of
 from onstage.testing.virtual_clock import VirtualClock
 from onstage.testing.virtual_loop import Killed
 from onstage.testing.world.flaws import FlawedClock
-from onstage.testing.world.observer import Observer
+from onstage.testing.world.onlooker import Onlooker
 from onstage.testing.world.outside import OUTSIDE
 from onstage.testing.world.swarm import Fault, Swarm
 from onstage.testing.world.tape import Tape
@@ -57,7 +57,11 @@ def gates(*, gating_only: bool) -> dict[str, dict[str, list[str]]]:
         of_type = found[service.name] = {name: [] for name in sorted(types)}
         for handler in service.handlers:
             for name, owing in of_type.items():
-                hears = handler.pattern.matches(name) if handler.pattern else name in _names(t.cls for t in handler.triggers)
+                hears = (
+                    handler.pattern.matches(name)
+                    if handler.pattern
+                    else name in _names(t.cls for t in handler.triggers)
+                )
                 if hears and (handler.gating or not gating_only):
                     owing.append(handler.full_name)
     return found
@@ -77,7 +81,7 @@ class TourWorld:
         """Everything is drawn from `seed`, or from an earlier `tape` of that seed."""
         self.tape = Tape(seed, tape)
         self.swarm = Swarm(self.tape, RATES_ON_TOUR)
-        self.record = Observer()
+        self.record = Onlooker()
         self.log = EmbeddedLog("tour")
         self.senders = Senders(self.swarm, self.record)
         self.members: dict[str, Member] = {}
@@ -195,7 +199,9 @@ class TourWorld:
                 moves += 1
                 assert moves < MOVES_MAX, "the tour runs in circles"
                 continue
-            next_s = min([member.loop.due_s for member in self.members.values()] + [*self._starts.values(), self._back_s])
+            next_s = min(
+                [member.loop.due_s for member in self.members.values()] + [*self._starts.values(), self._back_s]
+            )
             if next_s > end_s:
                 self.now_s = end_s
                 return
