@@ -329,7 +329,9 @@ class EmbeddedBroker:
         return self._there().at(seq)
 
     async def cursor(self, name: str, subjects: Sequence[str], *, after: int) -> _EmbeddedCursor:
-        """A cursor that replaces the one of this name."""
+        """A cursor that replaces the one of this name. Raises UsageError for one without a subject."""
+        if not subjects:
+            raise UsageError("a cursor without a subject\n  why: it would read nothing\n  to do: name at least one")
         cursor = self._there().begin_cursor(name, subjects, after)
         self._begun = [*(begun for begun in self._begun if begun.name != name), cursor]
         return cursor

@@ -133,7 +133,8 @@ class Broker(Protocol):
     async def cursor(self, name: str, subjects: Sequence[str], *, after: int) -> Cursor:
         """A cursor on `subjects` (a token `*` or a tail `>` matches any) over all that is later than `after`.
 
-        It replaces an earlier one of this name, wherever that stands. Raises BrokerUnavailable.
+        It replaces an earlier one of this name, wherever that stands. Raises BrokerUnavailable, and UsageError if it
+        has no subject.
         """
         ...
 

@@ -103,7 +103,7 @@ class Link:
         self.max_payload = 0
         self.version = (0, 0, 0)
         self.when_gone: set[Callable[[str], None]] = set()
-        self._clock = clock
+        self.clock = clock
         self._on_up = on_up
         self._on_again = on_again
         self._client: Client | None = None
@@ -224,7 +224,7 @@ class Link:
         while True:
             await self._watch()
             await self._drop(self._last_error or "the connection broke")
-            await asyncio.sleep(pause_s * (0.5 + self._clock.chance() / 2))
+            await asyncio.sleep(pause_s * (0.5 + self.clock.chance() / 2))
             try:
                 await self._connect()
                 await self._on_up()

@@ -7,6 +7,9 @@ missing between two messages; a heartbeat that knows of more than has arrived sh
 connection that broke, silence for twice the time of a heartbeat, a consumer that is gone or was replaced: each ends the
 cursor with `CursorLost`. Nothing is mended here, since only the reader's own store knows its place.
 
+A request names a group that only the consumer of this very cursor has. So a cursor that was replaced takes nothing from
+its successor, whose consumer has the same name: the server refuses what it asks for.
+
 What the server delivers again, because nobody acknowledged it, was answered already and is passed over.
 """
 
@@ -99,8 +102,7 @@ class NatsCursor:
         self._idle_s = idle_s
         self._seen = after
         self._count = 0
-        self._created = ""
-        self._is_verified = False
+        self._group = link.clock.token(6).hex()
         self._asked = 0
         self._pulls = 0
         self._heard_s = 0.0
@@ -126,6 +128,8 @@ class NatsCursor:
             "max_deliver": -1,
             "max_ack_pending": -1,
             "filter_subjects": sorted(widest(subjects)),
+            "priority_policy": "overflow",
+            "priority_groups": [self._group],
         }
         body = {"stream_name": self._stream, "config": asked, "action": "create"}
         await api(self._link, f"CONSUMER.CREATE.{self._stream}.{self._name}", body)
@@ -134,7 +138,6 @@ class NatsCursor:
         wrong = [option for option, value in asked.items() if found.get(option) != value]
         if wrong:
             raise unavailable(f"the broker made another reader than {self._name}", f"it differs in {', '.join(wrong)}")
-        self._created = made.created
         self._inbox = self._link.new_inbox()
         self._subscription = await self._link.subscribe(f"{self._inbox}.*", self._take)
         self._link.when_gone.add(self._lose)
@@ -143,8 +146,6 @@ class NatsCursor:
         """Wait for messages, as the port says."""
         while True:
             await self._pull()
-            if self._arrived and not self._is_verified:
-                await self._verify()
             self._check()
             if self._arrived:
                 return [self._answered() for _ in range(min(limit, len(self._arrived)))]
@@ -194,6 +195,7 @@ class NatsCursor:
         if not self._asked:
             self._heard_s = asyncio.get_running_loop().time()  # silence before nobody asked for anything
         body = {
+            "group": self._group,
             "batch": PULL_MESSAGES_MAX,
             "max_bytes": max(PULL_BYTES_MAX, 2 * self._link.max_payload),
             "expires": round(PULL_S * 1e9),
@@ -206,16 +208,6 @@ class NatsCursor:
             await self._link.publish(subject, msgspec.json.encode(body), reply=f"{self._inbox}.{self._pulls}")
         except BrokerUnavailable as error:
             self._lose(str(error))
-
-    async def _verify(self) -> None:
-        """Whether the first messages came from this cursor's consumer, and not from one that took its name."""
-        try:
-            found = await api(self._link, f"CONSUMER.INFO.{self._stream}.{self._name}", expected=(_NO_CONSUMER,))
-        except BrokerUnavailable as error:
-            return self._lose(str(error))
-        if found.created != self._created:
-            return self._lose("another cursor took its name")
-        self._is_verified = True
 
     async def _take(self, message: Msg) -> None:
         """A message arrived on the connection."""

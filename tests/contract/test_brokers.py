@@ -1,0 +1,46 @@
+"""Every broker under the one contract."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("onstage.testing.broker_log", "onstage.testing.broker_cursors")
+pytest.register_assert_rewrite("onstage.testing.broker_service", "onstage.testing.broker_trial")
+
+from tests.contract.nats_maker import NatsMaker  # noqa: E402
+
+from onstage.brokers.embedded import EmbeddedBroker, EmbeddedLog  # noqa: E402
+from onstage.testing.broker_contract import BrokerContract  # noqa: E402
+from onstage.testing.nats_server import NatsServer  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with NatsServer(Path(tmp_path_factory.mktemp("nats")) / "store") as server:
+        TestNatsBroker.server = server
+        yield server
+
+
+class TestEmbeddedBroker(BrokerContract):
+    def setup_method(self) -> None:
+        self.logs: dict[str, EmbeddedLog] = {}
+
+    def connect(self, namespace: str) -> EmbeddedBroker:
+        return EmbeddedBroker(self.logs.setdefault(namespace, EmbeddedLog(namespace)))
+
+    async def leave(self, namespace: str) -> None:
+        self.logs[namespace].leave()
+
+    async def come_back(self, namespace: str) -> None:
+        self.logs[namespace].come_back()
+
+    async def forget(self, namespace: str, cursor: str) -> None:
+        self.logs[namespace].forget(cursor)
+
+    async def drop(self, namespace: str, seq: int) -> None:
+        self.logs[namespace].drop(seq)
+
+
+class TestNatsBroker(NatsMaker, BrokerContract):
+    pass
