@@ -5,7 +5,7 @@ Nothing here asks Onstage for its opinion; what should have happened is worked o
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,10 @@ NO_STOCK, DECLINED = "shop.out-of-stock", "shop.payment-declined"
 OUTCOMES: Final = (SHIPPED, CANCELLED, NO_STOCK, DECLINED)
 IN_STOCK: Final = {"Yorick's skull": 40, "trapdoor": 0}
 IN_STOCK_OF_OTHERS: Final = 9_000
-LOG: Final = "select t.name, e.key, e.hlc >> 16 from onstage_event e join onstage_type t on t.id = e.type order by e.n"
+LOG: Final = """
+    select t.name, e.key, e.hlc >> 16 from onstage_event e join onstage_type t on t.id = e.type
+    where e.extra is null or json_extract(cast(e.extra as text), '$.wire') is null
+"""
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -71,18 +74,30 @@ class Evidence:
         return dict(keys)
 
 
-def event_log(db: Path) -> list[tuple[str, str, int]]:
-    """Read the log: name, key and time (ms) of each event."""
-    with closing(sqlite3.connect(db)) as connection:
-        return connection.execute(LOG).fetchall()
+@dataclass(frozen=True)
+class Noon:
+    """What there was when the crash came: how many effects, and copies of the stores that crashed."""
+
+    effects: int
+    stores: Sequence[Path]
 
 
-def collect(db: Path, world: Path, in_time: Sequence[Line], noon: tuple[int, Path]) -> Evidence:
-    """Read everything that can be known; `noon` is how many effects there were at the crash, and a copy of the log."""
-    with closing(sqlite3.connect(db)) as connection:
+def event_log(stores: Iterable[Path]) -> list[tuple[str, str, int]]:
+    """Read what each store has logged itself: name, key and time (ms) of each event, in the order of their times."""
+    log: list[tuple[str, str, int]] = []
+    for store in stores:
+        with closing(sqlite3.connect(store)) as connection:
+            log += connection.execute(LOG).fetchall()
+    return sorted(log, key=lambda event: event[2])
+
+
+def collect(stores: Mapping[str, Path], world: Path, in_time: Sequence[Line], noon: Noon) -> Evidence:
+    """Read everything that can be known. `stores` has the file of each service, one file several times or many."""
+    with closing(sqlite3.connect(stores["audit"])) as connection:
         audited = Counter(connection.execute("select type, order_id from audit_log").fetchall())
+    with closing(sqlite3.connect(stores["stock"])) as connection:
         left = dict(connection.execute("select sku, pieces from stock_level").fetchall())
-    log, (noted_before_kill, db_at_noon) = event_log(db), noon
+    log = event_log(set(stores.values()))
     placed = [line for line in in_time if line.type == "shop.order-placed"]
     return Evidence(
         orders={line.subject: msgspec.json.decode(line.data, type=OrderPlaced).order for line in placed},
@@ -92,8 +107,8 @@ def collect(db: Path, world: Path, in_time: Sequence[Line], noon: tuple[int, Pat
         audited=audited,
         left=left,
         effects=[msgspec.json.decode(line, type=Effect) for line in world.read_bytes().splitlines()],
-        noted_before_kill=noted_before_kill,
-        logged_at_noon={(name, key) for name, key, _ in event_log(db_at_noon)},
+        noted_before_kill=noon.effects,
+        logged_at_noon={(name, key) for name, key, _ in event_log(noon.stores)},
     )
 
 

@@ -12,12 +12,13 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter, time_ns
 from typing import Final
 
 from app import app
-from checks import CHECKS, Evidence, collect, refused_serenades, repeated_by_the_crash
+from checks import CHECKS, Evidence, Noon, collect, refused_serenades, repeated_by_the_crash
 from feed import Feeder, Line, read_orders
 
 from onstage import connect
@@ -35,7 +36,7 @@ class Node:
         self.db = folder / "shop.db"
         self.url = f"sqlite:///{self.db}"
         self.world = folder / "world.jsonl"
-        self.noon = (0, self.db)
+        self.noon = Noon(0, [])
         self.process = self._start()
         self._wait_until_open()
 
@@ -58,7 +59,7 @@ class Node:
         kept.mkdir()
         for name in ("shop.db", "shop.db-wal"):
             shutil.copy(self.folder / name, kept / name)
-        self.noon = (len(self.world.read_bytes().splitlines()), kept / "shop.db")
+        self.noon = Noon(len(self.world.read_bytes().splitlines()), [kept / "shop.db"])
         print("  noon      the node is killed (SIGKILL) and started again")
         self.process = self._start()
 
@@ -78,10 +79,15 @@ async def ended(feeder: Feeder, *, within: str) -> Counter[str]:
     return Counter(str(verdict) for verdict in await asyncio.gather(*asked))
 
 
-async def one_day(node: Node, in_time: list[Line], late: list[Line]) -> tuple[Counter[str], int]:
-    """Send everything, with a crash half-way; return the verdicts, and when the sending was over (ms)."""
-    async with connect(node.url, app) as client:
-        feeder = Feeder(client, lambda sent: node.crash_and_start_again() if sent == len(in_time) // 2 else None)
+async def one_day(
+    url: str, crash: Callable[[], None], in_time: list[Line], late: list[Line]
+) -> tuple[Counter[str], int]:
+    """Send everything to the store at `url`, with a crash half-way.
+
+    Return the verdicts, and when the sending was over (ms).
+    """
+    async with connect(url, app) as client:
+        feeder = Feeder(client, lambda sent: crash() if sent == len(in_time) // 2 else None)
         started = perf_counter()
         await feeder.send_all(in_time)
         evening_ms = time_ns() // 1_000_000
@@ -135,10 +141,11 @@ def main() -> int:
     node = Node(folder)
     print("  morning   the node is open")
     try:
-        verdicts, evening_ms = asyncio.run(one_day(node, in_time, late))
+        verdicts, evening_ms = asyncio.run(one_day(node.url, node.crash_and_start_again, in_time, late))
     finally:
         node.stop()
-    found = collect(node.db, node.world, in_time, node.noon)
+    stores = {service.name: node.db for service in app.services}
+    found = collect(stores, node.world, in_time, node.noon)
     is_well = report(found, verdicts, evening_ms)
     what_next(node, found)
     return 0 if is_well else 1
