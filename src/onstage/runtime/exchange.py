@@ -38,6 +38,10 @@ RANGES: Final = 8
 """Into how many ranges the partitions of a service fall. A range has one reader."""
 PAUSE_S: Final = 0.2
 PAUSE_S_MAX: Final = 5.0
+ASKED_AT_ONCE_MAX: Final = 64
+"""So many questions at most are with observers at once; others wait their turn."""
+OBSERVER_AWAY_S_MAX: Final = 10.0
+"""So long whoever waits for a verdict bears that no observer answers."""
 ANSWER_S_MAX: Final = 2.0
 """An observer that does not answer this long after it should have is taken for none."""
 REFRESH_S: Final = 5.0
@@ -59,6 +63,7 @@ class Exchange:
         self.intake = Intake(node, broker, self.registry, self.relay)
         self.readers: list[LogReader] = []
         self._forwards = 0
+        self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
         self._watching: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -206,28 +211,35 @@ class Exchange:
         """
         loop = asyncio.get_running_loop()
         give_up = None if timeout_s is None else loop.time() + timeout_s
+        patience = loop.time() + OBSERVER_AWAY_S_MAX
         while True:
             left_s = ASK_S_MAX if give_up is None else min(ASK_S_MAX, max(0.0, give_up - loop.time()))
-            verdict = await self._asked(Question(process, left_s))
+            verdict, error = await self._asked(Question(process, left_s))
             if verdict is not None and verdict.is_final:
                 return verdict
-            if give_up is not None and loop.time() >= give_up:
+            is_late = give_up is not None and loop.time() >= give_up
+            if error is not None and (is_late or loop.time() > patience):
+                raise error
+            if is_late:
                 return verdict or await self._unseen(process)
             if verdict is None:
                 await asyncio.sleep(PAUSE_S)
+            if error is None:
+                patience = loop.time() + OBSERVER_AWAY_S_MAX
 
-    async def _asked(self, question: Question) -> Verdict | None:
-        subject = verdict_subject(self.broker.namespace)
+    async def _asked(self, question: Question) -> tuple[Verdict | None, OperationError | None]:
+        subject, patience_s = verdict_subject(self.broker.namespace), question.timeout_s + ANSWER_S_MAX
         try:
-            data = await self.broker.ask(
-                subject, msgspec.json.encode(question), timeout_s=question.timeout_s + ANSWER_S_MAX
-            )
-        except NobodyAnswers as error:
-            raise OperationError(
+            async with self._asking:
+                data = await self.broker.ask(subject, msgspec.json.encode(question), timeout_s=patience_s)
+        except BrokerUnavailable as error:
+            return None, error
+        except NobodyAnswers:
+            return None, OperationError(
                 "no observer answers\n  why: in a store of its own a service sees only its part of a process\n"
                 "  to do: start one with `onstage observe --broker ... --store sqlite:///view.db`"
-            ) from error
-        return msgspec.json.decode(data, type=Verdict | None)
+            )
+        return msgspec.json.decode(data, type=Verdict | None), None
 
     async def _unseen(self, process: str) -> Verdict:
         number = self._node.numbers.identity.local(process)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ASK_S_MAX", "Observatory", "Question", "verdict_subject"]
 
-ASK_S_MAX: Final = 5.0
+ASK_S_MAX: Final = 1.0
 """So long at most an observer keeps a question before it answers what it knows; who wants to wait longer asks again."""
 PAUSE_S: Final = 0.2
 PAUSE_S_MAX: Final = 5.0
