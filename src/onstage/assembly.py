@@ -50,7 +50,7 @@ def stage_on(
     def make_node(dispatch: bool, lock_wait_s: float = LOCK_WAIT_S_MAX) -> Node:  # noqa: FBT001  one flag
         clock, workers = SystemClock(), ThreadWorkers()
         store = _store(path, clock, workers, synchronous=synchronous, lock_wait_s=lock_wait_s)
-        return Node(
+        node = Node(
             services,
             processes,
             store=store,
@@ -60,16 +60,21 @@ def stage_on(
             broker=None if apart is None else _broker(apart.broker, clock),
             hosted=None if apart is None else apart.hosted,
         )
+        if node.exchange is not None and stage.on_broker is not None:
+            node.exchange.broker_watch.tell = stage.on_broker
+        return node
 
     if path is None:
-        return Stage(make_node, path=None, client_only=client_only)
-    return Stage(
+        stage = Stage(make_node, path=None, client_only=client_only)
+        return stage
+    stage = Stage(
         make_node,
         path=path,
         reader=lambda: SqliteReader(open_reader(path)),
         make_holder=lambda: make_node(False, 0.0),
         client_only=client_only,
     )
+    return stage
 
 
 def observatory_on(path: Path | None, broker: str) -> Observatory:

@@ -98,6 +98,8 @@ class Stage:
         self._moving = asyncio.Lock()
         self._token: Callable[[int], bytes] = SystemClock().token
         self.drain_s: float = DRAIN_S
+        self.on_broker: Callable[[str | None], None] | None = None
+        """Told once why the broker is away, and None when it is back; without it the log says so. Set it before."""
 
     # Entering and leaving.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import msgspec
 
@@ -17,6 +17,7 @@ from onstage.errors import BrokerUnavailable
 from onstage.events.subject import log_subjects
 from onstage.observe.verdict import Verdict
 from onstage.ports.store import Declaration
+from onstage.runtime.broker_watch import BrokerWatch
 from onstage.runtime.intake import identity_of
 from onstage.runtime.log_reader import LogReader
 from onstage.runtime.observer import NamesChanged, Observer
@@ -24,7 +25,7 @@ from onstage.runtime.registry import Registry
 from onstage.runtime.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from onstage.contracts.topology import Topology
     from onstage.ports.broker import Broker, Logged
@@ -37,7 +38,7 @@ ASK_S_MAX: Final = 1.0
 """So long at most an observer keeps a question before it answers what it knows; who wants to wait longer asks again."""
 PAUSE_S: Final = 0.2
 PAUSE_S_MAX: Final = 5.0
-log = logging.getLogger("onstage.observer")
+T = TypeVar("T")
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -65,8 +66,9 @@ class Observatory:
         self._make_store = make_store
         self._clock = clock
         self._registry = Registry(broker, lambda: self.store.reader)
+        self.broker_watch = BrokerWatch(broker)
         self._reader: LogReader | None = None
-        self._changed = asyncio.Event()
+        self._is_open = False
         self._changing = asyncio.Lock()
         self.store: Store
         self.watch: Watch
@@ -74,10 +76,10 @@ class Observatory:
 
     async def start(self) -> None:
         """Connect (for as long as it takes), open the store, read from now on."""
-        await self._connect()
+        await self.broker_watch.open()
         await self._open()
         namespace = self._broker.namespace
-        await self._broker.serve(verdict_subject(namespace), self._answer)
+        await self._until_there(lambda: self._broker.serve(verdict_subject(namespace), self._answer))
         reader = self._reader = LogReader(
             f"observer-{self._name}",
             log_subjects(namespace)[:2],
@@ -94,50 +96,46 @@ class Observatory:
         return 0
 
     async def close(self) -> None:
-        """Stop reading and answering."""
+        """Stop reading and answering. Safe to call when it never came to that."""
         if self._reader is not None:
             await self._reader.close()
+        await self.broker_watch.close()
         await self._broker.close()
-        await self.store.close()
-        self.watch.close()
-
-    async def _connect(self) -> None:
-        pause, said = PAUSE_S, False
-        while True:
-            try:
-                await self._broker.open()
-            except BrokerUnavailable as error:
-                if not said:
-                    log.warning("waiting for the broker: %s", error)
-                    said = True
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, PAUSE_S_MAX)
-                continue
-            return
+        if self._is_open:
+            await self.store.close()
+            self.watch.close()
 
     async def _open(self) -> None:
-        topology = await self._newest()
+        topology = await self._until_there(self._registry.refresh)
         self.store = self._make_store()
         opened = await self.store.open(_declaration(topology))
         self._name = f"{opened.store}"
         self.watch = Watch(self.store)
         self.store.on_batch = self._on_batch
+        self._is_open = True
         await self._registry.load()
+        events, receipts = self.counts
         self.observer = Observer(self.store, opened, self._registry)
+        self.observer.events, self.observer.receipts = events, receipts
         notes = self._registry.notes(())
         if notes:
             position = self.store.append(Commit(epoch=opened.epoch, notes=Notes(notes)))
             self.store.flush()
             await self.store.durable(position)
 
-    async def _newest(self) -> Topology:
+    async def _until_there(self, ask: Callable[[], Awaitable[T]]) -> T:
         pause = PAUSE_S
         while True:
             try:
-                return await self._registry.refresh()
+                return await ask()
             except BrokerUnavailable:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSE_S_MAX)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many events and receipts it has read since it was started."""
+        return (self.observer.events, self.observer.receipts) if hasattr(self, "observer") else (0, 0)
 
     def _on_batch(self, outcome: BatchOutcome) -> None:
         self.watch.batch(outcome)
@@ -189,4 +187,5 @@ def _declaration(topology: Topology) -> Declaration:
         outcomes=processes,
         manifest=b"\n" + msgspec.json.encode({"handlers": topology.handlers, "processes": topology.processes}),
         partial=True,
+        is_view=True,
     )
