@@ -19,7 +19,7 @@ import msgspec
 from onstage.cli.failures import Exit
 from onstage.cli.options import Surroundings, app_option, surroundings
 from onstage.cli.printing import clean, plural, print_json, styled
-from onstage.cli.store_file import StoreFile, lock_holder, looking_at
+from onstage.cli.store_file import HOLDS, StoreFile, lock_holder, looking_at
 from onstage.errors import OnstageError
 from onstage.stores.sqlite.connection import read_meta
 
@@ -155,6 +155,7 @@ def _inside(path: Path, at: Surroundings) -> Iterator[Finding]:
     try:
         with looking_at(path) as store:
             yield Finding("layout", True, f"{store.layout()}, the newest")
+            yield Finding("kind", True, HOLDS[store.kind])
             mode = str(store.connection.pragma("journal_mode"))
             yield _durability(mode, read_meta(store.connection, "synchronous"))
             check = str(store.rows("check")[0][0])
@@ -186,8 +187,11 @@ def _contents(store: StoreFile, at: Surroundings) -> Iterator[Finding]:
     counts = store.counts()
     found = f"{plural(counts.processes, 'process')}, {counts.open:,} open"
     yield Finding("processes", True, found)
-    mend = "`onstage dead ls` says why, `onstage dead retry` tries again" if counts.set_aside else None
-    yield Finding("dead letters", mend is None, f"{counts.set_aside:,}", mend)
+    mend = "`onstage dead ls` says why, `onstage dead retry` tries again"
+    if store.kind == "view":
+        mend = "`onstage dead ls` says why; retry them in the stores of their services"
+    aside = counts.set_aside
+    yield Finding("dead letters", not aside, f"{aside:,}", mend if aside else None)
     app = _loaded(at)
     if app is None:
         return

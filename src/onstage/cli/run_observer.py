@@ -30,9 +30,7 @@ def command(at: Surroundings) -> None:
     It answers whoever asks for a verdict. `ps`, `show`, `dead ls` and the others work on its store. No handler needs
     it; deleted, its store is made again from the broker's log.
     """
-    logging.basicConfig(
-        stream=sys.stderr, level="WARNING", format="%(asctime)s %(levelname)-7s %(name)s  %(message)s"
-    )
+    logging.basicConfig(stream=sys.stderr, level="WARNING", format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
     asyncio.run(observe(at))
 
 

@@ -14,7 +14,7 @@ from onstage.core.commit import Mail, NewEvent, NewProcess, Obligation, executio
 from onstage.events.envelope import hlc_ms, hlc_next
 from onstage.events.receipt import Receipt, Status, token
 from onstage.runtime.delivery import Delivery, Reaction, lane_key
-from onstage.runtime.wire import of_process
+from onstage.runtime.wire import from_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -113,11 +113,12 @@ class Emission(msgspec.Struct, eq=False):
         process: int = 0,
         process_id: str | None = None,
         cause: int = 0,
+        cause_id: str | None = None,
         extra: bytes | None = None,
     ) -> int:
         """Number one event and open what it obliges to. Process 0 makes it the root of a new one. Answers its n.
 
-        `process_id` is the public id of a process of another store.
+        `process_id` is the public id of a process of another store, `cause_id` that of an execution whose event is.
         """
         numbers = self.numbers
         n = numbers.next_n
@@ -128,8 +129,8 @@ class Emission(msgspec.Struct, eq=False):
             process = n
             declared = route.starts.name if route.starts else None
             self.roots.append(NewProcess(n, declared, key, now_ms, numbers.identity.wire(n)))
-        if process_id is not None and extra is None:
-            extra = of_process(process_id)
+        if extra is None and (process_id or cause_id):
+            extra = from_elsewhere(process_id, cause_id)
         self.events.append(NewEvent(n, process, route.type_id, key, cause, hlc, numbers.topology, data, extra))
         if not is_root and cause:
             self.outputs.append((n, route.type_id))

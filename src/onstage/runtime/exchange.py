@@ -184,7 +184,9 @@ class Exchange:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
-        await asyncio.gather(self.broker_watch.close(), self.relay.close(), *(reader.close() for reader in self.readers))
+        await asyncio.gather(
+            self.broker_watch.close(), self.relay.close(), *(reader.close() for reader in self.readers)
+        )
         await self.broker.close()
 
     # Verdicts, which observers know.

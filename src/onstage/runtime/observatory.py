@@ -7,7 +7,6 @@ not know; then the store is opened anew with these names, and reading goes on wh
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import msgspec
@@ -18,7 +17,7 @@ from onstage.events.subject import log_subjects
 from onstage.observe.verdict import Verdict
 from onstage.ports.store import Declaration
 from onstage.runtime.broker_watch import BrokerWatch
-from onstage.runtime.intake import identity_of
+from onstage.runtime.intake import process_known_as
 from onstage.runtime.log_reader import LogReader
 from onstage.runtime.observer import NamesChanged, Observer
 from onstage.runtime.registry import Registry
@@ -164,19 +163,9 @@ class Observatory:
     async def verdict(self, process: str, timeout_s: float) -> Verdict | None:
         """The verdict on a process, by its public id or that of an event that was sent on; None if it is not known."""
         async with self._changing:
-            number = await self._number(process)
+            number = await process_known_as(self.store.reader, process)
             watch = self.watch
         return None if number is None else await watch.verdict(number, timeout_s, None)
-
-    async def _number(self, process: str) -> int | None:
-        identities = [identity_of(kind, process) for kind in ("process", "sent")]
-        found = await self.store.reader.doors(identities)
-        for identity in identities:
-            if identity in found:
-                n = found[identity][0]
-                event = await self.store.reader.event(n)
-                return None if event is None else event.process
-        return None
 
 
 def _declaration(topology: Topology) -> Declaration:

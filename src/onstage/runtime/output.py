@@ -51,6 +51,7 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int) -> int:
         process=delivery.process if joined else 0,
         process_id=delivery.names[0] if joined and delivery.names else None,
         cause=delivery.id,
+        cause_id=f"{delivery.names[1]}/{reaction.name}" if delivery.names else None,
     )
 
 

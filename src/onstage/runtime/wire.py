@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from onstage.core.identity import Identity
     from onstage.ports.store import EventView
 
-__all__ = ["arrived", "check_outside", "from_outside", "names_of", "of_process", "to_envelope", "with_outside"]
+__all__ = [
+    "arrived",
+    "check_outside",
+    "emitted_by",
+    "from_elsewhere",
+    "from_outside",
+    "names_of",
+    "to_envelope",
+    "with_outside",
+]
 
 
 class _Outside(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,9 +78,9 @@ def arrived(envelope: Envelope, wire: str) -> bytes:
     return msgspec.json.encode(msgspec.structs.replace(outside, **own))
 
 
-def of_process(process_id: str) -> bytes:
-    """What the row of an event of this store says that belongs to a process of another one."""
-    return msgspec.json.encode(_Outside(correlationid=process_id))
+def from_elsewhere(process_id: str | None, cause_id: str | None) -> bytes:
+    """What the row of an event of this store says whose process, or the event that it followed from, is another's."""
+    return msgspec.json.encode(_Outside(correlationid=process_id, causationid=cause_id))
 
 
 def names_of(stored: EventView) -> tuple[str | None, str | None]:
@@ -83,6 +92,17 @@ def names_of(stored: EventView) -> tuple[str | None, str | None]:
     except (ValueError, RecursionError):
         return None, None  # spoilt by somebody else; such an event is set aside when it is decoded
     return outside.correlationid, outside.wire
+
+
+def emitted_by(stored: EventView) -> str | None:
+    """The full name of the handler of another store that emitted the event, None if it is no such event."""
+    if not stored.extra or stored.cause:
+        return None
+    try:
+        causation = _DECODE(stored.extra).causationid or ""
+    except (ValueError, RecursionError):
+        return None
+    return causation.partition("/")[2] or None
 
 
 def with_outside(envelope: Envelope, extra: bytes) -> Envelope:
