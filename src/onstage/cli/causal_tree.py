@@ -61,9 +61,9 @@ class EventNode(msgspec.Struct):
     time: Any
     ms: int
     from_outside: bool
-    from_service: str | None
     data: Any
     executions: list[ExecutionNode]
+    from_service: str | None = None
 
 
 async def grow(reader: Reader, process: int) -> list[EventNode]:
