@@ -43,7 +43,10 @@ class Troupe:
     """The processes of `dev --nats`: started, looked after, started anew and stopped together."""
 
     def __init__(self, target: str, root: Path, see_off: Callable[[subprocess.Popen[bytes]], None]) -> None:
-        """For the app at `target`, seen from `root`; `see_off` waits for what was told to end. Raises Failure or UsageError if there is no server."""
+        """For the app at `target`, seen from `root`; `see_off` waits for what was told to end.
+
+        Raises Failure or UsageError if there is no server, or its port is taken.
+        """
         self.folder = Path(FOLDER)
         self.folder.mkdir(exist_ok=True)
         (self.folder / ".gitignore").write_text("*\n")

@@ -6,6 +6,7 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
+from tests.unit.cli.apart_stage import play_apart
 
 from onstage import Envelope, connect
 from onstage.cli.emit_events import PAGE_LINES_MAX, Sender
@@ -183,3 +184,20 @@ def test_wrong_arguments_are_a_usage_error(tiny: Any, arguments: Any) -> None:
 
 def test_a_wrong_wait_is_a_usage_error(tiny: Any) -> None:
     assert tiny.run("emit", "order-placed", "{}", "--wait", "soon").exit_code == 2
+
+
+def test_nothing_is_emitted_into_an_observers_store(tiny: Any, lines: Any) -> None:
+    play_apart(tiny, ("o1", 5))
+    path = lines('{"type": "order-placed", "data": {"order_id": "o2", "amount": 1}}')
+    for what in (["order-placed", '{"order_id": "o2", "amount": 1}'], ["--file", str(path)]):
+        refused = tiny.run("emit", *what, "--store", "sqlite:///view.db")
+        assert refused.exit_code == 2
+        assert "view.db is an observer's store" in refused.stderr
+
+
+def test_a_part_takes_events_from_its_own_node_only(tiny: Any) -> None:
+    play_apart(tiny, ("o1", 5))
+    refused = tiny.run("emit", "order-placed", '{"order_id": "o2", "amount": 1}', "--store", "sqlite:///payment.db")
+    assert refused.exit_code == 3
+    assert "run it with `onstage run -s SERVICE --broker" in refused.stderr
+    assert [row["key"] for row in tiny.json("ps", "--store", "sqlite:///payment.db")] == ["o1"]
