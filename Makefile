@@ -4,13 +4,16 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --con
 SUITES := .venv/bin/python tests/suites.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench nightly planted format clean
+.PHONY: help demo demo-nats test lint bench nightly planted format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \2/p' Makefile | awk '{ printf "  make %-9s", $$2; $$1 = $$2 = ""; print }'
 
 demo: .venv/.runtime ## run the shop example
 	@.venv/bin/python examples/shop/demo.py
+
+demo-nats: .venv/.dev ## run it again with every service on its own, over a NATS server
+	@.venv/bin/python examples/shop/demo_nats.py
 
 test: .venv/.dev ## run every suite
 	@$(SUITES)

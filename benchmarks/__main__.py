@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.apart import chain_apart
 from benchmarks.chain_app import chain, make, stepping, waiting
 from benchmarks.floor import run as run_floor
 from benchmarks.load import run_processes
@@ -153,6 +154,7 @@ BENCHMARKS: dict[str, tuple[Any, ...]] = {
     "waiting": (wait_and_wake,),
     "10 and 1,000 handlers": (handlers,),
     "stored events": (stored,),
+    "chain of 3 apart": (chain_apart,),
 }
 
 

@@ -58,6 +58,7 @@ def example_types() -> list[Command]:
 SUITES: dict[str, list[Command]] = {
     "sim": [[f"{BIN}/onstage", "sim", "--seeds", "5000", "--workers", str(AT_ONCE), "--strict"]],
     "scenario": [[*PYTEST, "tests/scenario"]],
+    "apart": [[*PYTEST, "tests/apart"]],
     "matrix": [[*PYTEST, "tests/matrix"]],
     "fuzz": [[*PYTEST, "tests/fuzz"]],
     "faults": [[*PYTEST, "tests/faults"]],

@@ -18,9 +18,18 @@ SOURCES = {path: tree for path, tree in EVERYTHING.items() if path.is_relative_t
 # A module whose test is not `tests/unit/<same path>/test_<module>.py` names it here, both from their roots:
 # "stores/sqlite/store.py": "tests/contract/test_stores.py".
 COVERED_BY: dict[str, str] = {
+    "brokers/nats/broker.py": "tests/contract/test_nats.py",
+    "brokers/nats/link.py": "tests/contract/test_nats.py",
+    "brokers/nats/bucket.py": "tests/contract/test_nats.py",
     "ports/broker.py": "tests/contract/test_brokers.py",
     "ports/store.py": "tests/contract/test_stores.py",
     "ports/workers.py": "tests/contract/test_stores.py",
+    "testing/broker_contract.py": "tests/contract/test_brokers.py",
+    "testing/broker_cursors.py": "tests/contract/test_brokers.py",
+    "testing/broker_log.py": "tests/contract/test_brokers.py",
+    "testing/broker_service.py": "tests/contract/test_brokers.py",
+    "testing/broker_trial.py": "tests/contract/test_brokers.py",
+    "stores/memory_rows.py": "tests/contract/test_stores.py",
     "testing/commit_script.py": "tests/contract/test_stores.py",
     "testing/store_contract.py": "tests/contract/test_stores.py",
     "testing/store_parts.py": "tests/contract/test_stores.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from onstage.brokers.absent import AbsentBroker
 from onstage.errors import UsageError
 from onstage.ports.clock import SystemClock
 from onstage.runtime.node import Node
@@ -11,7 +12,7 @@ from onstage.runtime.observatory import Observatory
 from onstage.runtime.workers import ThreadWorkers
 from onstage.stage import Stage
 from onstage.stores.memory import MemoryStore
-from onstage.stores.sqlite.connection import open_reader
+from onstage.stores.sqlite.connection import hosted_on, open_reader
 from onstage.stores.sqlite.reader import SqliteReader
 from onstage.stores.sqlite.store import LOCK_WAIT_S_MAX, SqliteStore
 
@@ -49,6 +50,7 @@ def stage_on(
 
     def make_node(dispatch: bool, lock_wait_s: float = LOCK_WAIT_S_MAX) -> Node:  # noqa: FBT001  one flag
         clock, workers = SystemClock(), ThreadWorkers()
+        held = apart if dispatch else apart or _held_apart(path)
         store = _store(path, clock, workers, synchronous=synchronous, lock_wait_s=lock_wait_s)
         node = Node(
             services,
@@ -57,8 +59,8 @@ def stage_on(
             clock=clock,
             workers=workers,
             dispatch=dispatch,
-            broker=None if apart is None else _broker(apart.broker, clock),
-            hosted=None if apart is None else apart.hosted,
+            broker=None if held is None else _broker(held.broker, clock),
+            hosted=None if held is None else held.hosted,
         )
         if node.exchange is not None and stage.on_broker is not None:
             node.exchange.broker_watch.tell = stage.on_broker
@@ -77,6 +79,12 @@ def stage_on(
     return stage
 
 
+def _held_apart(path: Path | None) -> Apart | None:
+    """What a client is for the store that it holds: a service's part is kept as one, and has no broker meanwhile."""
+    hosted = None if path is None else hosted_on(path)
+    return None if hosted is None else Apart("", hosted)
+
+
 def observatory_on(path: Path | None, broker: str) -> Observatory:
     """An observer of the namespace behind `broker`, on the SQLite file at `path`; not yet started."""
     clock = SystemClock()
@@ -88,6 +96,8 @@ def observatory_on(path: Path | None, broker: str) -> Observatory:
 
 
 def _broker(url: str, clock: Clock) -> Broker:
+    if not url:
+        return AbsentBroker()
     try:
         from onstage.brokers.nats.broker import NatsBroker  # lazily: who has no broker needs no nats
     except ModuleNotFoundError as error:

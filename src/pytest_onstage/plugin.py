@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["pytest_configure", "pytest_pyfunc_call", "sim", "sim_app"]
 
 _MARK: Final = "sim(app=None, *, seed=0, faults=()): the application, the seed and the faults of the fixture `sim`."
-_CONTRACT: Final = ("store_contract", "store_reading", "store_transactions", "store_trial", "store_writing")
+_CONTRACT: Final = (
+    *("store_contract", "store_reading", "store_transactions", "store_trial", "store_writing"),
+    *("broker_contract", "broker_cursors", "broker_log", "broker_service", "broker_trial"),
+)
 _NO_APP: Final = (
     "the fixture `sim` needs an application\n  why: {why}\n"
     '  to do: write app = "module:app" under [tool.onstage] in pyproject.toml, or a fixture `sim_app` that returns it'
@@ -29,7 +32,7 @@ _NO_APP: Final = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker `sim`, and let the store contract's assertions say what they compared."""
+    """Declare the marker `sim`, and let the contracts' assertions say what they compared."""
     config.addinivalue_line("markers", _MARK)
     pytest.register_assert_rewrite(*(f"onstage.testing.{name}" for name in _CONTRACT))
 

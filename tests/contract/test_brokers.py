@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("onstage.testing.broker_log", "onstage.testing.broker_cursors")
-pytest.register_assert_rewrite("onstage.testing.broker_service", "onstage.testing.broker_trial")
+pytest.register_assert_rewrite(*(f"onstage.testing.broker_{part}" for part in ("log", "cursors", "service")))
 
 from tests.contract.nats_maker import NatsMaker  # noqa: E402
 

@@ -29,6 +29,14 @@ def test_who_only_declares_loads_no_engine() -> None:
     assert modules.isdisjoint({"apsw", "onstage.assembly", "onstage.stage", "onstage.runtime.node", "onstage.stores"})
 
 
+def test_a_broker_that_is_not_opened_needs_no_client_library() -> None:
+    code = """
+from onstage.brokers.nats.broker import NatsBroker
+NatsBroker("nats://localhost", environ={})
+"""
+    assert {"nats", "nkeys"}.isdisjoint(in_a_fresh_process(code + SAY_MODULES).split())
+
+
 def test_what_is_looked_for_is_really_looked_for(loaded: set[str]) -> None:
     assert {"onstage", "msgspec", "asyncio"} <= loaded
 

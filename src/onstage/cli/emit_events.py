@@ -275,7 +275,12 @@ class End:
 
 async def _verdicts(client: Stage, processes: list[ProcessHandle], timeout_s: float) -> list[End]:
     patience_s = timeout_s if client.has_node else 0.0
-    verdicts = await asyncio.gather(*(process.verdict(timeout=patience_s) for process in processes))
+    try:
+        verdicts = await asyncio.gather(*(process.verdict(timeout=patience_s) for process in processes))
+    except LookupError:
+        if client.has_node:
+            raise
+        return []  # it is on its way to the service that owns its process, and no node runs that would send it
     views = [await _view(client, process) for process in processes]
     pairs = zip(verdicts, views, strict=True)
     return [End(verdict, view is not None and view.declared is not None) for verdict, view in pairs]

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from onstage.ports.broker import Broker
     from onstage.runtime.node import Node
 
-__all__ = ["RANGES", "Exchange"]
+__all__ = ["HOSTED", "RANGES", "Exchange"]
+
+HOSTED: Final = "hosted"
+"""The topic under which a store keeps the names of the services that run on it."""
 
 
 RANGES: Final = 8
@@ -74,6 +77,9 @@ class Exchange:
         self._node.topologies_kept = set(self.registry.epochs)
         newest = await self._node.store.reader.notes(FORWARD, newest_first=True, limit=1)
         self._forwards = newest[0].number if newest else 0
+        if not self._node.dispatches:
+            self.adopt()
+            return
         self.broker.on_connected = self._connected
         if self._knows_us():
             self._watching = asyncio.get_running_loop().create_task(self._connect_later())
@@ -93,7 +99,8 @@ class Exchange:
         pause = PAUSE_S
         while True:
             try:
-                self.adopt_from_registry(await self.registry.register(self._node.manifest, self._node.hosted))
+                await self.registry.register(self._node.manifest, self._node.hosted)
+                self.adopt()
             except BrokerUnavailable as error:
                 log.info("the topology is not registered yet: %s", error)
                 await asyncio.sleep(pause)
@@ -107,12 +114,13 @@ class Exchange:
         notes = self.registry.notes(node.topologies_kept)
         if not notes:
             return
-        position = node.append(Commit(epoch=node.epoch, notes=Notes(notes)), None)
+        hosted = Note(HOSTED, 0, ",".join(sorted(node.hosted)).encode())
+        position = node.append(Commit(epoch=node.epoch, notes=Notes([*notes, hosted])), None)
         node.store.flush()
         await node.store.durable(position)
         node.topologies_kept |= {note.number for note in notes}
 
-    def adopt_from_registry(self, topology: object) -> None:
+    def adopt(self) -> None:
         """Stamp events with the newest topology from now on, and open what it says they owe."""
         current = self.registry.current
         node = self._node
@@ -124,7 +132,7 @@ class Exchange:
 
     async def start(self) -> None:
         """Begin to publish and to read."""
-        self.adopt_from_registry(None)
+        self.adopt()
         await self.relay.start()
         node, namespace = self._node, self.broker.namespace
         width = PARTITIONS // RANGES
@@ -167,7 +175,7 @@ class Exchange:
             await asyncio.sleep(REFRESH_S)
             try:
                 await self.registry.register(self._node.manifest, self._node.hosted)
-                self.adopt_from_registry(None)
+                self.adopt()
                 await self._keep_topologies()
             except BrokerUnavailable as error:
                 log.debug("the registry is out of reach: %s", error)

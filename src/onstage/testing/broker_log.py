@@ -126,6 +126,7 @@ class BrokerLog(BrokerMaker):
         again = await t.broker.message(4)
         assert again is not None
         assert (again.data, again.id) == (b"1", "id-1")
+        assert await t.broker.publish(t.messages(range(3))) == seqs
 
     def _ask_for_ids(self, t: BrokerTrial) -> None:
         if not t.broker.features.refuses_duplicates:
@@ -184,6 +185,7 @@ class BrokerLog(BrokerMaker):
         await t.away()
         assert await is_away(late.open())
         await t.back()
+        await late.open()
         await late.open()
         assert (await late.state()).last == 0
         await late.close()

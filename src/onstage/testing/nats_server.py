@@ -55,11 +55,17 @@ class NatsServer:
     `sync` is the server's `sync_interval`: "always", or a duration such as "2m".
     """
 
-    def __init__(self, store_dir: Path, port: int | None = None, *, sync: str = "2m", apart: bool = False) -> None:
-        """Not yet started. With `apart` a Ctrl-C does not reach it. Raises UsageError if no executable is found."""
+    def __init__(
+        self, store_dir: Path, port: int | None = None, *, sync: str = "2m", config: str = "", apart: bool = False
+    ) -> None:
+        """Not yet started; `config` is added to its configuration. With `apart` a Ctrl-C does not reach it.
+
+        Raises UsageError if no executable is found.
+        """
         self.store_dir = store_dir
         self.port = port or _free_port()
         self._sync = sync
+        self._config = config
         self._apart = apart
         self._executable = find_nats_server()
         self._process: subprocess.Popen[bytes] | None = None
@@ -85,7 +91,7 @@ class NatsServer:
         assert self._process is None, "it runs already"
         self.store_dir.mkdir(parents=True, exist_ok=True)
         config = self.store_dir.with_name(f"{self.store_dir.name}.conf")
-        config.write_text(_CONFIG.format(port=self.port, store=self.store_dir, sync=self._sync))
+        config.write_text(_CONFIG.format(port=self.port, store=self.store_dir, sync=self._sync) + self._config)
         command = [self._executable, "-c", str(config)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -21,8 +21,8 @@ class TcpProxy:
         self.port = 0
         self.delay_s = 0.0
         self._target_port = target_port
-        self._flows = asyncio.Event()
-        self._flows.set()
+        self._flows = {"there": asyncio.Event(), "back": asyncio.Event()}
+        self.release()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._lines: set[asyncio.Task[None]] = set()
@@ -44,11 +44,17 @@ class TcpProxy:
 
     def hold(self) -> None:
         """Carry nothing more, and say nothing about it: the line is half open."""
-        self._flows.clear()
+        self._flows["there"].clear()
+        self.hold_answers()
+
+    def hold_answers(self) -> None:
+        """Carry nothing more from the server to the client; the server hears everything."""
+        self._flows["back"].clear()
 
     def release(self) -> None:
         """Carry on, beginning with what was held."""
-        self._flows.set()
+        for flow in self._flows.values():
+            flow.set()
 
     def reset(self) -> None:
         """Break all present connections, with a reset on both sides."""
@@ -61,22 +67,22 @@ class TcpProxy:
         with suppress(OSError):
             there = await asyncio.open_connection("127.0.0.1", self._target_port)
             self._writers.add(there[1])
-            self._carry(reader, there[1])
-            self._carry(there[0], writer)
+            self._carry(reader, there[1], self._flows["there"])
+            self._carry(there[0], writer, self._flows["back"])
             return
         writer.transport.abort()
 
-    def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = asyncio.get_running_loop().create_task(self._line(reader, writer))
+    def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: asyncio.Event) -> None:
+        line = asyncio.get_running_loop().create_task(self._line(reader, writer, flow))
         self._lines.add(line)
         line.add_done_callback(self._lines.discard)
 
-    async def _line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: asyncio.Event) -> None:
         with suppress(OSError):
             while chunk := await reader.read(CHUNK_BYTES_MAX):
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
-                await self._flows.wait()
+                await flow.wait()
                 writer.write(chunk)
                 await writer.drain()
         writer.transport.abort()

@@ -75,3 +75,9 @@ def test_in_an_observers_store_dead_letters_are_listed_and_acted_on_elsewhere(ti
         assert "the store of payment (--store sqlite:///payment.db)" in refused.stderr
         assert len(refused.stderr.splitlines()) == 3
     assert (tiny.folder / "view.db").read_bytes() == before
+
+
+def test_a_dead_letter_of_a_part_is_dropped_while_its_node_is_away(tiny: Any) -> None:
+    play_apart(tiny, ("o1", -1))
+    assert tiny.run("dead", "drop", "--all", "--yes", "--store", "sqlite:///payment.db").exit_code == 0
+    assert tiny.json("dead", "ls", "--store", "sqlite:///payment.db") == []

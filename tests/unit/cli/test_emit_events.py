@@ -195,9 +195,14 @@ def test_nothing_is_emitted_into_an_observers_store(tiny: Any, lines: Any) -> No
         assert "view.db is an observer's store" in refused.stderr
 
 
-def test_a_part_takes_events_from_its_own_node_only(tiny: Any) -> None:
+@pytest.mark.parametrize("service", ["payment", "mail"])
+def test_what_is_emitted_into_a_part_waits_for_its_node(tiny: Any, service: str) -> None:
     play_apart(tiny, ("o1", 5))
-    refused = tiny.run("emit", "order-placed", '{"order_id": "o2", "amount": 1}', "--store", "sqlite:///payment.db")
-    assert refused.exit_code == 3
-    assert "run it with `onstage run -s SERVICE --broker" in refused.stderr
-    assert [row["key"] for row in tiny.json("ps", "--store", "sqlite:///payment.db")] == ["o1"]
+    data, store = '{"order_id": "o2", "amount": 1}', f"sqlite:///{service}.db"
+    emitted = tiny.run("emit", "order-placed", data, "--wait", "5s", "--store", store)
+    assert emitted.exit_code == 3
+    assert "emitted order-placed" in emitted.stdout
+    assert "stored and waits" in emitted.stderr
+    is_owner = service == "payment"  # the other one only keeps it until it can send it there
+    assert len(tiny.json("ps", "--store", store)) == 1 + is_owner
+    assert tiny.json("db", "status", "--store", store)["holds"].startswith("one service's part")

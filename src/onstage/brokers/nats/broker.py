@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, final
 
 from onstage.brokers.nats.address import Address
+from onstage.brokers.nats.bucket import Registry
 from onstage.brokers.nats.link import Link
 from onstage.brokers.nats.publishing import Publisher
 from onstage.brokers.nats.pulling import IDLE_S, NatsCursor
-from onstage.brokers.nats.registry import Registry
 from onstage.brokers.nats.stream import ensure_log, fetch, log_name, read_state
 from onstage.errors import BrokerUnavailable
 from onstage.ports.broker import Features, NobodyAnswers
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
 
     from onstage.ports.broker import Logged, LogState, Message, Value
     from onstage.ports.clock import Clock
@@ -61,6 +62,7 @@ class NatsBroker:
         self._registry = Registry(self._link)
         self._idle_s = idle_s
         self._served: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
+        self._serving: list[Subscription] = []
         self._answering: set[asyncio.Task[None]] = set()
 
     @property
@@ -73,7 +75,12 @@ class NatsBroker:
         await self._link.open()
 
     async def close(self) -> None:
-        """Send what is on its way, and let go."""
+        """Serve nothing more, send what is on its way, and let go."""
+        self._served.clear()
+        subscriptions, self._serving = self._serving, []
+        for subscription in subscriptions:
+            with suppress(Exception):  # its connection may be gone, and it with it
+                await subscription.unsubscribe()
         for task in tuple(self._answering):
             task.cancel()
         await self._link.close()
@@ -81,6 +88,7 @@ class NatsBroker:
     async def _prepare(self) -> None:
         await ensure_log(self._link)
         await self._registry.ensure()
+        self._serving.clear()
         for subject, answer in self._served.items():
             await self._subscribe(subject, answer)
 
@@ -135,7 +143,7 @@ class NatsBroker:
                 self._answering.add(task)
                 task.add_done_callback(self._answering.discard)
 
-        await self._link.subscribe(subject, take, queue=_GROUP)
+        self._serving.append(await self._link.subscribe(subject, take, queue=_GROUP))
 
     async def _answer(self, message: Msg, answer: Callable[[bytes], Awaitable[bytes]]) -> None:
         try:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
+from onstage.brokers.nats.framing import send
 from onstage.brokers.nats.login import check_encryption, credentials, dispose, new_client, text_of
 from onstage.errors import BrokerUnavailable, UsageError
 from onstage.ports.broker import NobodyAnswers
@@ -116,7 +117,9 @@ class Link:
         self._last_error = ""
 
     async def open(self) -> None:
-        """Connect. Raises BrokerUnavailable if no server answers, UsageError if it refuses us for good."""
+        """Connect, unless that is done. Raises BrokerUnavailable if no server answers, UsageError for a refusal."""
+        if self._keeper is not None:
+            return
         try:
             await self._connect()
             await self._on_up()
@@ -149,7 +152,9 @@ class Link:
         """Hand a message to the connection. Raises BrokerUnavailable if there is none."""
         client = self._there()
         try:
-            await client.publish(subject, data, reply=reply, headers=headers)
+            await send(client, subject, data, reply=reply, headers=headers)
+        except UsageError:
+            raise
         except Exception as error:
             raise unavailable("the connection to the broker is gone", text_of(error)) from error
 

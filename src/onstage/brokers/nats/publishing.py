@@ -8,16 +8,17 @@ follows it in the log is compared with what follows it here; what is the same is
 of half the size. So no order is lost, whatever the server has: nothing goes out before what precedes it is stored.
 
 A server that says "duplicate" names a place. What stands there is read; another message, or none, means that the server
-is wrong, and the message is stored under an id that the server does not look at.
+is wrong, and the message is stored with another id for the server; its own stands in a header that we read.
 """
 
 from __future__ import annotations
 
 import asyncio
 from hashlib import blake2b
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Final, final
 
+from onstage.brokers.nats.framing import header_lines
 from onstage.brokers.nats.link import unavailable
 from onstage.brokers.nats.stream import MESSAGE_ID, PLAIN_ID, fetch, log_name, read_answer
 from onstage.errors import UsageError
@@ -58,12 +59,11 @@ class Publisher:
 
     async def publish(self, messages: Sequence[Message]) -> list[int]:
         """Store all, in order; answers their places. Raises UsageError and BrokerUnavailable as the port says."""
-        for message in messages:
-            self._check(message)
+        sizes = [self._checked_size(message) for message in messages]
         seqs: list[int] = []
         most = BATCH_MESSAGES_MAX
         while rest := messages[len(seqs) :]:
-            batch = _batch(rest, most)
+            batch = rest[: _fitting(sizes[len(seqs) :][:most])]
             last = await self._store_whole(batch) if len(batch) > 1 else None
             if last is not None:
                 seqs.extend(range(last - len(batch) + 1, last + 1))
@@ -76,23 +76,26 @@ class Publisher:
             most = max(1, len(batch) // 2) if len(batch) > 1 else min(2 * most, BATCH_MESSAGES_MAX)
         return seqs
 
-    def _check(self, message: Message) -> None:
+    def _checked_size(self, message: Message) -> int:
         check_in_log(self._namespace, message.subject)
-        size = _size(message)
+        size = _OVERHEAD_BYTES + len(message.data) + len(message.id or "") + len(header_lines(message.headers))
         if size > self._link.max_payload > 0:
             raise UsageError(
                 f"a message of {size:,} bytes is too large for the broker\n"
                 f"  why: its server takes at most {self._link.max_payload:,}, headers included\n"
                 "  to do: set max_payload in the configuration of the server"
             )
+        return size
 
     async def _store_whole(self, batch: Sequence[Message]) -> int | None:
         """Publish an atomic batch; answers the place of its last message, None if it is refused and nothing stored."""
         batch_id = _batch_id(batch)
         for place, message in enumerate(batch[:-1], 1):
-            await self._link.publish(message.subject, message.data, headers=_headers(message, batch_id, place))
-        headers = _headers(batch[-1], batch_id, len(batch)) | {_COMMIT: "1"}
-        answer = await self._ask(batch[-1], headers)
+            headers = _headers(message, message.id or "") | {_BATCH: batch_id, _PLACE: str(place)}
+            await self._link.publish(message.subject, message.data, headers=headers)
+        last = batch[-1]
+        headers = _headers(last, last.id or "") | {_BATCH: batch_id, _PLACE: str(len(batch)), _COMMIT: "1"}
+        answer = await self._ask(last, headers)
         if answer.error is not None:
             return None
         if answer.count != len(batch):
@@ -101,14 +104,17 @@ class Publisher:
 
     async def _store(self, message: Message) -> tuple[int, bool]:
         """Publish one message; answers its place, and whether it was there before."""
-        answer = self._accepted(await self._ask(message, _headers(message)))
-        if not answer.duplicate:
-            return answer.seq, False
-        there = await fetch(self._link, self._stream, {"seq": answer.seq})
-        if there is not None and there.id == message.id:
-            return answer.seq, True
-        headers = {**message.headers, PLAIN_ID: message.id or ""}
-        return self._accepted(await self._ask(message, headers)).seq, False
+        known_as = message.id or ""
+        while True:
+            answer = await self._ask(message, _headers(message, known_as))
+            if answer.error is not None:
+                raise unavailable("the broker takes no message", answer.error.shown)
+            if not answer.duplicate:
+                return answer.seq, False
+            there = await fetch(self._link, self._stream, {"seq": answer.seq})
+            if there is not None and there.id == message.id:
+                return answer.seq, True
+            known_as = f"{message.id};not-{answer.seq}"  # the same in every attempt: this one is recognised, too
 
     async def _found(self, messages: Sequence[Message], seq: int) -> list[int]:
         """The places from `seq` on, as far as the log has these messages there, one behind the other."""
@@ -131,20 +137,10 @@ class Publisher:
             raise unavailable("the broker does not take messages", "the stream is gone, or has no leader") from None
         return read_answer(message.subject, reply.data)
 
-    @staticmethod
-    def _accepted(answer: Answer) -> Answer:
-        if answer.error is not None:
-            raise unavailable("the broker takes no message", answer.error.shown)
-        return answer
 
-
-def _batch(messages: Sequence[Message], most: int) -> Sequence[Message]:
-    size = 0
-    for count, message in enumerate(messages[:most]):
-        size += _size(message)
-        if size > BATCH_BYTES_MAX:
-            return messages[: max(1, count)]
-    return messages[:most]
+def _fitting(sizes: Sequence[int]) -> int:
+    """How many of the first messages make a batch."""
+    return max(1, sum(total <= BATCH_BYTES_MAX for total in accumulate(sizes)))
 
 
 def _batch_id(batch: Sequence[Message]) -> str:
@@ -155,15 +151,10 @@ def _batch_id(batch: Sequence[Message]) -> str:
     return digest.hexdigest()
 
 
-def _headers(message: Message, batch: str = "", place: int = 0) -> dict[str, str]:
+def _headers(message: Message, known_as: str) -> dict[str, str]:
     headers = dict(message.headers)
-    if message.id:
-        headers[MESSAGE_ID] = message.id
-    if batch:
-        headers |= {_BATCH: batch, _PLACE: str(place)}
+    if known_as:
+        headers[MESSAGE_ID] = known_as
+    if known_as != (message.id or ""):
+        headers[PLAIN_ID] = message.id or ""
     return headers
-
-
-def _size(message: Message) -> int:
-    headers = sum(len(name) + len(value) + 4 for name, value in message.headers.items())
-    return _OVERHEAD_BYTES + len(message.data) + len(message.id or "") + headers

@@ -43,7 +43,7 @@ CONSUMERS_MAX: Final = 10_000
 MESSAGE_ID: Final = "Nats-Msg-Id"
 """The header by which the server recognises a message that comes again."""
 PLAIN_ID: Final = "Onstage-Msg-Id"
-"""Carries the id of a message that the server must not recognise: it said wrongly that it has it."""
+"""Carries the id of a message that the server knows by another: it said wrongly that it has the message."""
 
 _VERSION_MIN: Final = (2, 12, 7)
 _NO_STREAM: Final = 10059
@@ -226,7 +226,7 @@ async def fetch_raw(link: Link, stream: str, query: Mapping[str, Any]) -> tuple[
 
 def logged(seq: int, subject: str, data: bytes, headers: Mapping[str, str]) -> Logged:
     """A message of the log, without what the server and this layer have written into its headers."""
-    message_id = headers.get(MESSAGE_ID) or headers.get(PLAIN_ID)
+    message_id = headers.get(PLAIN_ID) or headers.get(MESSAGE_ID)
     own = {name: value for name, value in headers.items() if not name.startswith(_OF_THE_SERVER) and name != PLAIN_ID}
     return Logged(seq, subject, data, own, message_id)
 

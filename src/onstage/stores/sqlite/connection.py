@@ -333,3 +333,18 @@ def check_part(connection: apsw.Connection, path: Path, kind: str, *, has_events
 def kind_of(connection: apsw.Connection) -> str:
     """What a store holds: "whole" processes, one service's "part" of them, or the "view" of an observer."""
     return str(read_meta(connection, "partial") or "whole")
+
+
+def hosted_on(path: Path) -> frozenset[str] | None:
+    """The services that run on the file while others run elsewhere; None if it holds whole processes, or nothing."""
+    try:
+        connection = open_reader(path)
+    except StoreUnavailable:
+        return None
+    try:
+        row = connection.execute(query("notes"), {"topic": "hosted", "after": -1, "limit": 1}).fetchone()
+    except apsw.SQLError:
+        return None  # of an earlier layout
+    finally:
+        connection.close(True)
+    return None if row is None else frozenset(bytes(row[2]).decode().split(","))
