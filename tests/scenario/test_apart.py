@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -81,8 +82,12 @@ def start(folder: Path) -> Iterator[Start]:
 
     yield begin
     for process in started:
+        process.send_signal(signal.SIGINT)  # so that it can stop what it has started
+    for process in started:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(LIMIT_S)
         process.kill()
-        process.wait(LIMIT_S)
+        process.wait()
 
 
 @pytest.fixture
