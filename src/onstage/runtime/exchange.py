@@ -19,6 +19,7 @@ from onstage.events.binding import to_headers
 from onstage.events.subject import PARTITIONS, control_subject, subjects_for
 from onstage.observe.verdict import Verdict
 from onstage.ports.broker import NobodyAnswers
+from onstage.runtime.broker_watch import BrokerWatch
 from onstage.runtime.intake import SENT_AS, Intake, identity_of
 from onstage.runtime.log_reader import LogReader
 from onstage.runtime.marks import ID
@@ -65,6 +66,7 @@ class Exchange:
         self.registry = Registry(broker, lambda: node.store.reader, node.clock.now_ms)
         self.relay = Relay(node, broker)
         self.intake = Intake(node, broker, self.registry, self.relay)
+        self.broker_watch = BrokerWatch(broker)
         self.readers: list[LogReader] = []
         self._forwards = 0
         self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
@@ -84,32 +86,15 @@ class Exchange:
         if self._knows_us():
             self._watching = asyncio.get_running_loop().create_task(self._connect_later())
             return
-        await self._connect()
+        await self.broker_watch.open()
         await self._register()
 
     def _knows_us(self) -> bool:
         wanted = self.registry.current.with_services(self._node.manifest, self._node.hosted, at=Place())
         return wanted is self.registry.current
 
-    async def _connect(self) -> None:
-        """Until the broker answers. Says once what is the matter."""
-        pause, said = PAUSE_S, False
-        while True:
-            try:
-                await self.broker.open()
-            except BrokerUnavailable as error:
-                if not said:
-                    log.warning("waiting for the broker: %s", error)
-                    said = True
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, PAUSE_S_MAX)
-                continue
-            if said:
-                log.warning("the broker is there")
-            return
-
     async def _connect_later(self) -> None:
-        await self._connect()
+        await self.broker_watch.open(at_any_rate=True)
         await self._watch()
 
     async def _register(self) -> None:
@@ -211,7 +196,8 @@ class Exchange:
             self._watching.cancel()
             await asyncio.wait([self._watching])
         readers = (reader.close() for reader in self.readers)
-        await asyncio.gather(self.relay.close(), self.intake.strands.close(), *readers)
+        closing = (self.broker_watch.close(), self.relay.close(), self.intake.strands.close())
+        await asyncio.gather(*closing, *readers)
         await self.broker.close()
 
     # Verdicts, which observers know.

@@ -91,7 +91,7 @@ class LogReader:
             try:
                 await self._read()
             except CursorLost as error:
-                log.info("%s reads anew: %s", self._name, error)
+                log.debug("%s reads anew: %s", self._name, error)
             except (BrokerUnavailable, StoreUnavailable, Refused) as error:
                 log.debug("%s waits %.1f s: %s", self._name, pause, error)
                 await asyncio.sleep(pause * (0.5 + self._clock.chance() / 2))
