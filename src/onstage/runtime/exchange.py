@@ -14,12 +14,13 @@ import msgspec
 
 from onstage.contracts.topology import Place, owner_of
 from onstage.core.commit import Commit, Note, Notes
-from onstage.errors import BrokerUnavailable, OperationError
+from onstage.errors import BrokerUnavailable, OperationError, StoreUnavailable
 from onstage.events.binding import to_headers
 from onstage.events.subject import PARTITIONS, control_subject, subjects_for
 from onstage.observe.verdict import Verdict
 from onstage.ports.broker import NobodyAnswers
 from onstage.runtime.intake import SENT_AS, Intake, identity_of
+from onstage.runtime.joinable import Joinable
 from onstage.runtime.log_reader import LogReader
 from onstage.runtime.marks import ID
 from onstage.runtime.observatory import ASK_S_MAX, Question, verdict_subject
@@ -65,6 +66,7 @@ class Exchange:
         self.registry = Registry(broker, lambda: node.store.reader, node.clock.now_ms)
         self.relay = Relay(node, broker)
         self.intake = Intake(node, broker, self.registry, self.relay)
+        self.joinable = Joinable(node, self.verdict)
         self.readers: list[LogReader] = []
         self._forwards = 0
         self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
@@ -195,11 +197,23 @@ class Exchange:
                 await self.registry.register(self._node.manifest, self._node.hosted)
                 self.adopt()
                 await self._keep_topologies()
-            except BrokerUnavailable as error:
+                await self.joinable.look()
+            except (BrokerUnavailable, StoreUnavailable) as error:
                 log.debug("the registry is out of reach: %s", error)
+            except Exception:
+                log.exception("looking after the registry failed; it is done again in %s s", REFRESH_S)
 
     def _connected(self) -> None:
         self.relay.doubt()
+
+    def begins(self, commit: Commit) -> None:
+        """A commit with roots is about to be appended."""
+        self.joinable.begins(commit)
+
+    def refused(self, commit: Commit) -> None:
+        """The store has refused a commit."""
+        self.intake.refused(commit)
+        self.joinable.refused(commit)
 
     def poke(self) -> None:
         """A batch is durable: there may be something to publish."""

@@ -1,4 +1,4 @@
-"""What must hold between stores that share a log: nothing is lost on the way, or twice, and observers tell the truth."""
+"""What must hold between stores that share a log: nothing is lost on the way or twice, observers tell the truth."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ something to do, drawn from the tape, is one move of the world; when none has, t
 
 from __future__ import annotations
 
+from collections import Counter
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -96,8 +97,7 @@ class TourWorld:
         self._back_s = inf
         self._observers = 1
         self._graveyard: list[Member] = []
-        self.republished = 0
-        self.gaps = 0
+        self.tallies: Counter[str] = Counter()
         self._gates = gates(gating_only=True)
         OUTSIDE.enter(self.swarm, lambda: self.crashes, lambda *_: None)
         self._hand = Stagehand(
@@ -177,13 +177,22 @@ class TourWorld:
     def _tally(self, member: Member) -> None:
         exchange = member.node.exchange if member.node is not None else None
         if exchange is not None:
-            self.republished += exchange.relay.republished
-            self.gaps += exchange.intake.gaps
+            self.tallies["republished"] += exchange.relay.republished
+            self.tallies["gaps"] += exchange.intake.gaps
+            self.tallies["repeated"] += exchange.intake.repeated
+            self.tallies["asked"] += exchange.intake.strands.asked
+        if member.observatory is not None and member.has_begun and member.is_up:
+            self.tallies["observer gaps"] += member.observatory.observer.gaps
 
     def _killed(self, name: str) -> None:
         self.crashes += 1
         self.record.note("kill", name, self.now_s)
         self.end_life(name, DOWN_S[self._order.pick(len(DOWN_S))])
+
+    def tally(self) -> None:
+        """Count what those that live have counted."""
+        for member in self.members.values():
+            self._tally(member)
 
     # Moves.
 
@@ -285,7 +294,6 @@ class TourWorld:
         """End the world: nothing of it runs any more."""
         self.swarm.is_calm = True
         for member in self.members.values():
-            self._tally(member)
             member.abandon()
         for member in (*self._graveyard, *self.members.values()):
             member.loop.bury()
