@@ -7,7 +7,7 @@ subjects are committed. A relay that dies in between publishes the same messages
 
 On each connect, and from time to time, it looks whether its marks still stand: all since the last look, because what
 was published before a loss was noticed stands behind the hole. If one does not, it goes back to the last mark before it
-and publishes from there anew, without ids, because the broker may believe that it has them. Readers drop what they know.
+and publishes from there anew, without ids, for the broker may believe that it has them. Readers drop what they know.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, final
 import apsw
 
 from onstage.brokers.embedded import EmbeddedLog
+from onstage.contracts.topology import Topology
+from onstage.contracts.validation import event_types, validate
 from onstage.runtime.marks import ID
 from onstage.testing.checks.across_stores import too_early
 from onstage.testing.tour.company import Member, Stagehand
@@ -50,28 +52,16 @@ MOVES_MAX: Final = 200_000
 def gates(*, gating_only: bool) -> dict[str, dict[str, list[str]]]:
     """Which handlers owe an event something, by service and event type."""
     app = tour_app()
-    types = {known.name for service in app.services for handler in service.handlers for known in handler.triggers}
-    types |= {known.name for process in app.processes for known in process.event_types}
-    types |= {known for service in app.services for handler in service.handlers for known in _names(handler.emits)}
-    found: dict[str, dict[str, list[str]]] = {}
-    for service in app.services:
-        of_type = found[service.name] = {name: [] for name in sorted(types)}
-        for handler in service.handlers:
-            for name, owing in of_type.items():
-                hears = (
-                    handler.pattern.matches(name)
-                    if handler.pattern
-                    else name in _names(t.cls for t in handler.triggers)
-                )
-                if hears and (handler.gating or not gating_only):
-                    owing.append(handler.full_name)
-    return found
-
-
-def _names(classes: Any) -> list[str]:
-    from onstage.events.event import event_type
-
-    return [event_type(cls).name for cls in classes]
+    manifest = validate(app.services, app.processes)
+    handlers = [handler for handler in manifest.handlers if handler.gating or not gating_only]
+    topology = Topology(handlers=tuple(handlers))
+    types = [known.name for known in event_types(app.services, app.processes)]
+    return {
+        service: {
+            name: [heard for heard, _ in topology.subscribers(name) if heard.startswith(f"{service}.")] for name in types
+        }
+        for service in SERVICES
+    }
 
 
 @final
