@@ -283,6 +283,11 @@ class EmbeddedBroker:
         """Why the log is away, None if it is there."""
         return self._log.trouble
 
+    @property
+    def payload_bytes_max(self) -> int | None:
+        """No limit."""
+        return None
+
     async def open(self) -> None:
         """Connect. Raises BrokerUnavailable while the log is away."""
         if self._log.trouble is not None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, final
 from onstage.core.commit import Commit, Door, RefusedBecause
 from onstage.errors import AmbiguousProcess, DuplicateId, InvalidEvent, StoreUnavailable
 from onstage.events.envelope import (
-    EVENT_BYTES_MAX,
     KEY_BYTES_MAX,
     NAME_BYTES_MAX,
     Envelope,
@@ -250,9 +249,9 @@ class Admission:
                 "  why: no handler or process of this app names it\n"
                 f"  to do: use one of {known}"
             )
-        if len(data) > EVENT_BYTES_MAX:
+        if len(data) > self._node.event_bytes_max:
             raise InvalidEvent(
-                f"{type_name}: the payload has {len(data)} bytes\n  why: the limit is {EVENT_BYTES_MAX}\n"
+                f"{type_name}: the payload has {len(data)} bytes\n  why: the limit is {self._node.event_bytes_max}\n"
                 "  to do: store the large part elsewhere and send its address"
             )
         check_depth(data)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 from onstage.core.commit import Commit, Door, Notes
 from onstage.errors import BrokerUnavailable, InvalidEvent, UsageError
 from onstage.events.binding import from_message
-from onstage.events.envelope import EVENT_BYTES_MAX, Envelope
+from onstage.events.envelope import Envelope
 from onstage.ports.store import Refused
 from onstage.runtime.emission import Arrival, Emission
 from onstage.runtime.marks import public_id
@@ -247,8 +247,6 @@ class Intake:
         admission = self._node.admission
         try:
             envelope = from_message(message.headers, message.data)
-            if len(envelope.data) > EVENT_BYTES_MAX:
-                raise InvalidEvent(f"the payload has {len(envelope.data)} bytes")
             route, data, key = admission.check(envelope.type, envelope.data)
             extra = from_outside(envelope)
             admitted = await admission.admit(

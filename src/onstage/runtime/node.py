@@ -16,7 +16,7 @@ from onstage.core.commit import Commit, Refusal, RefusedBecause, handler_of
 from onstage.core.identity import Identity
 from onstage.core.retry import HANDLER_RETRY, Retry
 from onstage.errors import StoreUnavailable
-from onstage.events.envelope import Envelope
+from onstage.events.envelope import EVENT_BYTES_MAX, Envelope
 from onstage.events.receipt import Status
 from onstage.ports.store import Declaration, Refused
 from onstage.runtime.admission import Admission
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["DRAIN_S", "Node"]
 
 DRAIN_S: Final = 10.0
+HEADERS_BYTES: Final = 16_384
+"""What is kept free for attributes in a message of a broker."""
 T = TypeVar("T")
 log = logging.getLogger("onstage.node")
 
@@ -351,6 +353,12 @@ class Node:
             return None
         own = self.numbers.names(stored.process, stored.n)
         return process or own[0], event or own[1]
+
+    @property
+    def event_bytes_max(self) -> int:
+        """How large an event may be: as large as any, unless the broker takes only smaller ones."""
+        broker_takes = None if self.exchange is None else self.exchange.broker.payload_bytes_max
+        return EVENT_BYTES_MAX if broker_takes is None else min(EVENT_BYTES_MAX, broker_takes - HEADERS_BYTES)
 
     def source_of(self, stored: EventView) -> str:
         """Which service an event came from, as a CloudEvents source."""

@@ -79,6 +79,11 @@ class Line:
         if swarm.strikes(Mishap.LINE_CUT):
             raise BrokerUnavailable(_CUT)
 
+    @property
+    def payload_bytes_max(self) -> int | None:
+        """As the broker says."""
+        return self._broker.payload_bytes_max
+
     async def open(self) -> None:
         """Connect."""
         await self._pass()
