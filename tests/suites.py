@@ -60,6 +60,7 @@ SUITES: dict[str, list[Command]] = {
     "scenario": [[*PYTEST, "tests/scenario"]],
     "apart": [[*PYTEST, "tests/apart"]],
     "matrix": [[*PYTEST, "tests/matrix"]],
+    "tour": [[*PYTEST, "tests/tour"]],
     "fuzz": [[*PYTEST, "tests/fuzz"]],
     "faults": [[*PYTEST, "tests/faults"]],
     "contract": [[*PYTEST, "tests/contract"]],

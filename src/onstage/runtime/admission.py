@@ -54,6 +54,9 @@ class Admission:
 
     async def load(self) -> None:
         """Learn the open declared processes from the store."""
+        if self._node.exchange is not None:
+            await self._node.exchange.joinable.load()
+            return
         before: int | None = None
         while page := await self._node.store.reader.processes(open_only=True, before=before, limit=_PAGE):
             for row in reversed(page):

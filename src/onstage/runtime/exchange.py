@@ -14,13 +14,14 @@ import msgspec
 
 from onstage.contracts.topology import Place, owner_of
 from onstage.core.commit import Commit, Note, Notes
-from onstage.errors import BrokerUnavailable, OperationError
+from onstage.errors import BrokerUnavailable, OperationError, StoreUnavailable
 from onstage.events.binding import to_headers
 from onstage.events.subject import PARTITIONS, control_subject, subjects_for
 from onstage.observe.verdict import Verdict
 from onstage.ports.broker import NobodyAnswers
 from onstage.runtime.broker_watch import BrokerWatch
 from onstage.runtime.intake import SENT_AS, Intake, identity_of
+from onstage.runtime.joinable import Joinable
 from onstage.runtime.log_reader import LogReader
 from onstage.runtime.marks import ID
 from onstage.runtime.observatory import ASK_S_MAX, Question, verdict_subject
@@ -29,8 +30,11 @@ from onstage.runtime.registry import Registry
 from onstage.runtime.relay import FORWARD, Relay
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from onstage.events.envelope import Envelope
     from onstage.ports.broker import Broker
+    from onstage.runtime.log_reader import Taker
     from onstage.runtime.node import Node
 
 __all__ = ["HOSTED", "RANGES", "Exchange"]
@@ -67,6 +71,7 @@ class Exchange:
         self.relay = Relay(node, broker)
         self.intake = Intake(node, broker, self.registry, self.relay)
         self.broker_watch = BrokerWatch(broker)
+        self.joinable = Joinable(node, self.verdict)
         self.readers: list[LogReader] = []
         self._forwards = 0
         self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
@@ -140,38 +145,35 @@ class Exchange:
         node, namespace = self._node, self.broker.namespace
         width = PARTITIONS // RANGES
         for service in sorted(node.hosted):
-            types, whole = self._subscribed(service)
-            for at in range(RANGES) if types or whole else ():
-                subjects = subjects_for(namespace, range(at * width, (at + 1) * width), types, whole=whole)
+            types = self._subscribed(service)
+            for at in range(RANGES) if types else ():
+                subjects = subjects_for(namespace, range(at * width, (at + 1) * width), types)
                 self._read(f"{service}-{at}", subjects, service, self.intake.take)
             self._read(f"{service}-control", [control_subject(namespace, service)], service, self.intake.control)
         if self._watching is None:
             self._watching = asyncio.get_running_loop().create_task(self._watch())
         log.info("exchanging events as %s", ", ".join(sorted(node.hosted)))
 
-    def _read(self, name: str, subjects: object, service: str, take: object) -> None:
-        def begin() -> Place:
-            return self.registry.joined(service)
-
+    def _read(self, name: str, subjects: Sequence[str], service: str, take: Taker) -> None:
         reader = LogReader(
             name,
-            subjects,  # type: ignore[arg-type]
+            subjects,
             broker=self.broker,
             reader=lambda: self._node.store.reader,
             clock=self._node.clock,
-            take=take,  # type: ignore[arg-type]
-            begin=begin,
+            take=take,
+            begin=lambda: self.registry.joined(service),
         )
         self.readers.append(reader)
         reader.start()
 
-    def _subscribed(self, service: str) -> tuple[list[str], bool]:
+    def _subscribed(self, service: str) -> list[str]:
         """The types, or patterns, that the handlers of a service hear or wait for."""
         types: set[str] = set()
         for handler in self._node.manifest.handlers:
             if handler.service == service:
                 types.update(handler.triggers, handler.waits)
-        return sorted(types), False
+        return sorted(types)
 
     async def _watch(self) -> None:
         while True:
@@ -180,11 +182,23 @@ class Exchange:
                 await self.registry.register(self._node.manifest, self._node.hosted)
                 self.adopt()
                 await self._keep_topologies()
-            except BrokerUnavailable as error:
+                await self.joinable.look()
+            except (BrokerUnavailable, StoreUnavailable) as error:
                 log.debug("the registry is out of reach: %s", error)
+            except Exception:
+                log.exception("looking after the registry failed; it is done again in %s s", REFRESH_S)
 
     def _connected(self) -> None:
         self.relay.doubt()
+
+    def begins(self, commit: Commit) -> None:
+        """A commit with roots is about to be appended."""
+        self.joinable.begins(commit)
+
+    def refused(self, commit: Commit) -> None:
+        """The store has refused a commit."""
+        self.intake.refused(commit)
+        self.joinable.refused(commit)
 
     def poke(self) -> None:
         """A batch is durable: there may be something to publish."""

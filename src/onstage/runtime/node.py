@@ -171,6 +171,8 @@ class Node:
 
     def append(self, commit: Commit, emission: Emission | None) -> int:
         """Append a commit and offer at once what it emits: reactions do not wait for the disk, effects do."""
+        if commit.roots and self.exchange is not None:
+            self.exchange.begins(commit)
         position = self.store.append(commit)
         if emission is None:
             return position
@@ -299,7 +301,7 @@ class Node:
         """Drop from memory what a refused commit brought: its execution's run, and everything it would have caused."""
         commit, because = refusal.commit, refusal.because
         if self.exchange is not None:
-            self.exchange.intake.refused(commit)
+            self.exchange.refused(commit)
         for root in commit.roots:
             self.admission.closed(root.process)
         for obligation in commit.opened:

@@ -5,9 +5,9 @@ order, so "everything durable behind the last mark" is exact, and the tail of a 
 A parcel is published as one batch; then a mark (sequence number and id of its last message) and the counters of its
 subjects are committed. A relay that dies in between publishes the same messages under the same ids again.
 
-On each connect, and from time to time, it looks whether its marks still stand: all since the last look, because what was
-published before a loss was noticed stands behind the hole. If one does not, it goes back to the last mark before it and
-publishes from there anew, without ids, because the broker may believe that it has them. Readers drop what they know.
+On each connect, and from time to time, it looks whether its marks still stand: all since the last look, because what
+was published before a loss was noticed stands behind the hole. If one does not, it goes back to the last mark before it
+and publishes from there anew, without ids, for the broker may believe that it has them. Readers drop what they know.
 """
 
 from __future__ import annotations
@@ -201,11 +201,14 @@ class Relay:
             return None
         messages: list[Message] = []
         counted, outgoing = Counter[str](), self._outgoing
-        for event in filter(is_own, events):
-            messages.append(outgoing.event(event, await self._count(outgoing.subject(event), counted)))
+        messages += [
+            outgoing.event(event, await self._count(outgoing.subject(event), counted))
+            for event in filter(is_own, events)
+        ]
         messages += [await outgoing.bundle(bundle) for bundle in bundles]
-        for note in forwards:
-            messages.append(outgoing.forward(note, await self._count(outgoing.forward_subject(note), counted)))
+        messages += [
+            outgoing.forward(note, await self._count(outgoing.forward_subject(note), counted)) for note in forwards
+        ]
         return _Parcel(
             messages,
             events[-1].n if events else sent.n,

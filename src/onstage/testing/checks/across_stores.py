@@ -1,4 +1,4 @@
-"""What must hold between stores that share a log: nothing is lost on the way, or twice, and observers tell the truth."""
+"""What must hold between stores that share a log: nothing is lost on the way or twice, observers tell the truth."""
 
 from __future__ import annotations
 
@@ -89,14 +89,17 @@ def too_early(parts: Mapping[str, Rows], watching: Rows, process: str, owed: Gat
         more = {wire for wire, (_, cause) in has.items() if cause in fresh} - fresh
         grows = bool(more)
         fresh |= more
-    for wire in sorted(has.keys() - fresh):
-        for service, view in views.items():
-            for handler in owed[service].get(has[wire][0], ()):
-                status = view.executions.get((wire, handler), None)
-                if status is None:
-                    return f"{handler} has not got {wire}"
-                if status <= OPEN_MAX:
-                    return f"{handler} of {wire} is {Status(status).label}"
+    owing = (
+        (wire, handler, view.executions.get((wire, handler)))
+        for wire in sorted(has.keys() - fresh)
+        for service, view in views.items()
+        for handler in owed[service].get(has[wire][0], ())
+    )
+    for wire, handler, status in owing:
+        if status is None:
+            return f"{handler} has not got {wire}"
+        if status <= OPEN_MAX:
+            return f"{handler} of {wire} is {Status(status).label}"
     return None
 
 

@@ -62,7 +62,10 @@ class Line:
         self.features = self._broker.features
         self.namespace = self._broker.namespace
         self.on_connected: Callable[[], None] = lambda: None
-        self._broker.on_connected = lambda: self.on_connected()
+        self._broker.on_connected = self._connected
+
+    def _connected(self) -> None:
+        self.on_connected()
 
     @property
     def trouble(self) -> str | None:

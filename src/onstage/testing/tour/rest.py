@@ -22,11 +22,28 @@ if TYPE_CHECKING:
 
     from onstage.testing.tour.tour_world import TourWorld
 
-__all__ = ["check_rest", "come_to_rest"]
+__all__ = ["MARKS_ON_TOUR", "check_rest", "come_to_rest"]
 
 LOOK_S: Final = 5.0
+FORGET_S: Final = 30.0
 REST_S_MAX: Final = 400.0
 """So long at most a tour takes to come to rest."""
+
+MARKS_ON_TOUR: Final = (
+    "what the log lost was published again",
+    "a reader noticed a gap",
+    "a reader asked for what it lacked",
+    "the observer noticed a gap in receipts",
+    "an event that came again was dropped",
+    "the observer went on",
+    "the observer began anew",
+    "the registry was lost",
+    "an event was sent on to its owner",
+    "an order went well",
+    "an order was cancelled",
+    "a client's answer was lost with the node",
+)
+"""Rare situations of which a run of many tours has to see each one."""
 
 PLACES: Final = {
     "shop.order": "order", "post.pack": "pack", "bank.weigh": "weigh", "bank.bill": "bill", "shop.echo": "echo",
@@ -98,6 +115,7 @@ def check_rest(world: TourWorld) -> None:
         world.record.complain(invariant, what)
     if world.record.violations:
         return  # what follows is derived from that
+    _forgotten(world)
     _verdicts(world)
     _alone(world)
     _from_zero(world, watching)
@@ -124,7 +142,7 @@ def _effects_once(part: StoredPart) -> Iterator[str]:
 
 
 def _lanes(world: TourWorld, part: StoredPart) -> Iterator[tuple[Any, int]]:
-    """Each effect in the order in which it was written, and its lane: handler, key and producer, or one type of these."""
+    """Each effect in the order in which it was written, and its lane: handler, key and producer, or one type."""
     by_type = any(world.swarm.counts[fault] for fault in REORDERS)
     for wire, handler in part.rows("select event, handler from effect order by id"):
         event, n = part.events[wire], number_in(wire)
@@ -146,6 +164,16 @@ def _verdicts(world: TourWorld) -> None:
                 world.record.complain("verdict", f"{send.id}, known as {told}, is {task.result()}")
         if len(said) > 1:
             world.record.complain("verdict", f"{send.id} is {sorted(said)}, depending on who says it")
+
+
+def _forgotten(world: TourWorld) -> None:
+    """I15: an owner knows after a while that its processes have ended, and joins nothing to them any more."""
+    world.run_to(world.now_s + FORGET_S)
+    for service in SERVICES:
+        node: Any = world.members[service].node
+        left = {**node.admission._open, **node.admission._names}  # noqa: SLF001  what memory holds is asked of memory
+        if left or world.rows(service, "select 1 from onstage_note where topic = 'joinable'"):
+            world.record.complain("I15", f"{service} still has open processes: {left}")
 
 
 def _alone(world: TourWorld) -> None:
@@ -173,10 +201,21 @@ def _from_zero(world: TourWorld, watching: StoredPart) -> None:
 
 
 def _marks(world: TourWorld) -> None:
-    counts, marks = world.swarm.counts, world.record.marks
-    if world.republished and any(counts[fault] for fault in LOG_LOSSES):
-        marks.add("what the log lost was published again")
-    if world.gaps:
-        marks.add("a gap in the log was noticed")
-    if any(counts[fault] for fault in (Mishap.OBSERVER_KILLED, Mishap.OBSERVER_ANEW)):
-        marks.add("the observer went on, or began anew")
+    counts, marks, tallies = world.swarm.counts, world.record.marks, world.tallies
+    world.tally()
+    told = [told for send in world.senders.sends for told in send.told]
+    sql = "select 1 from onstage_process where declared = 'order' and outcome = ?"
+    held = {
+        "what the log lost was published again": tallies["republished"] and counts.keys() & LOG_LOSSES,
+        "a reader noticed a gap": tallies["gaps"],
+        "a reader asked for what it lacked": tallies["asked"],
+        "the observer noticed a gap in receipts": tallies["observer gaps"],
+        "an event that came again was dropped": tallies["repeated"],
+        "the observer went on": counts[Mishap.OBSERVER_KILLED],
+        "the observer began anew": counts[Mishap.OBSERVER_ANEW],
+        "the registry was lost": counts[Mishap.REGISTRY_LOST],
+        "an event was sent on to its owner": any("-" not in name for name in told),
+        "an order went well": world.rows(OBSERVER, sql, "tour.shipped"),
+        "an order was cancelled": world.rows(OBSERVER, sql, "tour.cancelled"),
+    }
+    marks.update(mark for mark, seen in held.items() if seen)

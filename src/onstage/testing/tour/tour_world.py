@@ -6,12 +6,15 @@ something to do, drawn from the tape, is one move of the world; when none has, t
 
 from __future__ import annotations
 
+from collections import Counter
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, final
 
 import apsw
 
 from onstage.brokers.embedded import EmbeddedLog
+from onstage.contracts.topology import Topology
+from onstage.contracts.validation import event_types, validate
 from onstage.runtime.marks import ID
 from onstage.testing.checks.across_stores import too_early
 from onstage.testing.tour.company import Member, Stagehand
@@ -49,28 +52,17 @@ MOVES_MAX: Final = 200_000
 def gates(*, gating_only: bool) -> dict[str, dict[str, list[str]]]:
     """Which handlers owe an event something, by service and event type."""
     app = tour_app()
-    types = {known.name for service in app.services for handler in service.handlers for known in handler.triggers}
-    types |= {known.name for process in app.processes for known in process.event_types}
-    types |= {known for service in app.services for handler in service.handlers for known in _names(handler.emits)}
-    found: dict[str, dict[str, list[str]]] = {}
-    for service in app.services:
-        of_type = found[service.name] = {name: [] for name in sorted(types)}
-        for handler in service.handlers:
-            for name, owing in of_type.items():
-                hears = (
-                    handler.pattern.matches(name)
-                    if handler.pattern
-                    else name in _names(t.cls for t in handler.triggers)
-                )
-                if hears and (handler.gating or not gating_only):
-                    owing.append(handler.full_name)
-    return found
-
-
-def _names(classes: Any) -> list[str]:
-    from onstage.events.event import event_type
-
-    return [event_type(cls).name for cls in classes]
+    manifest = validate(app.services, app.processes)
+    handlers = [handler for handler in manifest.handlers if handler.gating or not gating_only]
+    topology = Topology(handlers=tuple(handlers))
+    types = [known.name for known in event_types(app.services, app.processes)]
+    return {
+        service: {
+            name: [heard for heard, _ in topology.subscribers(name) if heard.startswith(f"{service}.")]
+            for name in types
+        }
+        for service in SERVICES
+    }
 
 
 @final
@@ -96,8 +88,7 @@ class TourWorld:
         self._back_s = inf
         self._observers = 1
         self._graveyard: list[Member] = []
-        self.republished = 0
-        self.gaps = 0
+        self.tallies: Counter[str] = Counter()
         self._gates = gates(gating_only=True)
         OUTSIDE.enter(self.swarm, lambda: self.crashes, lambda *_: None)
         self._hand = Stagehand(
@@ -177,13 +168,22 @@ class TourWorld:
     def _tally(self, member: Member) -> None:
         exchange = member.node.exchange if member.node is not None else None
         if exchange is not None:
-            self.republished += exchange.relay.republished
-            self.gaps += exchange.intake.gaps
+            self.tallies["republished"] += exchange.relay.republished
+            self.tallies["gaps"] += exchange.intake.gaps
+            self.tallies["repeated"] += exchange.intake.repeated
+            self.tallies["asked"] += exchange.intake.strands.asked
+        if member.observatory is not None and member.has_begun and member.is_up:
+            self.tallies["observer gaps"] += member.observatory.observer.gaps
 
     def _killed(self, name: str) -> None:
         self.crashes += 1
         self.record.note("kill", name, self.now_s)
         self.end_life(name, DOWN_S[self._order.pick(len(DOWN_S))])
+
+    def tally(self) -> None:
+        """Count what those that live have counted."""
+        for member in self.members.values():
+            self._tally(member)
 
     # Moves.
 
@@ -285,7 +285,6 @@ class TourWorld:
         """End the world: nothing of it runs any more."""
         self.swarm.is_calm = True
         for member in self.members.values():
-            self._tally(member)
             member.abandon()
         for member in (*self._graveyard, *self.members.values()):
             member.loop.bury()

@@ -1,0 +1,68 @@
+"""Marks: whether a message that is remembered still stands in the log."""
+
+import asyncio
+
+from onstage.brokers.embedded import EmbeddedBroker, EmbeddedLog
+from onstage.core.commit import Note
+from onstage.events.subject import receipt_subject
+from onstage.ports.broker import Message
+from onstage.runtime.marks import ID, Mark, decode_mark, encode_mark, newest_standing, stands
+
+
+async def filled(count: int) -> tuple[EmbeddedLog, EmbeddedBroker, list[Note]]:
+    log = EmbeddedLog()
+    broker = EmbeddedBroker(log)
+    await broker.open()
+    await publish(broker, range(1, count + 1))
+    marks = [Note("place", n, encode_mark(Mark(log.identity, n, f"m{n}"))) for n in range(1, count + 1)]
+    return log, broker, marks[::-1]
+
+
+async def publish(broker: EmbeddedBroker, names: range, kind: str = "m") -> None:
+    subject = receipt_subject(broker.namespace, 0)
+    await broker.publish([Message(subject, b"", {ID: f"{kind}{n}"}) for n in names])
+
+
+def test_the_newest_mark_stands_in_a_whole_log() -> None:
+    async def story() -> None:
+        _, broker, notes = await filled(3)
+        standing, state = await newest_standing(broker, notes)
+        assert standing == notes[0]
+        assert state.last == 3
+
+    asyncio.run(story())
+
+
+def test_another_message_under_the_same_number_does_not_stand() -> None:
+    async def story() -> None:
+        log, broker, notes = await filled(3)
+        log.truncate(1)
+        await publish(broker, range(2, 6), "other")
+        standing, _ = await newest_standing(broker, notes)
+        assert standing is not None
+        assert decode_mark(standing).id == "m1"
+
+    asyncio.run(story())
+
+
+def test_nothing_stands_in_a_log_that_was_made_anew() -> None:
+    async def story() -> None:
+        log, broker, notes = await filled(3)
+        log.begin_anew()
+        await publish(broker, range(1, 4))
+        assert (await newest_standing(broker, notes))[0] is None
+
+    asyncio.run(story())
+
+
+def test_what_went_with_the_beginning_stands() -> None:
+    async def story() -> None:
+        log, broker, notes = await filled(3)
+        log.drop(1)
+        log.drop(2)
+        state = log.state()
+        assert state.first == 3
+        assert await stands(broker, state, decode_mark(notes[-1]))
+        assert not await stands(broker, state, Mark(log.identity, 4, "m4"))
+
+    asyncio.run(story())
