@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import pytest
 from tests.planted import run_bugs as run
 from tests.planted import store_bugs as store
+from tests.planted import tour_bugs as tour
 from tests.planted import trap_bugs as trap
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -33,12 +34,14 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 class Bug:
     """A change to the engine, and the checkers of which at least one must complain.
 
-    `elsewhere` is the test that finds what no world can: it has to fail while the bug is planted.
+    `elsewhere` is the test that finds what no world can: it has to fail while the bug is planted. With `on_tour` the
+    worlds are those of several nodes.
     """
 
     plant: Plant
     checkers: frozenset[str] = frozenset()
     elsewhere: str | None = None
+    on_tour: bool = False
 
     @property
     def name(self) -> str:
@@ -105,6 +108,24 @@ IN_WORLDS: dict[Plant, str] = {
     trap.answer_never_given: "liveness",
 }
 
+# In tours, worlds of several nodes on one broker.
+ON_TOUR: dict[Plant, str] = {
+    tour.duplicate_believed: "I1 liveness",
+    tour.mark_before_acknowledgement: "I1 liveness",
+    tour.unanswered_believed: "I1 liveness",
+    tour.newest_mark_only: "I1 liveness",
+    tour.counters_not_reduced: "I1 liveness",
+    tour.repetitions_known_for_a_while: "I1 I2 twice liveness world",
+    tour.place_before_events: "I1 liveness",
+    tour.place_not_verified: "I1 liveness",
+    tour.gaps_ignored: "I1 I4 liveness",
+    tour.nobody_asked: "I1 liveness",
+    tour.process_numbered_twice: "twice liveness",
+    tour.receipts_applied_twice: "balance observer liveness",
+    tour.closed_by_count_alone: "premature",
+    tour.registry_not_put_back: "observer balance liveness",
+}
+
 CONTRACT = "tests/contract/test_stores.py::TestSqliteStoreInline::"
 RUNTIME = "tests/unit/runtime/"
 CONNECTION = "tests/unit/stores/sqlite/test_connection.py::"
@@ -136,6 +157,7 @@ BUGS: dict[str, Bug] = {
     bug.name: bug
     for bug in (
         *(Bug(plant, frozenset(checkers.split())) for plant, checkers in IN_WORLDS.items()),
+        *(Bug(plant, frozenset(checkers.split()), on_tour=True) for plant, checkers in ON_TOUR.items()),
         *(Bug(plant, elsewhere=test) for plant, test in IN_OTHER_SUITES.items()),
     )
 }

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from tests.planted.bugs import BUGS
+from tests.planted.bugs import BUGS, Bug
 
+from onstage.testing.tour.touring import play_tour
 from onstage.testing.world.playing import play
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,11 +49,11 @@ def hunt(name: str, *, without: Collection[str] = (), first: int = 0, seeds: int
     with _quiet():
         for seed in range(first, first + seeds):
             with bug.planted():
-                violations = _complaints(seed, without)
+                violations = _complaints(bug, seed, without)
             found = next((what for by, what in violations if by in wanted), "")
             checkers = {by for by, _ in violations}
             # What the engine does there without the bug does not count.
-            if found and checkers & wanted - {by for by, _ in _complaints(seed, without)}:
+            if found and checkers & wanted - {by for by, _ in _complaints(bug, seed, without)}:
                 return Found(name, seed - first + 1, tuple(sorted(checkers)), found, perf_counter() - began)
             others |= checkers
             if seed % COLLECT_EVERY == COLLECT_EVERY - 1:
@@ -78,8 +79,9 @@ def run_test(name: str) -> Found:
     return Found(name, 0, (test,), "it fails" if failed else "", perf_counter() - began)
 
 
-def _complaints(seed: int, without: Collection[str]) -> list[tuple[str, str]]:
-    told = [(what.partition(":")[0], what) for what in play(seed).violations]
+def _complaints(bug: Bug, seed: int, without: Collection[str]) -> list[tuple[str, str]]:
+    violations = play_tour(seed).violations if bug.on_tour else play(seed).violations
+    told = [(what.partition(":")[0], what) for what in violations]
     return [(by, what) for by, what in told if by not in without]
 
 

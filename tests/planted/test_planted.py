@@ -42,7 +42,7 @@ ALONE = [
     ("I6", "undo-forwards", 0, 4),
     ("I7", "waiting-called-completed", 0, 4),
     ("I8", "timeouts-early", 0, 4),
-    ("I9", "epoch-not-checked", 21, 1),
+    ("I9", "epoch-not-checked", 29, 1),
     ("I10", "identity-forgotten", 0, 4),
     ("I12", "receipt-twice", 0, 4),
     ("I13", "last-entries-lost", 30, 1),

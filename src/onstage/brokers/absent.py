@@ -27,6 +27,7 @@ class AbsentBroker:
     features: Features = Features(survives_restart=False, refuses_duplicates=False)
     namespace = "onstage"
     trouble: str | None = _TROUBLE
+    payload_bytes_max: int | None = None
 
     def __init__(self) -> None:
         """Nothing to connect to."""

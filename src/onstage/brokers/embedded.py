@@ -218,6 +218,7 @@ class _EmbeddedCursor:
         self._plain = frozenset(subjects)
         self._patterns = tuple(subject for subject in subjects if "*" in subject or ">" in subject)
         self._place = after
+        self._known: dict[str, bool] = {}
         self._lost: str | None = None
         self._news = asyncio.Event()
 
@@ -248,7 +249,11 @@ class _EmbeddedCursor:
         return found
 
     def _wants(self, subject: str) -> bool:
-        return subject in self._plain or any(matches(subject, pattern) for pattern in self._patterns)
+        known = self._known.get(subject)
+        if known is None:
+            wanted = subject in self._plain or any(matches(subject, pattern) for pattern in self._patterns)
+            known = self._known[subject] = wanted
+        return known
 
     async def ack(self, seq: int) -> None:
         if self._lost is None:
@@ -277,6 +282,11 @@ class EmbeddedBroker:
     def trouble(self) -> str | None:
         """Why the log is away, None if it is there."""
         return self._log.trouble
+
+    @property
+    def payload_bytes_max(self) -> int | None:
+        """No limit."""
+        return None
 
     async def open(self) -> None:
         """Connect. Raises BrokerUnavailable while the log is away."""

@@ -18,7 +18,16 @@ from onstage.events.topic import Topic
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["Topology", "decode_topology", "encode_topology", "owner_of"]
+__all__ = ["Place", "Topology", "decode_topology", "encode_topology", "owner_of"]
+
+
+@final
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """A place in the broker's log: behind the message at `seq`, which has this public id; 0 is the beginning."""
+
+    stream: str = ""
+    seq: int = 0
+    id: str = ""
 
 
 @final
@@ -32,7 +41,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     handlers: tuple[HandlerManifest, ...] = ()
     processes: tuple[ProcessManifest, ...] = ()
     types: tuple[TypeManifest, ...] = ()
-    joined: dict[str, int] = {}
+    joined: dict[str, Place] = {}
 
     def obligations(self, type_name: str) -> frozenset[str]:
         """What an event of this type owes: the names of its gating handlers, and `name/wait` where one may wait."""
@@ -55,8 +64,10 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The declared process that such an event begins, if it is a root."""
         return next((process for process in self.processes if type_name in process.starts), None)
 
-    def with_services(self, manifest: AppManifest, own: Collection[str], *, at: int) -> Topology:
+    def with_services(self, manifest: AppManifest, own: Collection[str], *, at: Place, epoch: int = 0) -> Topology:
         """The topology after a node with this manifest has come, which runs the services `own`; `at` is the log's end.
+
+        A new one has the epoch that is given, or the next one if that is later.
 
         What it says of its own services replaces what was known of them; what it says of others counts only where
         nothing was known: their own nodes know better. The same value, with the same epoch, if nothing is new.
@@ -74,7 +85,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             types=_newer_types(self.types, manifest.types),
             joined=joined,
         )
-        return self if changed == self else msgspec.structs.replace(changed, epoch=self.epoch + 1)
+        return self if changed == self else msgspec.structs.replace(changed, epoch=max(self.epoch + 1, epoch))
 
     @cached_property
     def _obligations(self) -> dict[str, frozenset[str]]:

@@ -2,16 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, final
 
-from onstage.contracts.manifest import AppManifest, TypeManifest
+import msgspec
+
+from onstage.contracts.manifest import AppManifest, TypeManifest, digest
 from onstage.contracts.process import Process
 from onstage.contracts.service import Handler, Service
 from onstage.errors import DefinitionError, refusal
 from onstage.events.event import EventType, event_type
 
-__all__ = ["event_types", "validate"]
+__all__ = ["Declared", "declared", "event_types", "validate"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What an application declares: the manifest, its event types, and the manifest as a store keeps it.
+
+    `triggered` and `waited` name the event types that each handler starts at, and may wait for.
+    """
+
+    manifest: AppManifest
+    types: tuple[EventType, ...]
+    stored: bytes
+    triggered: Mapping[Handler[Any, Any], tuple[str, ...]]
+    waited: Mapping[Handler[Any, Any], tuple[str, ...]]
+
+
+def declared(services: Sequence[Service], processes: Sequence[Process] = ()) -> Declared:
+    """Validate, and return what came of it; for the same handlers and processes it is worked out once.
+
+    Raises:
+        DefinitionError: as `validate` does.
+    """
+    handlers = tuple(handler for service in services for handler in service.handlers)
+    return _declared(tuple(services), handlers, tuple(processes))
+
+
+@lru_cache(maxsize=8)
+def _declared(
+    services: tuple[Service, ...], handlers: tuple[Handler[Any, Any], ...], processes: tuple[Process, ...]
+) -> Declared:
+    # A resolved handler does not change any more; a service may have got more of them, and then the key is another.
+    manifest = validate(services, processes)
+    stored = digest(manifest).encode() + b"\n" + msgspec.json.encode(manifest)
+    types = event_types(services, processes)
+    triggered = {each: tuple(known.name for known in types if _starts_at(each, known)) for each in handlers}
+    waited = {each: tuple(known.name for known in types if known.cls in each.waits) for each in handlers}
+    return Declared(manifest, types, stored, triggered, waited)
+
+
+def _starts_at(handler: Handler[Any, Any], known: EventType) -> bool:
+    matches = handler.pattern is not None and handler.pattern.matches(known.name)
+    return matches or known in handler.triggers
 
 
 def validate(services: Iterable[Service], processes: Iterable[Process] = ()) -> AppManifest:

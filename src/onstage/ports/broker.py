@@ -98,6 +98,11 @@ class Broker(Protocol):
         """What keeps the broker from working at present: what, why, what to do. None if all is well."""
         ...
 
+    @property
+    def payload_bytes_max(self) -> int | None:
+        """How large a message may be at most, headers included; None if there is no limit, or it is not known yet."""
+        ...
+
     async def open(self) -> None:
         """Connect, and make or check the log.
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, final
 from onstage.core.commit import Commit, Door, RefusedBecause
 from onstage.errors import AmbiguousProcess, DuplicateId, InvalidEvent, StoreUnavailable
 from onstage.events.envelope import (
-    EVENT_BYTES_MAX,
     KEY_BYTES_MAX,
     NAME_BYTES_MAX,
     Envelope,
@@ -22,7 +21,7 @@ from onstage.events.envelope import (
 )
 from onstage.ports.store import Refused
 from onstage.runtime.emission import Emission
-from onstage.runtime.wire import with_outside
+from onstage.runtime.wire import from_outside, with_outside
 
 if TYPE_CHECKING:
     from onstage.runtime.emission import Route
@@ -96,6 +95,9 @@ class Admission:
                 return self._came_before(found[0] if found[1] == door.payload else None, id)
         if process is None:
             process = self._joined(route, key)
+        if id and extra is None and self._node.exchange is not None and self._joins[route.type.name]:
+            # A copy may be sent on from elsewhere: whoever was told its id there finds it by this one.
+            extra = from_outside(_sent_on(route, data, key, id, source, None))
         return self._append(route, data, key, process=process, door=door, extra=extra, id=id)
 
     async def process_id(self, admitted: Admitted) -> str:
@@ -244,9 +246,9 @@ class Admission:
                 "  why: no handler or process of this app names it\n"
                 f"  to do: use one of {known}"
             )
-        if len(data) > EVENT_BYTES_MAX:
+        if len(data) > self._node.event_bytes_max:
             raise InvalidEvent(
-                f"{type_name}: the payload has {len(data)} bytes\n  why: the limit is {EVENT_BYTES_MAX}\n"
+                f"{type_name}: the payload has {len(data)} bytes\n  why: the limit is {self._node.event_bytes_max}\n"
                 "  to do: store the large part elsewhere and send its address"
             )
         check_depth(data)

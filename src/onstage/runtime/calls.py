@@ -287,8 +287,9 @@ def idempotency_key() -> str:
     Give it to the service you call, so that it can recognise a repetition. Raises NotInExecution outside a step.
     """
     frame, position = _inside_step("idempotency_key")
-    node = frame.driver.node
-    return f"{node.numbers.identity.wire(frame.delivery.n)}/{frame.reaction.name}/{position}"
+    delivery = frame.delivery
+    event = delivery.names[1] if delivery.names else frame.driver.node.numbers.identity.wire(delivery.n)
+    return f"{event}/{frame.reaction.name}/{position}"
 
 
 def resource(type_: type[T]) -> T:

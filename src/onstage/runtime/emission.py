@@ -14,7 +14,7 @@ from onstage.core.commit import Mail, NewEvent, NewProcess, Obligation, executio
 from onstage.events.envelope import hlc_ms, hlc_next
 from onstage.events.receipt import Receipt, Status, token
 from onstage.runtime.delivery import Delivery, Reaction, lane_key
-from onstage.runtime.wire import from_elsewhere
+from onstage.runtime.wire import of_process
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -69,6 +69,11 @@ class Numbers:
         """The public ids of a process and an event of this store."""
         return self.identity.wire(process), self.identity.wire(n)
 
+    def hear(self, hlc: int, now_ms: int) -> None:
+        """A clock reading came from elsewhere: be behind it, unless it is too far ahead."""
+        if hlc <= (now_ms + AHEAD_MS_MAX) << 16:
+            self.hlc = max(self.hlc, hlc)
+
 
 class Arrival(msgspec.Struct, frozen=True):
     """An event of another store: its public id and that of its process, and what its emitter said of it.
@@ -113,12 +118,12 @@ class Emission(msgspec.Struct, eq=False):
         process: int = 0,
         process_id: str | None = None,
         cause: int = 0,
-        cause_id: str | None = None,
+        causation: str | None = None,
         extra: bytes | None = None,
     ) -> int:
         """Number one event and open what it obliges to. Process 0 makes it the root of a new one. Answers its n.
 
-        `process_id` is the public id of a process of another store, `cause_id` that of an execution whose event is.
+        `process_id` is the public id of a process of another store, `causation` that of a cause there.
         """
         numbers = self.numbers
         n = numbers.next_n
@@ -129,8 +134,8 @@ class Emission(msgspec.Struct, eq=False):
             process = n
             declared = route.starts.name if route.starts else None
             self.roots.append(NewProcess(n, declared, key, now_ms, numbers.identity.wire(n)))
-        if extra is None and (process_id or cause_id):
-            extra = from_elsewhere(process_id, cause_id)
+        if causation is not None and extra is None:
+            extra = of_process(process_id, causation)
         self.events.append(NewEvent(n, process, route.type_id, key, cause, hlc, numbers.topology, data, extra))
         if not is_root and cause:
             self.outputs.append((n, route.type_id))
@@ -156,8 +161,7 @@ class Emission(msgspec.Struct, eq=False):
         numbers, names = self.numbers, (event.process_id, event.wire)
         n = numbers.next_n
         numbers.next_n = n + 1
-        if event.hlc <= (now_ms + AHEAD_MS_MAX) << 16:
-            numbers.hlc = max(numbers.hlc, event.hlc)
+        numbers.hear(event.hlc, now_ms)
         if process == 0:
             process = n
             root = NewProcess(n, None, None, hlc_ms(event.hlc), event.process_id, event.process_identity)
@@ -165,9 +169,9 @@ class Emission(msgspec.Struct, eq=False):
         self.events.append(
             NewEvent(n, process, route.type_id, event.key, 0, event.hlc, event.topology, event.data, event.extra)
         )
-        self._open(route, n, process, event.data, event.key, names)
+        self._open(route, n, process, event.data, event.key, names, event.expected)
         if route.waiters:
-            self._mail(route, n, process, numbers.hlc, names)
+            self._mail(route, n, process, numbers.hlc, names, event.expected)
         late = self._late(route, event.expected, names)
         if late:
             body = late.to_bytes(16, "big")
@@ -176,8 +180,8 @@ class Emission(msgspec.Struct, eq=False):
 
     @staticmethod
     def _late(route: Route, expected: Collection[str], names: tuple[str, str]) -> int:
-        owed = [reaction.name for reaction in route.triggers if reaction.gating]
-        owed += [f"{reaction.name}/wait" for reaction in route.waiters]
+        owed = [_obliged(reaction, expected) for reaction in route.triggers if reaction.gating]
+        owed += [_obliged(reaction, expected, "/wait") for reaction in route.waiters]
         delta = 0
         for name in owed:
             if name not in expected:
@@ -185,7 +189,14 @@ class Emission(msgspec.Struct, eq=False):
         return delta
 
     def _open(
-        self, route: Route, n: int, process: int, data: bytes, key: str | None, names: tuple[str, str] | None
+        self,
+        route: Route,
+        n: int,
+        process: int,
+        data: bytes,
+        key: str | None,
+        names: tuple[str, str] | None,
+        expected: Collection[str] = (),
     ) -> int:
         public = names
         delta = 0
@@ -197,13 +208,23 @@ class Emission(msgspec.Struct, eq=False):
             delivery.names = names
             if gating:
                 public = public or self.numbers.names(process, n)
-                delivery.token = token(*public, reaction.name, 0)
+                name = _obliged(reaction, expected) if expected else reaction.name
+                delivery.token = token(*public, name, 0)
+                delivery.signed = None if name == reaction.name else name
                 delta ^= delivery.token
             self.opened.append(Obligation(x, process, gating))
             self.deliveries.append(delivery)
         return delta
 
-    def _mail(self, route: Route, n: int, process: int, hlc: int, names: tuple[str, str] | None) -> int:
+    def _mail(
+        self,
+        route: Route,
+        n: int,
+        process: int,
+        hlc: int,
+        names: tuple[str, str] | None,
+        expected: Collection[str] = (),
+    ) -> int:
         # The mailbox is in this very commit, so the obligation of a waiting handler is opened and settled at once:
         # what then happens to the event is part of the execution that takes it, whose own obligation is open.
         public = names or self.numbers.names(process, n)
@@ -214,9 +235,15 @@ class Emission(msgspec.Struct, eq=False):
             awaited = [d for d in self.numbers.waiting.get(place, ()) if name in d.waits]
             self.mail.append(Mail(reaction.number, process, n))
             self.woken.extend(awaited)
-            own = token(*public, f"{reaction.name}/wait", 0)
+            own = token(*public, _obliged(reaction, expected, "/wait") if expected else f"{reaction.name}/wait", 0)
             delta ^= own
             status = int(Status.CONSUMED if awaited else Status.UNMATCHED)
             receipt = Receipt(process, n, reaction.number, 0, status, hlc, own.to_bytes(16, "big"), names=names)
             self.receipts.append(receipt)
         return delta
+
+
+def _obliged(reaction: Reaction, expected: Collection[str], kind: str = "") -> str:
+    """The name under which an emitter knows an obligation: the present one, or one that the handler had earlier."""
+    names = (f"{name}{kind}" for name in (reaction.name, *reaction.handler.was))
+    return next((name for name in names if name in expected), f"{reaction.name}{kind}")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from typing import Final
 
 __all__ = ["ERROR_BYTES_MAX", "error_text", "leaves", "said", "storable"]
 
 ERROR_BYTES_MAX: Final = 8_192
+PLACES: Final = 3
 
 
 def error_text(error: BaseException) -> str:
     """The error as it is stored: its type, its text and the innermost lines of its traceback, within the limit."""
     lines = [line for leaf in leaves(error) for line in traceback.format_exception_only(leaf)]
-    frames = traceback.extract_tb(leaves(error)[0].__traceback__, limit=-3)
-    places = [f"  at {f.filename}:{f.lineno} in {f.name}\n" for f in reversed(frames)]
+    frames = deque(traceback.walk_tb(leaves(error)[0].__traceback__), maxlen=PLACES)
+    codes = [(frame.f_code, line) for frame, line in reversed(frames)]
+    places = [f"  at {code.co_filename}:{line} in {code.co_name}\n" for code, line in codes]
     return storable("".join([*lines, *places]).strip())
 
 

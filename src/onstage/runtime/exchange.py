@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
-from onstage.contracts.topology import owner_of
+from onstage.contracts.topology import Place, owner_of
 from onstage.core.commit import Commit, Note, Notes
 from onstage.errors import BrokerUnavailable, OperationError
 from onstage.events.binding import to_headers
@@ -24,8 +24,9 @@ from onstage.runtime.intake import SENT_AS, Intake, identity_of
 from onstage.runtime.log_reader import LogReader
 from onstage.runtime.marks import ID
 from onstage.runtime.observatory import ASK_S_MAX, Question, verdict_subject
+from onstage.runtime.outgoing import encode_forward
 from onstage.runtime.registry import Registry
-from onstage.runtime.relay import FORWARD, Relay, encode_forward
+from onstage.runtime.relay import FORWARD, Relay
 
 if TYPE_CHECKING:
     from onstage.events.envelope import Envelope
@@ -62,7 +63,7 @@ class Exchange:
         """For this node; nothing is opened yet."""
         self._node = node
         self.broker = broker
-        self.registry = Registry(broker, lambda: node.store.reader)
+        self.registry = Registry(broker, lambda: node.store.reader, node.clock.now_ms)
         self.relay = Relay(node, broker)
         self.intake = Intake(node, broker, self.registry, self.relay)
         self.broker_watch = BrokerWatch(broker)
@@ -75,6 +76,7 @@ class Exchange:
         """Connect and learn the topology; a node that knows one from before does not wait for the broker."""
         await self.registry.load()
         self._node.topologies_kept = set(self.registry.epochs)
+        await self.intake.strands.load()
         newest = await self._node.store.reader.notes(FORWARD, newest_first=True, limit=1)
         self._forwards = newest[0].number if newest else 0
         if not self._node.dispatches:
@@ -88,7 +90,7 @@ class Exchange:
         await self._register()
 
     def _knows_us(self) -> bool:
-        wanted = self.registry.current.with_services(self._node.manifest, self._node.hosted, at=0)
+        wanted = self.registry.current.with_services(self._node.manifest, self._node.hosted, at=Place())
         return wanted is self.registry.current
 
     async def _connect_later(self) -> None:
@@ -134,6 +136,7 @@ class Exchange:
         """Begin to publish and to read."""
         self.adopt()
         await self.relay.start()
+        self.intake.strands.start()
         node, namespace = self._node, self.broker.namespace
         width = PARTITIONS // RANGES
         for service in sorted(node.hosted):
@@ -147,8 +150,8 @@ class Exchange:
         log.info("exchanging events as %s", ", ".join(sorted(node.hosted)))
 
     def _read(self, name: str, subjects: object, service: str, take: object) -> None:
-        async def begin() -> int:
-            return self.registry.current.joined.get(service, 0)
+        def begin() -> Place:
+            return self.registry.joined(service)
 
         reader = LogReader(
             name,
@@ -192,9 +195,9 @@ class Exchange:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
-        await asyncio.gather(
-            self.broker_watch.close(), self.relay.close(), *(reader.close() for reader in self.readers)
-        )
+        await self.broker_watch.close()
+        readers = (reader.close() for reader in self.readers)
+        await asyncio.gather(self.relay.close(), self.intake.strands.close(), *readers)
         await self.broker.close()
 
     # Verdicts, which observers know.

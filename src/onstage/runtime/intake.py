@@ -2,9 +2,9 @@
 
 Theory of operation. What arrives is admitted like an event from outside: one commit that holds the event, an obligation
 for each handler here, and its identity at the door, by which a repetition is recognised for ever. A last commit holds
-the reader's place; a store forgets only suffixes, so a place that is durable has everything before it. Every emitter
-counts its events per subject. A count that leaves one out means that something is missing in the log: what comes
-behind it is not taken, and the emitter is asked to send again from there.
+the reader's place; a store forgets only suffixes, so a place that is durable has everything before it, and it follows
+from all of them: if one is refused, the place is not kept. Every emitter counts its events per subject (`strands`);
+what comes behind one that is missing is not taken, and the emitter is asked for it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ import logging
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
-import msgspec
-
-from onstage.core.commit import Commit, Door, Note, Notes
+from onstage.core.commit import Commit, Door, Notes
 from onstage.errors import BrokerUnavailable, InvalidEvent, UsageError
 from onstage.events.binding import from_message
-from onstage.events.envelope import EVENT_BYTES_MAX, Envelope
-from onstage.events.subject import control_subject
-from onstage.ports.broker import Message
+from onstage.events.envelope import Envelope
+from onstage.ports.store import Refused
 from onstage.runtime.emission import Arrival, Emission
-from onstage.runtime.marks import ID, public_id
+from onstage.runtime.marks import public_id
+from onstage.runtime.outgoing import NUMBER, SERVICE
+from onstage.runtime.strands import ASK, Strands, decode_ask, store_in
 from onstage.runtime.wire import arrived, from_outside
 
 if TYPE_CHECKING:
@@ -35,23 +34,17 @@ if TYPE_CHECKING:
     from onstage.runtime.node import Node
     from onstage.runtime.registry import Registry
     from onstage.runtime.relay import Relay
+    from onstage.runtime.strands import Tally
 
-__all__ = ["ASK", "BEHIND", "SEND_AGAIN", "SENT_AS", "Intake", "identity_of", "process_known_as"]
+__all__ = ["SENT_AS", "Intake", "identity_of", "process_known_as"]
 
 SENT_AS: Final = "onstagesentas"
 """The attribute by which an event from outside that was sent on is found: the id that its client was given."""
-ASK: Final = "onstage-ask"
-SEND_AGAIN: Final = "send again"
-BEHIND: Final = "onstage-behind"
 
 PROCESSES_MAX: Final = 100_000
 """How many processes of other stores a node remembers by their public ids; others are looked up."""
-ASK_AGAIN_S: Final = 5.0
-"""So often at most an emitter is asked again for what is missing of one subject."""
 
 log = logging.getLogger("onstage.intake")
-_ENCODE_INT: Final = msgspec.msgpack.Encoder().encode
-_DECODE_INT: Final = msgspec.msgpack.Decoder(int).decode
 
 
 def identity_of(kind: str, name: str) -> bytes:
@@ -71,18 +64,14 @@ async def process_known_as(reader: Reader, name: str) -> int | None:
 
 
 class _Come(NamedTuple):
-    """An event that arrived: how it is routed here, and what its emitter said; `rank` is its place in its subject."""
+    """An event that arrived: how it is routed here, what its emitter said, and its number in its subject."""
 
     route: Route
     envelope: Envelope
     wire: str
     subject: str
-    rank: int
-
-    @property
-    def heard(self) -> str:
-        """Under which topic its emitter's count is kept."""
-        return f"heard {self.wire.rsplit('-', 2)[0]} {self.subject}"
+    number: int
+    service: str
 
 
 @final
@@ -92,26 +81,24 @@ class Intake:
     def __init__(self, node: Node, broker: Broker, registry: Registry, relay: Relay) -> None:
         """For this node."""
         self._node = node
-        self._broker = broker
         self._registry = registry
         self._relay = relay
         self._lock = asyncio.Lock()
         self._processes: dict[str, int] = {}
-        self._counts: dict[str, int] = {}
-        self._asked: dict[str, float] = {}
         self._is_unsettled = False
+        self.strands = Strands(broker, lambda: node.store.reader)
         self.taken = 0
         self.repeated = 0
         self.gaps = 0
 
     # Events.
 
-    async def take(self, messages: Sequence[Logged], place: Notes) -> None:
-        """Take events in their order; durable when this returns.
+    async def take(self, messages: Sequence[Logged], place: Notes) -> bool:
+        """Take events in their order; durable when this returns, with the place.
 
         Raises what the store raises, and BrokerUnavailable if a topology is missing; then read them again.
         """
-        node = self._node
+        node, after = self._node, list[int]()
         async with self._lock:
             if self._is_unsettled:
                 await node.settle_window()  # an earlier batch ended half way: the store tells what of it is there
@@ -121,18 +108,37 @@ class Intake:
                 [identity_of("event", each.wire) for each in come]
                 + [identity_of("process", str(each.envelope.correlationid)) for each in come]
             )
-            counts: dict[str, int] = {}
+            tally, strict = self.strands.begin(), self._from_the_beginning()
             for each in come:
-                if await self._follows(each, counts):
-                    await self._admit(each, known)
-            kept = [*place.kept, *(Note(topic, 0, _ENCODE_INT(count)) for topic, count in counts.items())]
-            kept += self._registry.notes(node.topologies_kept)
-            position = node.append(Commit(epoch=node.epoch, notes=Notes(kept, place.dropped)), None)
-            self._is_unsettled = False
-            self._counts |= counts
+                store = store_in(each.wire)
+                if await tally.follows(store, each.subject, each.number, each.service, strict=strict):
+                    after += await self._admit(each, known)
+                else:
+                    self.gaps += 1
+            kept = [*place.kept, *tally.notes, *self._registry.notes(node.topologies_kept)]
+            notes = Notes(kept, [*place.dropped, *tally.dropped])
+            position = node.append(Commit(epoch=node.epoch, after=tuple(after), notes=notes), None)
             node.dispatcher.wake()
             node.dispatcher.flush_soon()
-        await node.store.durable(position)
+            self.strands.settle(tally)
+            self._is_unsettled = False
+        await self._kept(position, tally)
+        return True
+
+    async def _kept(self, position: int, tally: Tally) -> None:
+        try:
+            await self._node.store.durable(position)
+        except Refused:
+            self.strands.forget(tally)
+            raise
+
+    def _from_the_beginning(self) -> bool:
+        return not any(self._registry.joined(name).seq for name in self._node.hosted)
+
+    def refused(self, commit: Commit) -> None:
+        """The store has refused a commit: what it would have made known is not."""
+        for root in commit.roots:
+            self._processes.pop(root.wire_id, None)
 
     def _come(self, message: Logged) -> _Come | None:
         """What a message holds, None if it is nothing for this node."""
@@ -141,50 +147,22 @@ class Intake:
             return None  # somebody who speaks to one service does so at its control subject; and what is ours is here
         try:
             envelope = from_message(message.headers, message.data)
-            rank = int(envelope.sequence or "")
+            number = int(envelope.sequence or "")
         except (InvalidEvent, ValueError) as error:
             log.warning("message %s of the log is no event of Onstage: %s", message.seq, error)
             return None
         route = self._node.routes.get(envelope.type)
         if route is None or not (route.triggers or route.waiters) or envelope.correlationid is None:
             return None
-        return _Come(route, envelope, wire, message.subject, rank)
+        service = message.headers.get(SERVICE, "")
+        return _Come(route, envelope, wire, message.subject, number, service)
 
-    async def _follows(self, come: _Come, counts: dict[str, int]) -> bool:
-        """Whether nothing is missing before this one; notes its count then."""
-        topic = come.heard
-        last = counts.get(topic) or await self._count(topic)
-        if last and come.rank > last + 1:
-            self.gaps += 1
-            await self._ask(come, last)
-            return False
-        if come.rank > last:
-            counts[topic] = come.rank
-        return True
-
-    async def _count(self, topic: str) -> int:
-        known = self._counts.get(topic)
-        if known is None:
-            notes = await self._node.store.reader.notes(topic, limit=1)
-            known = self._counts[topic] = _DECODE_INT(notes[0].body) if notes else 0
-        return known
-
-    async def _ask(self, come: _Come, last: int) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._asked.get(come.heard, -ASK_AGAIN_S) < ASK_AGAIN_S:
-            return
-        self._asked[come.heard] = now
-        service = come.envelope.source.rpartition("/")[2]
-        log.warning("the log lacks what comes behind number %s of %s; %s is asked for it", last, come.subject, service)
-        subject = control_subject(self._broker.namespace, service)
-        headers = {ASK: SEND_AGAIN, BEHIND: str(last), ID: f"{come.wire}-again-{last}"}
-        await self._broker.publish([Message(subject, come.subject.encode(), headers)])
-
-    async def _admit(self, come: _Come, known: dict[bytes, tuple[int, bytes]]) -> None:
+    async def _admit(self, come: _Come, known: dict[bytes, tuple[int, bytes]]) -> list[int]:
+        """Append an event unless it is known; answers the position of the commit, if there is one."""
         identity = identity_of("event", come.wire)
         if identity in known:
             self.repeated += 1
-            return
+            return []
         node, envelope = self._node, come.envelope
         process_id = str(envelope.correlationid)
         process_identity = identity_of("process", process_id)
@@ -202,7 +180,7 @@ class Intake:
             await self._expected(envelope.topology or 0, envelope.type),
         )
         n = emission.arrive(come.route, arrival, process=process, now_ms=node.clock.now_ms())
-        node.append(
+        position = node.append(
             Commit(
                 epoch=node.epoch,
                 events=emission.events,
@@ -217,6 +195,7 @@ class Intake:
         known[identity] = (n, b"")
         self._remember(process_id, process or n)
         self.taken += 1
+        return [position]
 
     def _process(self, process_id: str, stored: tuple[int, bytes] | None) -> int:
         """The number that a process has here, 0 if it is new."""
@@ -244,33 +223,42 @@ class Intake:
 
     # What is meant for a service.
 
-    async def control(self, messages: Sequence[Logged], place: Notes) -> None:
+    async def control(self, messages: Sequence[Logged], place: Notes) -> bool:
         """Take what was sent to one service: events from outside, and requests to send again."""
-        node = self._node
+        node, tally = self._node, self.strands.begin()
         for message in messages:
-            if message.headers.get(ASK) == SEND_AGAIN:
+            if ASK in message.headers:
                 await self._send_again(message)
-            else:
+            elif await self._is_next(message, tally):
                 await self._from_outside(message)
-        position = node.append(Commit(epoch=node.epoch, notes=place), None)
+            else:
+                self.gaps += 1
+        notes = Notes([*place.kept, *tally.notes], [*place.dropped, *tally.dropped])
+        position = node.append(Commit(epoch=node.epoch, notes=notes), None)
         node.dispatcher.flush_soon()
-        await node.store.durable(position)
+        self.strands.settle(tally)
+        await self._kept(position, tally)
+        return True
+
+    @staticmethod
+    async def _is_next(message: Logged, tally: Tally) -> bool:
+        headers, wire = message.headers, public_id(message)
+        number = headers.get(NUMBER, "")
+        if not wire or not number.isdigit():
+            return True  # somebody else's, who does not count
+        service = headers.get(SERVICE, "")
+        return await tally.follows(store_in(wire), message.subject, int(number), service, strict=True)
 
     async def _send_again(self, message: Logged) -> None:
-        try:
-            subject, behind = message.data.decode(), int(message.headers.get(BEHIND, ""))
-        except ValueError:
-            return
-        sent = await self._relay.send_again(subject, behind)
-        log.warning("somebody lacks what comes behind number %s of %s; %s events are sent again", behind, subject, sent)
+        ask = decode_ask(message.data)
+        if ask is not None and (sent := await self._relay.send_again(ask)):
+            log.warning("somebody lacks what comes behind number %s of %s; %s are sent again", ask.behind, ask, sent)
 
     async def _from_outside(self, message: Logged) -> None:
         """An event from outside that this service decides about. What cannot be admitted is said, and passed over."""
         admission = self._node.admission
         try:
             envelope = from_message(message.headers, message.data)
-            if len(envelope.data) > EVENT_BYTES_MAX:
-                raise InvalidEvent(f"the payload has {len(envelope.data)} bytes")
             route, data, key = admission.check(envelope.type, envelope.data)
             extra = from_outside(envelope)
             admitted = await admission.admit(

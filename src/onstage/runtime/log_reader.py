@@ -19,8 +19,9 @@ from onstage.ports.store import Refused
 from onstage.runtime.marks import MARKS_KEPT, Mark, decode_mark, encode_mark, newest_standing, public_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
+    from onstage.contracts.topology import Place
     from onstage.ports.broker import Broker, Logged
     from onstage.ports.clock import Clock
     from onstage.ports.store import Reader
@@ -29,16 +30,20 @@ __all__ = ["LogReader"]
 
 PAUSE_S: Final = 0.1
 PAUSE_S_MAX: Final = 5.0
+_NUMBER_MAX: Final = (1 << 63) - 1
 log = logging.getLogger("onstage.intake")
 
 
 class _Taker(Protocol):
-    async def __call__(self, messages: Sequence[Logged], place: Notes, /) -> None: ...
+    async def __call__(self, messages: Sequence[Logged], place: Notes, /) -> bool: ...
 
 
 @final
 class LogReader:
-    """Reads some subjects and gives what it reads to `take`, which makes it durable together with the place."""
+    """Reads some subjects and gives what it reads to `take`, which makes it durable together with the place.
+
+    `take` answers whether it has kept the place; if not, a reader that begins anew reads the same again.
+    """
 
     def __init__(
         self,
@@ -49,9 +54,9 @@ class LogReader:
         reader: Callable[[], Reader],
         clock: Clock,
         take: _Taker,
-        begin: Callable[[], Awaitable[int]],
+        begin: Callable[[], Place],
     ) -> None:
-        """`begin` says behind which sequence number a reader without a place begins."""
+        """`begin` says behind which message a reader without a place begins."""
         self._name = name
         self._subjects = tuple(subjects)
         self._broker = broker
@@ -104,33 +109,36 @@ class LogReader:
         try:
             while True:
                 messages = await cursor.next()
-                await self._take(messages, self._notes(messages[-1]))
-                self._forget = ()
-                await cursor.ack(messages[-1].seq)
+                if await self._take(messages, self._notes(messages[-1])):
+                    self._keep(messages[-1].seq)
+                    await cursor.ack(messages[-1].seq)
         finally:
             await cursor.close()
 
     async def _place(self) -> int:
         notes = await self._reader().notes(self.topic, newest_first=True, limit=MARKS_KEPT)
+        if not notes:
+            begin = self._begin()
+            notes = [Note(self.topic, begin.seq, encode_mark(Mark(begin.stream, begin.seq, begin.id)))]
         standing, state = await newest_standing(self._broker, notes)
         self._stream = state.identity
-        self._numbers = deque(reversed([note.number for note in notes]))
-        if standing is not None:
-            place = decode_mark(standing)
-            if standing != notes[0]:
-                log.warning("the broker lost its end; %s reads again from %s on", self._name, place.seq + 1)
-                self._forget = ((self.topic, place.seq + 1, notes[0].number),)
-            return place.seq
-        if not notes:
-            return await self._begin()
-        log.warning("the broker has lost all that %s had read; it reads from the beginning", self._name)
-        self._forget = ((self.topic, 0, notes[0].number),)
-        return 0
+        place = Mark(state.identity, 0, "") if standing is None else decode_mark(standing)
+        # What is behind a place that was lost says nothing of the messages that now have these numbers.
+        self._numbers = deque(reversed([note.number for note in notes if standing and note.number <= place.seq]))
+        self._forget = ((self.topic, place.seq + 1, _NUMBER_MAX),)
+        if standing != notes[0] and notes[0].number:
+            log.warning("the broker lost its end; %s reads again from %s on", self._name, place.seq + 1)
+        return place.seq
 
     def _notes(self, last: Logged) -> Notes:
         kept = Note(self.topic, last.seq, encode_mark(Mark(self._stream, last.seq, public_id(last))))
-        self._numbers.append(last.seq)
         dropped = list(self._forget)
-        if len(self._numbers) > MARKS_KEPT:
-            dropped.append((self.topic, 0, self._numbers.popleft()))
+        if len(self._numbers) >= MARKS_KEPT:
+            dropped.append((self.topic, 0, self._numbers[0]))
         return Notes([kept], dropped)
+
+    def _keep(self, seq: int) -> None:
+        self._forget = ()
+        self._numbers.append(seq)
+        while len(self._numbers) > MARKS_KEPT:
+            self._numbers.popleft()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from onstage.core.commit import Note
     from onstage.ports.broker import Broker, Logged, LogState
 
-__all__ = ["ID", "MARKS_KEPT", "Mark", "decode_mark", "encode_mark", "newest_standing", "public_id"]
+__all__ = ["ID", "MARKS_KEPT", "Mark", "decode_mark", "encode_mark", "newest_standing", "public_id", "stands"]
 
 ID: Final = "onstage-id"
 """The header with the public id of what a message holds; it is there also when the broker is not to recognise it."""
@@ -58,12 +58,16 @@ async def newest_standing(broker: Broker, notes: Iterable[Note]) -> tuple[Note |
     """
     state = await broker.state()
     for note in notes:
-        mark = decode_mark(note)
-        if mark.stream != state.identity:
-            continue
-        if mark.seq < state.first:
-            return note, state
-        found = await broker.message(mark.seq) if mark.seq <= state.last else None
-        if found is not None and public_id(found) == mark.id:
+        if await stands(broker, state, decode_mark(note)):
             return note, state
     return None, state
+
+
+async def stands(broker: Broker, state: LogState, mark: Mark) -> bool:
+    """Whether the message of a mark is still in the log, or went with its beginning. Raises BrokerUnavailable."""
+    if mark.stream != state.identity or mark.seq > state.last:
+        return False
+    if mark.seq < state.first:
+        return True
+    found = await broker.message(mark.seq)
+    return found is not None and public_id(found) == mark.id

@@ -10,16 +10,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
-import msgspec
-
-from onstage.contracts.manifest import digest
 from onstage.contracts.service import Service
-from onstage.contracts.validation import event_types, validate
+from onstage.contracts.validation import declared
 from onstage.core.commit import Commit, Refusal, RefusedBecause, handler_of
 from onstage.core.identity import Identity
 from onstage.core.retry import HANDLER_RETRY, Retry
 from onstage.errors import StoreUnavailable
-from onstage.events.envelope import Envelope
+from onstage.events.envelope import EVENT_BYTES_MAX, Envelope
 from onstage.events.receipt import Status
 from onstage.ports.store import Declaration, Refused
 from onstage.runtime.admission import Admission
@@ -51,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["DRAIN_S", "Node"]
 
 DRAIN_S: Final = 10.0
+HEADERS_BYTES: Final = 16_384
+"""What is kept free for attributes in a message of a broker."""
 T = TypeVar("T")
 log = logging.getLogger("onstage.node")
 
@@ -79,8 +78,9 @@ class Node:
         self.services = tuple(services)
         self.hosted = frozenset(service.name for service in services if hosted is None or service.name in hosted)
         self.processes = tuple(processes)
-        self.manifest = validate(services, processes)
-        self.types = {known.name: known for known in event_types(services, processes)}
+        self._declared = declared(self.services, self.processes)
+        self.manifest = self._declared.manifest
+        self.types = {known.name: known for known in self._declared.types}
         self.store = store
         self.clock = clock
         self.workers = workers
@@ -140,7 +140,7 @@ class Node:
                 (handler.name, handler.was) for handler in self.manifest.handlers if handler.service in self.hosted
             ),
             outcomes={process.name: process.outcomes for process in self.processes},
-            manifest=digest(self.manifest).encode() + b"\n" + msgspec.json.encode(self.manifest),
+            manifest=self._declared.stored,
             tables=tuple(service.tables for service in self.services if service.tables and service.name in self.hosted),
             partial=self.exchange is not None,
         )
@@ -162,14 +162,10 @@ class Node:
                 self._subscribe(reaction)
 
     def _subscribe(self, reaction: Reaction) -> None:
-        handler = reaction.handler
-        for route in self.routes.values():
-            if (
-                handler.pattern is not None and handler.pattern.matches(route.type.name)
-            ) or route.type in handler.triggers:
-                route.triggers.append(reaction)
-            if route.type.cls in handler.waits:
-                route.waiters.append(reaction)
+        for name in self._declared.triggered[reaction.handler]:
+            self.routes[name].triggers.append(reaction)
+        for name in self._declared.waited[reaction.handler]:
+            self.routes[name].waiters.append(reaction)
 
     # Running.
 
@@ -302,6 +298,8 @@ class Node:
     def _fell(self, refusal: Refusal) -> None:
         """Drop from memory what a refused commit brought: its execution's run, and everything it would have caused."""
         commit, because = refusal.commit, refusal.because
+        if self.exchange is not None:
+            self.exchange.intake.refused(commit)
         for root in commit.roots:
             self.admission.closed(root.process)
         for obligation in commit.opened:
@@ -353,6 +351,12 @@ class Node:
             return None
         own = self.numbers.names(stored.process, stored.n)
         return process or own[0], event or own[1]
+
+    @property
+    def event_bytes_max(self) -> int:
+        """How large an event may be: as large as any, unless the broker takes only smaller ones."""
+        broker_takes = None if self.exchange is None else self.exchange.broker.payload_bytes_max
+        return EVENT_BYTES_MAX if broker_takes is None else min(EVENT_BYTES_MAX, broker_takes - HEADERS_BYTES)
 
     def source_of(self, stored: EventView) -> str:
         """Which service an event came from, as a CloudEvents source."""

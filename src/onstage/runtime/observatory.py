@@ -7,37 +7,44 @@ not know; then the store is opened anew with these names, and reading goes on wh
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import msgspec
 
+from onstage.contracts.topology import Place, Topology
 from onstage.core.commit import Commit, Notes
-from onstage.errors import BrokerUnavailable
+from onstage.errors import BrokerUnavailable, StoreUnavailable
 from onstage.events.subject import log_subjects
 from onstage.observe.verdict import Verdict
+from onstage.ports.broker import CursorLost
 from onstage.ports.store import Declaration
 from onstage.runtime.broker_watch import BrokerWatch
 from onstage.runtime.intake import process_known_as
 from onstage.runtime.log_reader import LogReader
 from onstage.runtime.observer import NamesChanged, Observer
 from onstage.runtime.registry import Registry
+from onstage.runtime.strands import Strands
 from onstage.runtime.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from onstage.contracts.topology import Topology
     from onstage.ports.broker import Broker, Logged
     from onstage.ports.clock import Clock
-    from onstage.ports.store import BatchOutcome, Store
+    from onstage.ports.store import BatchOutcome, Opened, Store
 
 __all__ = ["ASK_S_MAX", "Observatory", "Question", "verdict_subject"]
 
 ASK_S_MAX: Final = 1.0
 """So long at most an observer keeps a question before it answers what it knows; who wants to wait longer asks again."""
+ASK_S: Final = 2.0
+ASK_S_MAX_PAUSE: Final = 64.0
+"""So often an observer asks for what is missing before what it has laid aside."""
 PAUSE_S: Final = 0.2
 PAUSE_S_MAX: Final = 5.0
 T = TypeVar("T")
+log = logging.getLogger("onstage.observer")
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -64,10 +71,12 @@ class Observatory:
         self._broker = broker
         self._make_store = make_store
         self._clock = clock
-        self._registry = Registry(broker, lambda: self.store.reader)
+        self._registry = Registry(broker, lambda: self.store.reader, clock.now_ms)
+        self._strands = Strands(broker, lambda: self.store.reader)
         self.broker_watch = BrokerWatch(broker)
-        self._reader: LogReader | None = None
         self._is_open = False
+        self._reader: LogReader | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         self.store: Store
         self.watch: Watch
@@ -86,16 +95,16 @@ class Observatory:
             reader=lambda: self.store.reader,
             clock=self._clock,
             take=self._take,
-            begin=self._from_the_beginning,
+            begin=Place,
         )
         reader.start()
-
-    @staticmethod
-    async def _from_the_beginning() -> int:
-        return 0
+        self._asking = asyncio.get_running_loop().create_task(self._ask_for_missing())
 
     async def close(self) -> None:
         """Stop reading and answering. Safe to call when it never came to that."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
         if self._reader is not None:
             await self._reader.close()
         await self.broker_watch.close()
@@ -105,14 +114,17 @@ class Observatory:
             self.watch.close()
 
     async def _open(self) -> None:
-        topology = await self._until_there(self._registry.refresh)
-        self.store = self._make_store()
-        opened = await self.store.open(_declaration(topology))
+        await self._until_there(self._registry.refresh)
+        declared = self._registry.known
+        opened = await self._open_with(declared)
+        await self._registry.load()
+        while (known := self._registry.known) != declared:  # the store remembers topologies that the registry has lost
+            await self.store.close()
+            opened, declared = await self._open_with(known), known
         self._name = f"{opened.store}"
         self.watch = Watch(self.store)
         self.store.on_batch = self._on_batch
         self._is_open = True
-        await self._registry.load()
         events, receipts = self.counts
         self.observer = Observer(self.store, opened, self._registry)
         self.observer.events, self.observer.receipts = events, receipts
@@ -121,6 +133,10 @@ class Observatory:
             position = self.store.append(Commit(epoch=opened.epoch, notes=Notes(notes)))
             self.store.flush()
             await self.store.durable(position)
+
+    async def _open_with(self, known: Sequence[Topology]) -> Opened:
+        self.store = self._make_store()
+        return await self.store.open(_declaration(known))
 
     async def _until_there(self, ask: Callable[[], Awaitable[T]]) -> T:
         pause = PAUSE_S
@@ -139,17 +155,34 @@ class Observatory:
     def _on_batch(self, outcome: BatchOutcome) -> None:
         self.watch.batch(outcome)
 
-    async def _take(self, messages: Sequence[Logged], place: Notes) -> None:
+    async def _take(self, messages: Sequence[Logged], place: Notes) -> bool:
+        try:
+            return await self.observer.take(messages, place)
+        except NamesChanged:
+            await self._until_there(self._registry.refresh)
+            async with self._changing:
+                await self.store.close()
+                self.watch.close()
+                await self._open()
+            # What was laid aside went with the old one: read on from the place that is stored.
+            raise CursorLost("the topology has new names") from None
+
+    async def _ask_for_missing(self) -> None:
+        pause = ASK_S
         while True:
-            try:
-                await self.observer.take(messages, place)
-            except NamesChanged:
-                async with self._changing:
-                    await self.store.close()
-                    self.watch.close()
-                    await self._open()
+            await asyncio.sleep(pause)
+            if not self.observer.is_waiting:
+                pause = ASK_S
                 continue
-            return
+            try:
+                for service, ask in await self.observer.missing():
+                    log.warning("the log lacks what %s has published; it is asked for it: %s", service, ask)
+                    await self._strands.send(service, ask)
+            except (BrokerUnavailable, StoreUnavailable) as error:
+                log.debug("nobody can be asked for what is missing: %s", error)
+            except Exception:
+                log.exception("asking for what is missing failed; it is tried again")
+            pause = min(2 * pause, ASK_S_MAX_PAUSE)
 
     # Verdicts.
 
@@ -168,13 +201,15 @@ class Observatory:
         return None if number is None else await watch.verdict(number, timeout_s, None)
 
 
-def _declaration(topology: Topology) -> Declaration:
-    processes = {process.name: frozenset((*process.done, *process.failed)) for process in topology.processes}
+def _declaration(known: Sequence[Topology]) -> Declaration:
+    """All names that any topology has: an event is read with the one that is stamped on it."""
+    processes = {process.name: process for topology in known for process in topology.processes}
+    newest = known[-1] if known else Topology()
     return Declaration(
-        types=tuple(sorted((each.name, each.version) for each in topology.types)),
-        handlers=tuple((each.name, ()) for each in topology.handlers),
-        outcomes=processes,
-        manifest=b"\n" + msgspec.json.encode({"handlers": topology.handlers, "processes": topology.processes}),
+        types=tuple(sorted({(each.name, each.version) for topology in known for each in topology.types})),
+        handlers=tuple((name, ()) for name in sorted({each.name for topology in known for each in topology.handlers})),
+        outcomes={name: frozenset((*process.done, *process.failed)) for name, process in processes.items()},
+        manifest=b"\n" + msgspec.json.encode({"handlers": newest.handlers, "processes": newest.processes}),
         partial=True,
         is_view=True,
     )

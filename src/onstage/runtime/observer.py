@@ -6,14 +6,15 @@ receipt it makes the commit that settles one, or tells how it stands. Both go th
 its ledger, its verdicts and all that shows them are the same code. It can be stopped, thrown away and begun anew: its
 rows follow from the log alone.
 
-What arrives before what it belongs to (a receipt before its event, an event before its root; only after the log lost
-its end and services published it again in another order) is laid aside in memory, and the place is not moved until it
-has found its match.
+What arrives before what it belongs to (a receipt before an event that it speaks of, an event before its root) or behind
+a gap in the receipts of a store is laid aside in memory, and the place is not moved until it has found its match. What
+does not come by itself is asked for: each receipt names the events that it has put out.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final, final
 
 import msgspec
@@ -27,11 +28,12 @@ from onstage.events.receipt import OPEN_MAX, Receipt, Status
 from onstage.events.wire_receipt import WireReceipt, decode_wire
 from onstage.runtime.intake import SENT_AS, identity_of
 from onstage.runtime.marks import public_id
-from onstage.runtime.relay import FIRST, WRITER
+from onstage.runtime.outgoing import FIRST, POSITION, SERVICE, WRITER
+from onstage.runtime.strands import Ask, store_in
 from onstage.runtime.wire import arrived
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from onstage.contracts.topology import Topology
     from onstage.events.envelope import Envelope
@@ -57,7 +59,7 @@ class Observer:
     """Folds messages of the log into one open store."""
 
     def __init__(self, store: Store, opened: Opened, registry: Registry) -> None:
-        """On this store, which was opened with the names of the registry's current topology."""
+        """On this store, which was opened with the names and outcomes of all topologies that the registry knows."""
         self._store = store
         self._registry = registry
         self._epoch = opened.epoch
@@ -67,23 +69,56 @@ class Observer:
         self._hlc = opened.hlc
         self._known: dict[bytes, int] = {}
         self._ranks: dict[str, int] = {}
+        self._owing: dict[int, dict[int, bool]] = {}
         self._early: dict[int, Logged] = {}
+        self._topologies = set(registry.epochs)
+        self._processes = [process for topology in registry.known for process in topology.processes]
         self.events = 0
         self.receipts = 0
         self.gaps = 0
 
-    async def take(self, messages: Sequence[Logged], place: Notes) -> None:
-        """Fold messages in their order; durable when this returns."""
-        await self._look_up(messages)
+    async def take(self, messages: Sequence[Logged], place: Notes) -> bool:
+        """Fold messages in their order; durable when this returns. Answers whether the place is kept.
+
+        While something is laid aside it is not: whoever begins anew reads from the last place that lacked nothing.
+        """
+        await self._look_up([*messages, *self._early.values()])
         for message in messages:
             if not await self._fold(message):
                 self._early[message.seq] = message
         await self._fold_early()
-        # While something is laid aside, whoever begins anew reads from the last place that lacked nothing.
-        notes = Notes() if self._early else place
-        position = self._store.append(Commit(epoch=self._epoch, notes=notes))
+        learnt = self._registry.notes(self._topologies)
+        self._topologies |= {note.number for note in learnt}
+        kept, dropped = (learnt, ()) if self._early else ([*place.kept, *learnt], place.dropped)
+        position = self._store.append(Commit(epoch=self._epoch, notes=Notes(kept, dropped)))
         self._store.flush()
         await self._store.durable(position)
+        return not self._early
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something is laid aside."""
+        return bool(self._early)
+
+    async def missing(self) -> list[tuple[str, Ask]]:
+        """What has to come before all that is laid aside can be folded: whom to ask, and for what."""
+        events: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        behind: dict[tuple[str, str], int] = {}
+        for message in self._early.values():
+            service, store = message.headers.get(SERVICE, ""), store_in(public_id(message))
+            if not service or not message.subject.startswith("rcpt."):
+                continue
+            events[service, store].update(self._not_known(message, store))
+            last = await self._rank(f"heard {store}")
+            if int(message.headers[POSITION]) > last + 1:
+                behind[service, store] = last
+        asks = [(service, Ask(store, events=tuple(sorted(e)))) for (service, store), e in events.items() if e]
+        return asks + [(service, Ask(store, behind=last)) for (service, store), last in behind.items()]
+
+    def _not_known(self, message: Logged, store: str) -> Iterator[str]:
+        for wire in _events_in(message):
+            if store_in(wire) == store and identity_of("event", wire) not in self._known:
+                yield wire
 
     async def _fold_early(self) -> None:
         progress = bool(self._early)
@@ -134,6 +169,8 @@ class Observer:
             raise NamesChanged
         if any(each.name not in self._types for each in topology.types):
             raise NamesChanged
+        if any(each not in self._processes for each in topology.processes):
+            raise NamesChanged
         return topology
 
     def _append_event(self, envelope: Envelope, wire: str, identity: bytes, process: int, topology: Topology) -> None:
@@ -162,12 +199,12 @@ class Observer:
             Obligation(execution_id(n, self._handlers[name]), process, gating)
             for name, gating in topology.subscribers(envelope.type)
         ]
-        if sent_as := envelope.extensions.get(SENT_AS):
-            # Before the event: the number is the same after a crash, since the log gives the same order.
-            self._store.append(Commit(epoch=self._epoch, door=Door(identity_of("sent", sent_as), b"", n)))
         door = Door(identity, b"", n)
         self._store.append(Commit(epoch=self._epoch, events=[event], opened=opened, roots=roots, door=door))
         self._known[identity] = n
+        self._owing[n] = {self._handlers[name]: gating for name, gating in topology.subscribers(envelope.type)}
+        if event.cause == 0 and (sent_as := _sent_as(envelope, wire)):
+            self._store.append(Commit(epoch=self._epoch, door=Door(identity_of("sent", sent_as), b"", n)))
 
     def _cause(self, causation: str | None) -> int:
         event, _, handler = (causation or "").partition("/")
@@ -178,23 +215,24 @@ class Observer:
 
     async def _bundle(self, message: Logged) -> bool:
         try:
-            receipts = decode_wire(message.data)
-            writer, first = message.headers[WRITER], int(message.headers[FIRST])
+            receipts, headers = decode_wire(message.data), message.headers
+            writer, first, position = headers[WRITER], int(headers[FIRST]), int(headers[POSITION])
         except (DecodeFailed, KeyError, ValueError) as error:
             log.warning("message %s of the log holds no receipts: %s", message.seq, error)
             return True
-        topic = f"heard {writer}"
-        last = await self._rank(topic)
-        if first > last + 1:
-            self.gaps += 1
+        topic, whole = f"heard {writer}", f"heard {store_in(writer)}"
+        last, heard = await self._rank(topic), await self._rank(whole)
+        if first > last + 1 or position > heard + 1:
+            self.gaps += message.seq not in self._early
             return False
-        fresh = receipts[last + 1 - first :]
-        if any(identity_of("event", receipt.event) not in self._known for receipt in fresh):
+        if any(identity_of("event", wire) not in self._known for wire in _events_in(message)):
             return False
-        for rank, receipt in enumerate(fresh, last + 1):
-            self._append_receipt(receipt, Note(topic, 0, _ENCODE_INT(rank)))
+        ranks = [Note(whole, 0, _ENCODE_INT(max(heard, position)))]
+        for rank, receipt in enumerate(receipts[last + 1 - first :], last + 1):
+            await self._append_receipt(receipt, Notes((Note(topic, 0, _ENCODE_INT(rank)), *ranks)))
             self._ranks[topic] = rank
-        self.receipts += len(fresh)
+            self.receipts += 1
+        self._ranks[whole] = max(heard, position)
         return True
 
     async def _rank(self, topic: str) -> int:
@@ -204,7 +242,7 @@ class Observer:
             known = self._ranks[topic] = _DECODE_INT(notes[0].body) if notes else 0
         return known
 
-    def _append_receipt(self, wire: WireReceipt, rank: Note) -> None:
+    async def _append_receipt(self, wire: WireReceipt, ranks: Notes) -> None:
         process = self._known[identity_of("process", wire.process)]
         event = self._known[identity_of("event", wire.event)]
         number = self._handlers.get(wire.handler, 0)
@@ -225,7 +263,7 @@ class Observer:
             wire.until,
             wire.waits,
         )
-        execution = execution_id(event, number) if self._is_execution(wire) else 0
+        execution = await self._execution(wire, process, event, number)
         self._store.append(
             Commit(
                 execution=execution,
@@ -240,14 +278,35 @@ class Observer:
                 waits=wire.waits,
                 error=wire.error,
                 receipts=(receipt,),
-                notes=Notes((rank,)),  # in one commit: a receipt is applied once
+                notes=ranks,  # in one commit: a receipt is applied once
             )
         )
 
-    @staticmethod
-    def _is_execution(wire: WireReceipt) -> bool:
-        """Whether it is about an execution, not about the opening of an event or about mail."""
-        return bool(wire.handler) and (wire.status <= OPEN_MAX or wire.status <= Status.DROPPED)
+    async def _execution(self, wire: WireReceipt, process: int, event: int, number: int) -> int:
+        """The obligation that a receipt is about; 0 if it is about the opening of an event, or about mail.
+
+        A handler that came later than the event's topology, and hears it all the same, is obliged by its first receipt.
+        """
+        if not number or not (wire.status <= OPEN_MAX or wire.status <= Status.DROPPED):
+            return 0
+        execution, owing = execution_id(event, number), await self._obliged(event)
+        if number not in owing and await self._store.reader.execution(execution) is None:
+            gating = any(wire.delta)
+            opened = [Obligation(execution, process, gating)]
+            self._store.append(Commit(epoch=self._epoch, opened=opened))
+            owing[number] = gating
+        return execution
+
+    async def _obliged(self, event: int) -> dict[int, bool]:
+        """Which handlers an event obliges, as far as its topology says so; and whether each gates."""
+        known = self._owing.get(event)
+        if known is None:
+            stored = await self._store.reader.event(event)
+            assert stored is not None, "an event that is known is stored, or was just appended"
+            topology = await self._topology(stored.topology)
+            subscribers = topology.subscribers(stored.type)
+            known = self._owing[event] = {self._handlers[name]: gating for name, gating in subscribers}
+        return known
 
     # Names.
 
@@ -260,17 +319,31 @@ class Observer:
             elif (wire := public_id(message)) and (process := message.headers.get("ce-correlationid")):
                 cause = message.headers.get("ce-causationid", "").partition("/")[0]
                 wanted |= {identity_of("event", wire), identity_of("process", process), identity_of("event", cause)}
+        while len(self._known) > KNOWN_MAX:
+            del self._known[next(iter(self._known))]
+        while len(self._owing) > KNOWN_MAX:
+            del self._owing[next(iter(self._owing))]
         missing = [identity for identity in wanted if identity not in self._known]
         found = await self._store.reader.doors(missing)
         self._known |= {identity: n for identity, (n, _) in found.items()}
-        while len(self._known) > KNOWN_MAX:
-            del self._known[next(iter(self._known))]
 
 
 def _spoken_of(message: Logged) -> set[bytes]:
     try:
-        receipts = decode_wire(message.data)
+        processes = {identity_of("process", receipt.process) for receipt in decode_wire(message.data)}
     except DecodeFailed:
         return set()
-    events = {identity_of("event", receipt.event) for receipt in receipts}
-    return events | {identity_of("process", receipt.process) for receipt in receipts}
+    return processes | {identity_of("event", wire) for wire in _events_in(message)}
+
+
+def _events_in(message: Logged) -> set[str]:
+    """The public ids of all events that receipts speak of."""
+    receipts = decode_wire(message.data)
+    return {receipt.event for receipt in receipts} | {wire for receipt in receipts for wire, _ in receipt.outputs}
+
+
+def _sent_as(envelope: Envelope, wire: str) -> str | None:
+    """Under which id a client knows an event that it emitted elsewhere, or may come to know it."""
+    if envelope.id and envelope.id != wire:
+        return identity_of(envelope.source, envelope.id).hex()
+    return envelope.extensions.get(SENT_AS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from onstage.errors import UndeclaredEvent
-from onstage.events.envelope import EVENT_BYTES_MAX, KEY_BYTES_MAX
+from onstage.events.envelope import KEY_BYTES_MAX
 from onstage.events.event import event_type, is_event
 from onstage.runtime.emission import Emission
 
@@ -37,8 +37,8 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int) -> int:
         raise _undeclared(frame, output)
     route = node.routes_by_class[cls]
     data = route.type.encode(output)
-    if len(data) > EVENT_BYTES_MAX:
-        raise ValueError(f"an event of {len(data)} bytes is larger than {EVENT_BYTES_MAX}")
+    if len(data) > node.event_bytes_max:
+        raise ValueError(f"an event of {len(data)} bytes is larger than {node.event_bytes_max}")
     key = route.type.key_of(output)
     if key is not None and len(key) > KEY_BYTES_MAX // 4:  # a character has at most four bytes
         key = node.admission.key_of(route, output)
@@ -51,7 +51,7 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int) -> int:
         process=delivery.process if joined else 0,
         process_id=delivery.names[0] if joined and delivery.names else None,
         cause=delivery.id,
-        cause_id=f"{delivery.names[1]}/{reaction.name}" if delivery.names else None,
+        causation=f"{delivery.names[1]}/{reaction.name}" if delivery.names else None,
     )
 
 

@@ -136,6 +136,7 @@ class Recovery:
         delivery.type = None if reaction.handler.pattern else node.type_named(event.type, event.version)
         delivery.lane = None if await self._has_left_lane(reaction, view) else self._lane(delivery, view, event)
         delivery.names, delivery.signed = node.names_of(event), await self.signed(reaction, event)
+        node.numbers.hear(event.hlc, node.clock.now_ms())  # the store knows its own readings only
         delivery.resumed = True
         if Status(view.status) not in (Status.READY, Status.RUNNING) and delivery.lane in reaction.lanes:
             delivery.lane = None  # its lane has a holder: the order was given up under an earlier declaration
@@ -169,9 +170,16 @@ class Recovery:
         """
         if not reaction.handler.was or event.topology == self._node.numbers.topology:
             return None
-        declared = from_stored(await self._node.store.reader.manifest(event.topology))
-        known = {handler.name for handler in declared.handlers}
+        known = await self._handlers_of(event.topology)
         return next((name for name in reaction.handler.was if name in known), None)
+
+    async def _handlers_of(self, topology: int) -> set[str]:
+        exchange = self._node.exchange
+        if exchange is None:
+            declared = from_stored(await self._node.store.reader.manifest(topology))
+            return {handler.name for handler in declared.handlers}
+        known = exchange.registry.kept(topology)
+        return set() if known is None else {handler.name for handler in known.handlers}
 
     def _lane(self, delivery: Delivery, view: ExecutionView, event: EventView) -> str | None:
         reaction, status = delivery.reaction, Status(view.status)

@@ -1,15 +1,19 @@
 """The registry: which topology is in force, kept in the broker and remembered in the store.
 
-Epochs are made by compare-and-set: `topology.<epoch>` can be created once, and `topology` names the newest. A node
-keeps every topology it has seen as a note; so it starts and runs without the registry, and puts back what that lost.
+`topology.<epoch>` is created once, and `topology`, set by compare-and-set, names the one in force. An epoch is a
+reading of the clock, not a count: after the registry was lost a newcomer must not give a number to another topology
+that events are stamped with already. A node keeps every topology it has seen as a note; so it starts and runs without
+the registry, and puts back what that lost.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final, final
 
-from onstage.contracts.topology import Topology, decode_topology, encode_topology
+from onstage.contracts.topology import Place, Topology, decode_topology, encode_topology
 from onstage.core.commit import Note
+from onstage.runtime.marks import public_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -22,7 +26,10 @@ __all__ = ["TOPOLOGY", "Registry"]
 
 TOPOLOGY: Final = "topology"
 KEPT_MAX: Final = 10_000
+EPOCHS_BEGAN_MS: Final = 1_767_225_600_000
+"""Epochs are seconds since the first moment of 2026, UTC: an integer of CloudEvents has 31 bits."""
 _POINTER: Final = "topology"
+log = logging.getLogger("onstage.exchange")
 
 
 def _key(epoch: int) -> str:
@@ -33,11 +40,13 @@ def _key(epoch: int) -> str:
 class Registry:
     """The topologies that one store knows, and the way to the others."""
 
-    def __init__(self, broker: Broker, reader: Callable[[], Reader]) -> None:
-        """Nothing known yet; `load` reads what the store remembers."""
+    def __init__(self, broker: Broker, reader: Callable[[], Reader], now_ms: Callable[[], int]) -> None:
+        """Nothing known yet; `load` reads what the store remembers. `now_ms` is the clock that epochs are read from."""
         self._broker = broker
         self._reader = reader
+        self._now_ms = now_ms
         self._known: dict[int, Topology] = {}
+        self._tried = 0
         self.current = Topology()
 
     async def load(self) -> None:
@@ -59,43 +68,74 @@ class Registry:
         value = await self._broker.get(_key(epoch))
         return None if value is None else self._learn(decode_topology(value.data))
 
+    def kept(self, epoch: int) -> Topology | None:
+        """The topology of an epoch that this store has seen: those of all its own events and obligations."""
+        return self._known.get(epoch)
+
     async def register(self, manifest: AppManifest, own: Collection[str]) -> Topology:
         """Make this node's services part of the topology; answers the one in force. Raises BrokerUnavailable."""
         while True:
-            present = await self.refresh()
-            end = (await self._broker.state()).last
-            wanted = present.with_services(manifest, own, at=end)
+            revision = await self._refresh()
+            present = self.current
+            epoch = max((self._now_ms() - EPOCHS_BEGAN_MS) // 1000, self._tried + 1)
+            wanted = present.with_services(manifest, own, at=await self._end(), epoch=epoch)
             if wanted is present:
                 return present
-            created = await self._broker.put(_key(wanted.epoch), encode_topology(wanted), revision=0)
-            if created is not None:
+            self._tried = wanted.epoch
+            if await self._broker.put(_key(wanted.epoch), encode_topology(wanted), revision=0) is None:
+                continue
+            # Only what is pointed at is in force: if somebody else was quicker, try on top of theirs.
+            if await self._broker.put(_POINTER, str(wanted.epoch).encode(), revision=revision) is not None:
                 self._learn(wanted)
-            # Otherwise somebody else made this epoch; look at it, and try on top of it.
-            await self._point_at(wanted.epoch)
+
+    def joined(self, service: str) -> Place:
+        """Behind which message a service hears what it subscribes to; the beginning if that is not known.
+
+        The oldest topology that says so counts: a later one may have been made anew after the registry was lost.
+        """
+        found = (topology.joined[service] for topology in self.known if service in topology.joined)
+        return next(found, Place())
+
+    async def _end(self) -> Place:
+        if not self.current.epoch:
+            return Place()  # the first of all, or the registry was lost: then events may be there that oblige somebody
+        state = await self._broker.state()
+        last = await self._broker.message(state.last)
+        return Place(state.identity, state.last, "" if last is None else public_id(last))
 
     async def refresh(self) -> Topology:
         """The newest topology, of the registry and of what is known here. Raises BrokerUnavailable."""
-        pointer = await self._broker.get(_POINTER)
-        newest = int(pointer.data) if pointer is not None else 0
-        if newest < self.current.epoch:
-            await self._put_back(newest)
-        elif newest > self.current.epoch:
-            await self.at(newest)
-        while await self._broker.get(_key(self.current.epoch + 1)) is not None:  # made, and not yet pointed at
-            await self.at(self.current.epoch + 1)
+        await self._refresh()
         return self.current
 
-    async def _put_back(self, newest: int) -> None:
-        for epoch in sorted(self._known):
-            if epoch > newest:
-                await self._broker.put(_key(epoch), encode_topology(self._known[epoch]), revision=0)
-        await self._point_at(self.current.epoch)
+    async def _refresh(self) -> int:
+        """Learn what is in force, or put it back; answers the revision of what points at it."""
+        while True:
+            pointer = await self._broker.get(_POINTER)
+            newest, revision = (0, 0) if pointer is None else (_number(pointer.data), pointer.revision)
+            if newest == self.current.epoch:
+                return revision
+            await self._put_back()
+            if newest > self.current.epoch:
+                if await self.at(newest) is None:
+                    log.warning("topology %s is in force, and not in the registry", newest)
+                return revision
+            epoch = str(self.current.epoch).encode()
+            put = await self._broker.put(_POINTER, epoch, revision=revision)
+            if put is not None:
+                return put
 
-    async def _point_at(self, epoch: int) -> None:
-        pointer = await self._broker.get(_POINTER)
-        if pointer is None or int(pointer.data) < epoch:
-            revision = 0 if pointer is None else pointer.revision
-            await self._broker.put(_POINTER, str(epoch).encode(), revision=revision)
+    async def _put_back(self) -> None:
+        """The registry says something new. If it was lost meanwhile, it gets everything that is known here."""
+        epoch = self.current.epoch
+        if epoch and await self._broker.get(_key(epoch)) is None:
+            for epoch, topology in sorted(self._known.items()):
+                await self._broker.put(_key(epoch), encode_topology(topology), revision=0)
+
+    @property
+    def known(self) -> tuple[Topology, ...]:
+        """All topologies that are known here, the oldest first."""
+        return tuple(self._known[epoch] for epoch in sorted(self._known))
 
     def notes(self, known_before: Collection[int]) -> list[Note]:
         """The topologies learnt since, as notes for the store."""
@@ -109,3 +149,7 @@ class Registry:
     def epochs(self) -> frozenset[int]:
         """The epochs that are known here."""
         return frozenset(self._known)
+
+
+def _number(data: bytes) -> int:
+    return int(data) if data.isdigit() else 0

@@ -5,9 +5,9 @@ order, so "everything durable behind the last mark" is exact, and the tail of a 
 A parcel is published as one batch; then a mark (sequence number and id of its last message) and the counters of its
 subjects are committed. A relay that dies in between publishes the same messages under the same ids again.
 
-On each connect, and from time to time, it looks whether its newest mark still stands. If not, the log lost its tail: it
-goes back to the newest mark that does, and publishes from there anew, without ids, because the broker may believe that
-it has them. Readers drop what they know.
+On each connect, and from time to time, it looks whether its marks still stand: all since the last look, because what was
+published before a loss was noticed stands behind the hole. If one does not, it goes back to the last mark before it and
+publishes from there anew, without ids, because the broker may believe that it has them. Readers drop what they know.
 """
 
 from __future__ import annotations
@@ -21,41 +21,37 @@ import msgspec
 
 from onstage.core.commit import Commit, Note, Notes
 from onstage.errors import BrokerUnavailable, StoreUnavailable
-from onstage.events.binding import to_headers
-from onstage.events.subject import control_subject, event_subject, partition_of, receipt_subject
-from onstage.events.wire_receipt import WireReceipt, encode_wire
-from onstage.ports.broker import Message
 from onstage.ports.store import Refused
-from onstage.runtime.marks import ID, MARKS_KEPT, Mark, decode_mark, encode_mark, newest_standing
-from onstage.runtime.wire import names_of
+from onstage.runtime.marks import ID, MARKS_KEPT, Mark, decode_mark, encode_mark, newest_standing, stands
+from onstage.runtime.outgoing import Outgoing, is_own
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from onstage.events.receipt import Receipt
-    from onstage.ports.broker import Broker
+    from onstage.ports.broker import Broker, Message
     from onstage.ports.store import Bundle, EventView
     from onstage.runtime.node import Node
+    from onstage.runtime.strands import Ask
 
-__all__ = ["FIRST", "FORWARD", "WRITER", "Relay"]
+__all__ = ["FORWARD", "Relay"]
 
 FORWARD: Final = "forward"
 """The topic of events from outside that wait for the owner of their process: what `forward` has put there."""
-WRITER: Final = "onstage-writer"
-FIRST: Final = "onstage-first"
 
 SENT: Final = "sent"
+ANEW: Final = "sent anew"
 EVENTS_AT_ONCE: Final = 500
 BUNDLES_AT_ONCE: Final = 300
 FORWARDS_AT_ONCE: Final = 100
 PAUSE_S: Final = 0.2
 PAUSE_S_MAX: Final = 5.0
 LOOK_S: Final = 10.0
-"""The newest mark is looked at this often even if nothing seems wrong."""
+"""The newest marks are looked at this often even if nothing seems wrong."""
 
 log = logging.getLogger("onstage.relay")
 _ENCODE_INT: Final = msgspec.msgpack.Encoder().encode
 _DECODE_INT: Final = msgspec.msgpack.Decoder(int).decode
+_NOWHERE: Final = Mark("", 0, "")
 
 
 class _Parcel(NamedTuple):
@@ -74,21 +70,28 @@ class Relay:
         """For this node."""
         self._node = node
         self._broker = broker
+        self._outgoing: Outgoing
         self._wake = asyncio.Event()
+        self._publishing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        self._sent = Mark("", 0, "")
+        self._sent = _NOWHERE
         self._kept = 0
+        self._verified = 0
         self._counters: dict[str, int] = {}
-        self._anew_to = Mark("", 0, "")
+        self._anew_to = _NOWHERE
         self._doubtful = True
         self.republished = 0
         self.published = 0
 
     async def start(self) -> None:
         """Go on where the store says."""
-        newest = await self._node.store.reader.notes(SENT, newest_first=True, limit=1)
+        self._outgoing = Outgoing(self._node, self._broker.namespace)
+        reader = self._node.store.reader
+        newest = await reader.notes(SENT, newest_first=True, limit=1)
         if newest:
             self._sent, self._kept = decode_mark(newest[0]), newest[0].number
+        if anew := await reader.notes(ANEW, limit=1):
+            self._anew_to = decode_mark(anew[0])
         self._wake.set()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -123,8 +126,10 @@ class Relay:
                 if self._doubtful or loop.time() - looked > LOOK_S:
                     self._doubtful, looked = False, loop.time()
                     await self._look()
-                while await self._publish():
+                while not self._doubtful and await self._publish():
                     pause = PAUSE_S
+                if self._doubtful:
+                    self._wake.set()
             except (BrokerUnavailable, StoreUnavailable, Refused) as error:
                 log.debug("nothing is published for %.1f s: %s", pause, error)
                 self._doubtful = True
@@ -137,20 +142,31 @@ class Relay:
                 self._wake.set()
 
     async def _publish(self) -> bool:
-        parcel = await self._next()
-        if parcel is None:
-            return False
-        mark = msgspec.structs.replace(self._sent, n=parcel.n, position=parcel.position, forward=parcel.forward)
-        if parcel.messages:
-            state = await self._broker.state()
-            seqs = await self._broker.publish(parcel.messages)
-            last = parcel.messages[-1].headers[ID]
-            mark = msgspec.structs.replace(mark, stream=state.identity, seq=seqs[-1], id=last)
-            self.published += len(parcel.messages)
-            if self._is_anew:
-                self.republished += len(parcel.messages)
-        await self._keep(mark, parcel.counted)
-        return True
+        async with self._publishing:
+            parcel = await self._next()
+            if parcel is None:
+                return False
+            mark = msgspec.structs.replace(self._sent, n=parcel.n, position=parcel.position, forward=parcel.forward)
+            if parcel.messages:
+                state = await self._broker.state()
+                if self._sent.seq and (state.identity != self._sent.stream or state.last < self._sent.seq):
+                    self._doubtful = True
+                    return False
+                seqs = await self._send(parcel.messages, anew=self._is_anew)
+                end = max(range(len(seqs)), key=seqs.__getitem__)  # what stands last: the others are before it
+                mark = msgspec.structs.replace(
+                    mark, stream=state.identity, seq=seqs[end], id=parcel.messages[end].headers[ID]
+                )
+            await self._keep(mark, parcel.counted)
+            return True
+
+    async def _send(self, messages: Sequence[Message], *, anew: bool) -> list[int]:
+        if anew:
+            messages = [msgspec.structs.replace(message, id=None) for message in messages]
+        seqs = await self._broker.publish(messages)
+        self.published += len(messages)
+        self.republished += len(messages) if anew else 0
+        return seqs
 
     @property
     def _is_anew(self) -> bool:
@@ -158,7 +174,7 @@ class Relay:
         return sent.n < known.n or sent.position < known.position or sent.forward < known.forward
 
     async def _keep(self, mark: Mark, counted: Counter[str]) -> None:
-        counters = {subject: self._counters[subject] + count for subject, count in counted.items()}
+        counters = {subject: await self._counter(subject) + count for subject, count in counted.items()}
         number = self._kept + 1
         kept = [Note(SENT, number, encode_mark(mark)), *_counter_notes(counters)]
         await self._commit(Notes(kept, [(SENT, 0, number - MARKS_KEPT)]))
@@ -183,10 +199,13 @@ class Relay:
             bundles = _up_to(bundles, events[-1].n)
         if not (bundles or events or forwards):
             return None
-        own = [event for event in events if names_of(event)[1] is None]
-        messages, counted = await self._events(own)
-        messages += [self._bundle(bundle) for bundle in bundles]
-        messages += [self._forward(note) for note in forwards]
+        messages: list[Message] = []
+        counted, outgoing = Counter[str](), self._outgoing
+        for event in filter(is_own, events):
+            messages.append(outgoing.event(event, await self._count(outgoing.subject(event), counted)))
+        messages += [await outgoing.bundle(bundle) for bundle in bundles]
+        for note in forwards:
+            messages.append(outgoing.forward(note, await self._count(outgoing.forward_subject(note), counted)))
         return _Parcel(
             messages,
             events[-1].n if events else sent.n,
@@ -195,57 +214,9 @@ class Relay:
             counted,
         )
 
-    async def _events(self, events: Sequence[EventView]) -> tuple[list[Message], Counter[str]]:
-        messages: list[Message] = []
-        counted: Counter[str] = Counter()
-        for event in events:
-            subject = self._subject(event)
-            counted[subject] += 1
-            messages.append(self._event(event, subject, await self._counter(subject) + counted[subject]))
-        return messages, counted
-
-    def _subject(self, event: EventView) -> str:
-        return event_subject(self._broker.namespace, partition_of(event.key, event.n), event.type)
-
-    def _event(self, event: EventView, subject: str, sequence: int) -> Message:
-        envelope = msgspec.structs.replace(self._node.envelope(event), sequence=str(sequence))
-        wire = self._node.numbers.identity.wire(event.n)
-        return Message(subject, event.data, to_headers(envelope) | {ID: wire}, self._id(wire))
-
-    def _bundle(self, bundle: Bundle) -> Message:
-        node, shard = self._node, bundle.shard
-        writer = node.writers[bundle.epoch - 1]
-        name = f"{writer}-r{shard}-{bundle.seq}"
-        body = encode_wire(tuple(self._receipt(receipt) for receipt in bundle.receipts))
-        headers = {ID: name, WRITER: f"{writer}-r{shard}", FIRST: str(bundle.seq)}
-        return Message(receipt_subject(self._broker.namespace, shard), body, headers, self._id(name))
-
-    def _receipt(self, receipt: Receipt) -> WireReceipt:
-        node, numbers = self._node, self._node.numbers
-        process, event = receipt.names or numbers.names(receipt.process, receipt.event)
-        return WireReceipt(
-            process,
-            event,
-            node.handler_names.get(receipt.handler, ""),
-            receipt.segment,
-            receipt.status,
-            receipt.hlc,
-            receipt.delta,
-            tuple((numbers.identity.wire(n), node.type_names[type_id]) for n, type_id in receipt.outputs),
-            receipt.started,
-            receipt.ended,
-            receipt.attempts,
-            receipt.error,
-            receipt.until,
-            receipt.waits,
-        )
-
-    def _forward(self, note: Note) -> Message:
-        owner, headers, data = decode_forward(note.body)
-        return Message(control_subject(self._broker.namespace, owner), data, headers, self._id(headers[ID]))
-
-    def _id(self, name: str) -> str | None:
-        return None if self._is_anew else name
+    async def _count(self, subject: str, counted: Counter[str]) -> int:
+        counted[subject] += 1
+        return await self._counter(subject) + counted[subject]
 
     async def _counter(self, subject: str) -> int:
         known = self._counters.get(subject)
@@ -257,65 +228,112 @@ class Relay:
     # What the log has lost.
 
     async def _look(self) -> None:
-        """Look whether the newest mark stands; go back to one that does if not."""
+        """Look whether the marks since the last look stand; go back behind the first that does not."""
         if not self._sent.seq:
             return
         notes = await self._node.store.reader.notes(SENT, newest_first=True, limit=MARKS_KEPT)
-        standing, _ = await newest_standing(self._broker, notes)
-        if standing is not None and standing.number == self._kept:
+        state, good = await self._broker.state(), None
+        doubted = [note for note in reversed(notes) if note.number >= self._verified]
+        for note in doubted:
+            if not await stands(self._broker, state, decode_mark(note)):
+                break
+            good = note
+        else:
+            self._verified = self._kept
             return
-        good = Mark("", 0, "") if standing is None else decode_mark(standing)
-        log.warning("the broker lost what it had acknowledged, from event %s on; it is published again", good.n + 1)
-        await self._go_back(good, 0 if standing is None else standing.number)
+        if good is None:
+            good, _ = await newest_standing(self._broker, notes[len(doubted) :])
+        mark, number = (_NOWHERE, 0) if good is None else (decode_mark(good), good.number)
+        log.warning("the broker lost what it had acknowledged, from event %s on; it is published again", mark.n + 1)
+        async with self._publishing:
+            await self._go_back(mark, number)
 
     async def _go_back(self, good: Mark, number: int) -> None:
-        counted = await self._counted(good.n, self._sent.n)
+        counted = await self._counted(good, self._sent)
         counters = {subject: await self._counter(subject) - count for subject, count in counted.items()}
-        kept = [Note(SENT, number, encode_mark(good)), *_counter_notes(counters)]
+        anew_to = self._anew_to if self._is_anew else self._sent
+        kept = [Note(SENT, number, encode_mark(good)), Note(ANEW, 0, encode_mark(anew_to)), *_counter_notes(counters)]
         await self._commit(Notes(kept, [(SENT, number, self._kept)]))
-        if not self._is_anew:
-            self._anew_to = self._sent
-        self._sent, self._kept = good, number
+        self._sent, self._kept, self._verified, self._anew_to = good, number, number, anew_to
         self._counters |= counters
 
-    async def _counted(self, after: int, last: int) -> Counter[str]:
-        counted: Counter[str] = Counter()
-        while after < last:
-            page = await self._node.store.reader.events(after=after, limit=EVENTS_AT_ONCE)
-            counted.update(self._subject(e) for e in page if e.n <= last and names_of(e)[1] is None)
-            if not page:
-                break
-            after = page[-1].n
+    async def _counted(self, good: Mark, last: Mark) -> Counter[str]:
+        """How many events and forwards there are on each subject behind one mark, up to another."""
+        counted, outgoing = Counter[str](), self._outgoing
+        async for event in self._events(after=good.n, last=last.n):
+            counted[outgoing.subject(event)] += 1
+        async for note in self._forwards(after=good.forward, last=last.forward):
+            counted[outgoing.forward_subject(note)] += 1
         return counted
 
-    async def send_again(self, subject: str, behind: int) -> int:
-        """Publish the events of one subject again that come behind its `behind`-th; answers how many. Rare, so slow."""
-        reader, after, rank, sent = self._node.store.reader, 0, 0, 0
-        type_name = subject.split(".", 3)[-1]
-        while page := await reader.events(type=type_name, after=after, limit=EVENTS_AT_ONCE):
-            messages: list[Message] = []
+    async def _events(self, *, after: int, last: int, type: str | None = None) -> AsyncIterator[EventView]:
+        while page := await self._node.store.reader.events(type=type, after=after, limit=EVENTS_AT_ONCE):
             for event in page:
-                if names_of(event)[1] is not None or self._subject(event) != subject or event.n > self._sent.n:
-                    continue
-                rank += 1
-                if rank > behind:
-                    messages.append(msgspec.structs.replace(self._event(event, subject, rank), id=None))
-            if messages:
-                await self._broker.publish(messages)
-                sent += len(messages)
+                if event.n > last:
+                    return
+                if is_own(event):
+                    yield event
             after = page[-1].n
-        self.republished += sent
+
+    async def _forwards(self, *, after: int, last: int) -> AsyncIterator[Note]:
+        while page := await self._node.store.reader.notes(FORWARD, after=after, limit=FORWARDS_AT_ONCE):
+            for note in page:
+                if note.number > last:
+                    return
+                yield note
+            after = page[-1].number
+
+    # What somebody misses.
+
+    async def send_again(self, ask: Ask) -> int:
+        """Publish again what is asked for, as far as it was published; answers how many. Rare, so slow."""
+        if ask.store != self._outgoing.store:
+            return 0
+        sent = 0
+        async with self._publishing:  # so nothing comes in between, and all up to the last number sent is there
+            messages = [message async for message in self._asked(ask)]
+            for at in range(0, len(messages), EVENTS_AT_ONCE):
+                await self._send(messages[at : at + EVENTS_AT_ONCE], anew=True)
+                sent += len(messages[at : at + EVENTS_AT_ONCE])
         return sent
 
+    async def _asked(self, ask: Ask) -> AsyncIterator[Message]:
+        outgoing, number = self._outgoing, 0
+        if ask.subject.startswith("evt."):
+            async for event in self._events(after=0, last=self._sent.n, type=ask.subject.split(".", 3)[-1]):
+                if outgoing.subject(event) != ask.subject:
+                    continue
+                number += 1
+                if number > ask.behind:
+                    yield outgoing.event(event, number)
+        elif ask.subject.startswith("ctl."):
+            async for note in self._forwards(after=0, last=self._sent.forward):
+                if outgoing.forward_subject(note) != ask.subject:
+                    continue
+                number += 1
+                if number > ask.behind:
+                    yield outgoing.forward(note, number)
+        elif ask.events:
+            async for message in self._named(set(ask.events)):
+                yield message
+        else:
+            async for bundle in self._bundles(after=ask.behind, last=self._sent.position):
+                yield await outgoing.bundle(bundle)
 
-def encode_forward(owner: str, headers: dict[str, str], data: bytes) -> bytes:
-    """An event from outside on its way to the owner of its process, as a note."""
-    return msgspec.msgpack.encode((owner, headers, data))
+    async def _named(self, wanted: set[str]) -> AsyncIterator[Message]:
+        outgoing, counted, wire = self._outgoing, Counter[str](), self._node.numbers.identity.wire
+        async for event in self._events(after=0, last=self._sent.n):
+            counted[outgoing.subject(event)] += 1
+            if wire(event.n) in wanted:
+                yield outgoing.event(event, counted[outgoing.subject(event)])
 
-
-def decode_forward(body: bytes) -> tuple[str, dict[str, str], bytes]:
-    """The owner, the headers and the payload in such a note."""
-    return msgspec.msgpack.decode(body, type=tuple[str, dict[str, str], bytes])
+    async def _bundles(self, *, after: int, last: int) -> AsyncIterator[Bundle]:
+        while page := await self._node.store.reader.receipts(after=after, limit=BUNDLES_AT_ONCE):
+            for bundle in page:
+                if bundle.position > last:
+                    return
+                yield bundle
+            after = page[-1].position
 
 
 def _counter_topic(subject: str) -> str:

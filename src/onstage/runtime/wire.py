@@ -20,9 +20,9 @@ __all__ = [
     "arrived",
     "check_outside",
     "emitted_by",
-    "from_elsewhere",
     "from_outside",
     "names_of",
+    "of_process",
     "to_envelope",
     "with_outside",
 ]
@@ -78,9 +78,12 @@ def arrived(envelope: Envelope, wire: str) -> bytes:
     return msgspec.json.encode(msgspec.structs.replace(outside, **own))
 
 
-def from_elsewhere(process_id: str | None, cause_id: str | None) -> bytes:
-    """What the row of an event of this store says whose process, or the event that it followed from, is another's."""
-    return msgspec.json.encode(_Outside(correlationid=process_id, causationid=cause_id))
+def of_process(process_id: str | None, causation: str | None = None) -> bytes:
+    """What the row of an event of this store says that belongs to a process of another one, or was caused there.
+
+    `causation` is the public id of the causing event and its handler, joined by a slash.
+    """
+    return msgspec.json.encode(_Outside(correlationid=process_id, causationid=causation))
 
 
 def names_of(stored: EventView) -> tuple[str | None, str | None]:

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
     from onstage.core.commit import NewProcess, Notes, Transaction
 
-__all__ = ["SHARDS", "Batch", "Peek", "ProcessRow", "Spoilt"]
+__all__ = ["BUNDLE_BYTES_MAX", "SHARDS", "Batch", "Peek", "ProcessRow", "Spoilt"]
 
 SHARDS: Final = 64
 """Receipt shards; the shard of a process is the number of its root, in the store that has it, modulo this."""
+
+BUNDLE_BYTES_MAX: Final = 128 << 10
+"""How large a bundle of receipts is, unless it is a single one: a broker takes it as one message, with longer names."""
 
 PROCESS: Final = 1
 STATUS: Final = 2
@@ -320,11 +323,12 @@ class Batch:
         ]
 
     def bundles(self) -> list[tuple[int, int, int, bytes]]:
-        """The receipts to insert, one bundle per shard: shard, seq of the first, count, body. Call it once."""
+        """The receipts to insert in bundles, mostly one a shard: shard, seq of the first, count, body. Call it once."""
         seqs, made = self.seqs, []
         for shard, receipts in self._receipts.items():
-            made.append((shard, seqs[shard] + 1, len(receipts), encode_receipts(receipts)))
-            seqs[shard] += len(receipts)
+            for part, body in _parts(receipts):
+                made.append((shard, seqs[shard] + 1, len(part), body))
+                seqs[shard] += len(part)
         return made
 
     def close_ledger(self) -> list[tuple[Any, ...]]:
@@ -335,3 +339,12 @@ class Batch:
             elif row.ended is None:
                 row.ended = row.started
         return [row.values() for row in self.processes.values()]
+
+
+def _parts(receipts: Sequence[Receipt]) -> Iterable[tuple[Sequence[Receipt], bytes]]:
+    """The receipts in as few pieces as the limit of a bundle allows, in their order."""
+    body = encode_receipts(receipts)
+    if len(body) <= BUNDLE_BYTES_MAX or len(receipts) == 1:
+        return ((receipts, body),)
+    middle = len(receipts) // 2
+    return (*_parts(receipts[:middle]), *_parts(receipts[middle:]))

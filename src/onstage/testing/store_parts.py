@@ -78,6 +78,21 @@ class StoreParts(StoreMaker):
         assert view is not None
         assert view.wire_id == "other-store-77"
 
+    @played
+    async def test_receipts_that_are_large_together_are_several_bundles(self, trial: Trial) -> None:
+        """Each fits into a message of a broker; their numbers are as dense as those of one."""
+        script = trial.script
+        root = script.root()
+        large = [script.joining(root.process) for _ in range(60)]
+        for commit in large:
+            (receipt,) = commit.receipts
+            commit.receipts = (msgspec.structs.replace(receipt, error="x" * 8_000),)
+        await trial.put(root, *large)
+        bundles = await trial.store.reader.receipts()
+        assert len(bundles) > 2
+        assert sum(len(bundle.receipts) for bundle in bundles) == 61
+        assert [bundle.seq for bundle in bundles[1:]] == [one.seq + len(one.receipts) for one in bundles[:-1]]
+
     # Parts of a ledger.
 
     @played

@@ -98,6 +98,21 @@ class VirtualLoop(asyncio.BaseEventLoop):
         finally:
             self._horizon_s = inf
 
+    @property
+    def due_s(self) -> float:
+        """When something is to be run: now if something is ready, else with the next timer, never if there is none."""
+        if self._ready:  # type: ignore[attr-defined]  # asyncio's own
+            return self._now_s
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # asyncio's own heap
+        return timers[0].when() if timers else inf
+
+    def turn(self, now_s: float) -> None:
+        """Run one turn at this time: what is ready or due by then, not what that makes ready. Never jumps ahead."""
+        if now_s > self._now_s:
+            self._now_s, self._turns = now_s, 0
+        self.stop()
+        self.run_forever()
+
     def kill_soon(self) -> None:
         """Leave the loop with `Killed` after the present callback, before any other."""
         self._ready.appendleft(self.killer())  # type: ignore[attr-defined]  # ahead of everybody

@@ -8,8 +8,9 @@ import pytest
 from onstage.contracts.manifest import digest
 from onstage.contracts.process import Process
 from onstage.contracts.service import Service
-from onstage.contracts.validation import event_types, validate
+from onstage.contracts.validation import declared, event_types, validate
 from onstage.errors import DefinitionError
+from onstage.events.envelope import Envelope
 from onstage.events.event import event, event_type
 
 
@@ -145,3 +146,33 @@ def test_all_event_types_are_collected() -> None:
     service = one_service()
     validate([service])
     assert event_types([service]) == (event_type(Placed), event_type(Shipped))
+
+
+def test_what_is_declared_is_worked_out_once_and_anew_for_one_handler_more() -> None:
+    service = one_service()
+    first = declared([service])
+    assert declared([service]) is first
+    assert first.manifest == validate([service])
+    service.on(Placed)(pack)
+    second = declared([service])
+    assert [handler.name for handler in second.manifest.handlers] == ["shipping.pack", "shipping.ship"]
+    assert second.stored.startswith(digest(second.manifest).encode() + b"\n{")
+    assert declared([one_service()]) is not first, "another service, though it declares the same"
+
+
+def test_each_handler_is_matched_with_the_types_it_starts_at() -> None:
+    service = one_service()
+
+    @service.on("shop.*", name="audit")
+    async def audit(_: Envelope) -> None: ...
+
+    found = declared([service])
+    by_name = {handler.name: names for handler, names in found.triggered.items()}
+    assert by_name == {"ship": ("shop.placed",), "audit": ("shop.placed", "shop.shipped")}
+    assert set(found.waited.values()) == {()}
+
+
+def test_a_wrong_declaration_is_refused_each_time() -> None:
+    for _ in range(2):
+        with pytest.raises(DefinitionError):
+            declared([one_service(), one_service()])

@@ -70,6 +70,11 @@ class NatsBroker:
         """Why the broker is away, None if it is there."""
         return self._link.trouble
 
+    @property
+    def payload_bytes_max(self) -> int | None:
+        """What the server says, once it has said it."""
+        return self._link.max_payload or None
+
     async def open(self) -> None:
         """Connect, and make or check the log and the registry."""
         await self._link.open()

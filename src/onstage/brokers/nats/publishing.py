@@ -36,6 +36,8 @@ __all__ = ["BATCH_BYTES_MAX", "BATCH_MESSAGES_MAX", "COMPARED_MAX", "Publisher"]
 
 BATCH_MESSAGES_MAX: Final = 1_000
 """How many messages an atomic batch holds: as many as a server takes."""
+ATOMIC_MESSAGES_MIN: Final = 8
+"""Fewer messages go one after the other: a server makes files for each atomic batch, and one alone takes a tenth."""
 BATCH_BYTES_MAX: Final = 4 << 20
 """How many bytes an atomic batch holds, unless it is a single message."""
 COMPARED_MAX: Final = 100
@@ -64,7 +66,7 @@ class Publisher:
         most = BATCH_MESSAGES_MAX
         while rest := messages[len(seqs) :]:
             batch = rest[: _fitting(sizes[len(seqs) :][:most])]
-            last = await self._store_whole(batch) if len(batch) > 1 else None
+            last = await self._store_whole(batch) if len(batch) >= ATOMIC_MESSAGES_MIN else None
             if last is not None:
                 seqs.extend(range(last - len(batch) + 1, last + 1))
                 most = min(2 * most, BATCH_MESSAGES_MAX)
@@ -73,7 +75,8 @@ class Publisher:
             seqs.append(seq)
             if was_there:
                 seqs.extend(await self._found(rest[1:], seq + 1))
-            most = max(1, len(batch) // 2) if len(batch) > 1 else min(2 * most, BATCH_MESSAGES_MAX)
+            is_refused = len(batch) >= ATOMIC_MESSAGES_MIN
+            most = len(batch) // 2 if is_refused else min(2 * most, BATCH_MESSAGES_MAX)
         return seqs
 
     def _checked_size(self, message: Message) -> int:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["insert_many", "migrations", "named_statements", "query", "select_many"]
 
 ROWS_AT_ONCE: Final = 256
+_WIDTHS: Final = (4, 32, ROWS_AT_ONCE)
+"""How many keys a look-up asks for: few statements to keep prepared, and few places that are filled up in vain."""
+
 _PLACES: Final = re.compile(r"\((\?(?:, \?)*)\)")
 _MARK: Final = "-- name: "
 
@@ -46,15 +49,21 @@ def query(name: str) -> str:
 
 @cache
 def _wide(name: str) -> str:
-    """The statement for `ROWS_AT_ONCE` rows of values, or members of `IN (?)`."""
+    """The statement for `ROWS_AT_ONCE` rows of values."""
     statement = query(name)
-    if "IN (?)" in statement:
-        return statement.replace("IN (?)", f"IN ({','.join('?' * ROWS_AT_ONCE)})")
     return _PLACES.sub(lambda places: ",".join([places.group().replace(" ", "")] * ROWS_AT_ONCE), statement, count=1)
+
+
+@cache
+def _of_many(name: str, width: int) -> str:
+    """The statement for so many members of `IN (?)`."""
+    return query(name).replace("IN (?)", f"IN ({','.join('?' * width)})")
 
 
 def insert_many(connection: apsw.Connection, name: str, rows: Sequence[Sequence[Any]]) -> None:
     """Run the statement `name`, which has one row of `VALUES (?, ...)`, for all rows in their order."""
+    if not rows:
+        return
     whole = len(rows) - len(rows) % ROWS_AT_ONCE
     for start in range(0, whole, ROWS_AT_ONCE):
         connection.execute(_wide(name), tuple(chain.from_iterable(rows[start : start + ROWS_AT_ONCE])))
@@ -64,15 +73,15 @@ def insert_many(connection: apsw.Connection, name: str, rows: Sequence[Sequence[
 
 def select_many(connection: apsw.Connection, name: str, keys: Collection[Any]) -> list[tuple[Any, ...]]:
     """The rows that the statement `name`, which asks for `IN (?)`, finds for all keys, in any order."""
+    if len(keys) == 1:
+        return connection.execute(query(name), tuple(keys)).fetchall()
     found: list[tuple[Any, ...]] = []
     wanted = list(keys)
     for start in range(0, len(wanted), ROWS_AT_ONCE):
         some = wanted[start : start + ROWS_AT_ONCE]
-        if len(some) == 1:
-            found += connection.execute(query(name), some)
-            continue
-        some += some[-1:] * (ROWS_AT_ONCE - len(some))
-        found += connection.execute(_wide(name), some)
+        width = next(width for width in _WIDTHS if width >= len(some))
+        some += some[-1:] * (width - len(some))
+        found += connection.execute(_of_many(name, width), some)
     return found
 
 

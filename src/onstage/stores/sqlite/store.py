@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
 
 import apsw
 
@@ -26,11 +26,23 @@ if TYPE_CHECKING:
     from onstage.ports.store import BatchOutcome, Declaration
     from onstage.ports.workers import Workers
 
-__all__ = ["LOCK_WAIT_S_MAX", "SqliteStore"]
+__all__ = ["LOCK_WAIT_S_MAX", "Opener", "SqliteStore"]
 
 LOCK_WAIT_S_MAX: Final = 5.0
 _POLL_S: Final = 0.05
 _SYNCHRONOUS: Final = ("OFF", "NORMAL", "FULL", "EXTRA")
+
+
+class Opener(Protocol):
+    """Opens connections to a file, as `stores.sqlite.connection` does."""
+
+    def open_writer(self, path: Path, synchronous: str, vfs: str | None = None) -> apsw.Connection:
+        """The writer's connection."""
+        ...
+
+    def open_reader(self, path: Path, vfs: str | None = None) -> apsw.Connection:
+        """A connection that can only read."""
+        ...
 
 
 @final
@@ -49,6 +61,7 @@ class SqliteStore:
         lock_wait_s: float = LOCK_WAIT_S_MAX,
         probe: Callable[[str], None] | None = None,
         vfs: str | None = None,
+        opener: Opener = files,
     ) -> None:
         """Name the file; nothing is opened before `open`. `vfs` names a registered SQLite VFS, for tests of faults."""
         self.path = path
@@ -59,6 +72,7 @@ class SqliteStore:
         self._lock_wait_s = lock_wait_s
         self._probe = probe
         self._vfs = vfs
+        self._opener = opener
         self._lock: int | None = None
         self._writer: Writer | None = None
         self.reader: SqliteReader
@@ -75,14 +89,14 @@ class SqliteStore:
         try:
             loop = asyncio.get_running_loop()
             writer = self._writer = Writer(
-                lambda: files.open_writer(self.path, self._synchronous, self._vfs),
+                lambda: self._opener.open_writer(self.path, self._synchronous, self._vfs),
                 self._workers,
                 self._on_batch,
                 monotonic=loop.time,
                 probe=self._probe,
             )
             opened = self._begin(writer, declaration)
-            self.reader = SqliteReader(files.open_reader(self.path, self._vfs))
+            self.reader = SqliteReader(self._opener.open_reader(self.path, self._vfs))
         except apsw.Error as error:
             self._release()
             raise files.unavailable(self.path, error) from error

@@ -23,13 +23,17 @@ _ALWAYS: Final = (
     ("I6", undone_badly),
     ("I8", ended_twice),
     ("I9", stale_receipts),
-    ("I12", unbalanced),
     ("I13", half_there),
 )
 
 
-def unsound(file: StoredFile) -> Iterator[tuple[str, str]]:
-    """What does not hold: the number of the invariant, and what was found."""
+def unsound(file: StoredFile, *, partial: bool = False) -> Iterator[tuple[str, str]]:
+    """What does not hold: the number of the invariant, and what was found.
+
+    With `partial` the file holds parts of processes, whose other parts are in other stores.
+    """
     for invariant, check in _ALWAYS:
         for what in check(file):
             yield invariant, what
+    for what in unbalanced(file, partial=partial):
+        yield "I12", what

@@ -77,6 +77,11 @@ class StoredFile:
         return {n: EventRow(*rest) for n, *rest in self.rows(sql)}
 
     @cached_property
+    def payloads(self) -> dict[int, bytes]:
+        """The data of each event."""
+        return dict(self.rows("select n, data from onstage_event"))
+
+    @cached_property
     def executions(self) -> dict[int, ExecutionRow]:
         """By number."""
         sql = "select id, process, status, gating, length from onstage_execution order by id"

@@ -47,13 +47,13 @@ def calm_down(world: World) -> None:
         if versions and any(_is_diverged(world, execution) for execution in aside):
             world.change_code(versions.pop(0))
         for execution in world.look_aside():
-            action = "drop" if event_of(execution) in world.observer.poisoned else "retry"
+            action = "drop" if event_of(execution) in world.onlooker.poisoned else "retry"
             world.call(lambda: world.operate(action, execution))  # noqa: B023  it runs at once
     _complain(world)
 
 
 def _is_diverged(world: World, execution: int) -> bool:
-    return bool(world.observer.rows("select 1 from onstage_execution where id = ? and status = 5", execution))
+    return bool(world.onlooker.rows("select 1 from onstage_execution where id = ? and status = 5", execution))
 
 
 def _is_at_rest(world: World, aside: list[int]) -> bool:
@@ -61,20 +61,20 @@ def _is_at_rest(world: World, aside: list[int]) -> bool:
     if not world.clients.are_done or world.life.store.undurable or world.life.node.dispatcher.busy:
         return False
     active = "select status from onstage_execution where status <= ? and status not in (4, 5)"
-    return all(status == Status.READY and aside for (status,) in world.observer.rows(active, OPEN_MAX))
+    return all(status == Status.READY and aside for (status,) in world.onlooker.rows(active, OPEN_MAX))
 
 
 def _look_for_the_forgotten(world: World, calm_for_s: float) -> None:
     """Without faults whoever has mail takes it, and what is due begins, within a look."""
     node = world.life.node
-    if world.observer.violations or node.dispatcher.busy or node.store.undurable:
+    if world.onlooker.violations or node.dispatcher.busy or node.store.undurable:
         return  # something is on its way, perhaps through a commit that takes long
-    rows = world.observer.rows
+    rows = world.onlooker.rows
     for what in unheard(rows):
-        world.observer.complain("I1", what)
+        world.onlooker.complain("I1", what)
     if calm_for_s > LATE_S:
         for what in overdue(rows, world.clock.now_ms(), round(LATE_S * 1000)):
-            world.observer.complain("I8", what)
+            world.onlooker.complain("I8", what)
 
 
 def _complain(world: World) -> None:
@@ -82,6 +82,6 @@ def _complain(world: World) -> None:
         "select x.id, h.name, x.status, x.due, x.error from onstage_execution x"
         " join onstage_handler h on h.id = x.id & 65535 where x.status <= ? limit 3"
     )
-    left = world.observer.rows(statement, OPEN_MAX)
+    left = world.onlooker.rows(statement, OPEN_MAX)
     waiting = [emit.id for emit in world.clients.emits if not emit.is_over]
-    world.observer.complain("liveness", f"after {REST_S_MAX:g} s of calm, or {ROUNDS_MAX} retries: {left} {waiting}")
+    world.onlooker.complain("liveness", f"after {REST_S_MAX:g} s of calm, or {ROUNDS_MAX} retries: {left} {waiting}")

@@ -39,18 +39,18 @@ def check_memory(world: World) -> None:
     }
     for what, count in left.items():
         if count:
-            world.observer.complain("I15", f"{count} {what} are left in memory")
+            world.onlooker.complain("I15", f"{count} {what} are left in memory")
     tasks = len(asyncio.all_tasks(world.life.loop))
     if tasks > TASKS_MAX:
-        world.observer.complain("I15", f"{tasks} tasks are left")
+        world.onlooker.complain("I15", f"{tasks} tasks are left")
     if (more := open_descriptors() - world.descriptors) > DESCRIPTORS_MAX:
-        world.observer.complain("I15", f"{more} more files are open than before")
+        world.onlooker.complain("I15", f"{more} more files are open than before")
     log = world.power_path.with_name(f"{world.power_path.name}-wal")
     if log.exists() and log.stat().st_size > WAL_BYTES_MAX:
-        world.observer.complain("I15", f"the log has {log.stat().st_size} bytes")
-    rows = world.observer.rows(
+        world.onlooker.complain("I15", f"the log has {log.stat().st_size} bytes")
+    rows = world.onlooker.rows(
         "select (select count(*) from onstage_entry) + (select count(*) from onstage_receipt)"
         " + (select count(*) from onstage_execution) + (select count(*) from onstage_mail)"
     )[0][0]
     if rows > ROWS_PER_EVENT_MAX * (world.events + 10) + 20 * world.crashes:
-        world.observer.complain("I15", f"{rows} rows for {world.events} events")
+        world.onlooker.complain("I15", f"{rows} rows for {world.events} events")

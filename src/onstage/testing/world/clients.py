@@ -16,12 +16,15 @@ from onstage.testing.world.swarm import Fault
 
 if TYPE_CHECKING:
     from onstage.testing.world.life import Life
-    from onstage.testing.world.observer import Observer
+    from onstage.testing.world.onlooker import Onlooker
     from onstage.testing.world.swarm import Swarm
 
 __all__ = ["Clients", "identity_of"]
 
 PAUSE_S: Final = 0.5
+"""So long a client waits before it sends again, twice as long each time that the store is in trouble."""
+
+PAUSE_S_MAX: Final = 16.0
 EARLY_S: Final = 0.01
 
 
@@ -34,10 +37,10 @@ def identity_of(id: str) -> bytes:
 class Clients:
     """All clients of one world."""
 
-    def __init__(self, swarm: Swarm, observer: Observer) -> None:
+    def __init__(self, swarm: Swarm, onlooker: Onlooker) -> None:
         """Nobody has done anything yet."""
         self._swarm = swarm
-        self._observer = observer
+        self._observer = onlooker
         self._life: Life | None = None
         self.emits: list[Emit] = []
         self.processes: list[str] = []
@@ -102,7 +105,7 @@ class Clients:
     async def _emit(self, emit: Emit) -> None:
         life = self._life
         assert life is not None, "clients begin when there is a node"
-        known = event_type(type(emit.event))
+        known, pause_s = event_type(type(emit.event)), PAUSE_S
         while not emit.is_over:
             try:
                 await self._attempt(life, emit, known.name)
@@ -112,33 +115,34 @@ class Clients:
                 task.uncancel()
             except StoreUnavailable:
                 self._observer.marks.add("a client was refused because the store was in trouble")
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, PAUSE_S_MAX)
         emit.is_under_way = False
 
     async def _attempt(self, life: Life, emit: Emit, type_name: str) -> None:
-        observer = self._observer
-        finished = emit.process is not None and truths(observer.rows, emit.process) <= FINAL
-        knew = bool(observer.rows("select 1 from onstage_door where identity = ?", identity_of(emit.id)))
+        onlooker = self._observer
+        finished = emit.process is not None and truths(onlooker.rows, emit.process) <= FINAL
+        knew = bool(onlooker.rows("select 1 from onstage_door where identity = ?", identity_of(emit.id)))
         try:
             process = await LocalWays(life.node).emit(
                 type_name, emit.data, id=emit.id, source=None, process=emit.process
             )
         except DuplicateId:
-            observer.marks.add("another payload under a known id was refused")
+            onlooker.marks.add("another payload under a known id was refused")
             emit.refused = "duplicate"
             return
         except InvalidEvent as error:
             emit.refused = "invalid"
             if not emit.is_bad:
-                observer.complain("I10", f"a good event was refused: {error}")
+                onlooker.complain("I10", f"a good event was refused: {error}")
             return
         if knew:
-            observer.marks.add("a duplicate was found at the door")
+            onlooker.marks.add("a duplicate was found at the door")
         if emit.is_bad:
-            observer.complain("I10", "an event beyond the limit, or of another shape, was accepted")
-        observer.answered(identity_of(emit.id), process, emit.id)
+            onlooker.complain("I10", "an event beyond the limit, or of another shape, was accepted")
+        onlooker.answered(identity_of(emit.id), process, emit.id)
         if finished and not knew:
-            observer.marks.add("an event joined a finished process")
+            onlooker.marks.add("an event joined a finished process")
         if self._swarm.strikes(Fault.LOST_ANSWER):
             await asyncio.sleep(PAUSE_S)
             return

@@ -45,9 +45,10 @@ class FlawedConnection:
 
     def execute(self, statement: str, bindings: Any = None, /) -> Any:
         """Run a statement, or fail as a machine does."""
-        if statement.startswith("COMMIT"):
+        kind = statement[:6]
+        if kind == "COMMIT":
             return self._commit(statement)
-        if statement.startswith("BEGIN") and self._swarm.strikes(Fault.STORE_BUSY):
+        if kind == "BEGIN " and self._swarm.strikes(Fault.STORE_BUSY):
             raise _error(apsw.SQLITE_BUSY, "database is locked")
         return self._connection.execute(statement, bindings)
 

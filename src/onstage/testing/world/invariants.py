@@ -50,9 +50,9 @@ STEPS_IN_ORDER: Final = {"rail.block", "rail.park", "road.travel", "shop.order"}
 
 
 def check_at_rest(world: World) -> None:
-    """Look at everything once. What does not hold is complained of at the observer."""
-    observer = world.observer
-    file = StoredFile(observer.rows)
+    """Look at everything once. What does not hold is complained of at the onlooker."""
+    onlooker = world.onlooker
+    file = StoredFile(onlooker.rows)
     world.events = len(file.events)
     decisive = {process.name: process.outcomes for process in world.life.node.processes}
     routes = world.life.node.routes
@@ -62,7 +62,7 @@ def check_at_rest(world: World) -> None:
     found = (
         *unsound(file),
         *(("I1", what) for what in not_delivered(file, subscribed, waiting)),
-        *(("I1", what) for what in not_ended(file, observer.dropped | observer.aside)),
+        *(("I1", what) for what in not_ended(file, onlooker.dropped | onlooker.aside)),
         *(("I2", what) for what in _effects_once(file)),
         *(("I3", what) for what in never_happened(file, {(c.execution, c.position) for c in calls if c.is_effect})),
         *(("I3", what) for what in changed_keys(((c.execution, c.position), c.key) for c in calls)),
@@ -70,25 +70,25 @@ def check_at_rest(world: World) -> None:
         *(("I4", what) for what in out_of_order(_effects_in_lanes(world, file))),
         *(("I4", what) for what in out_of_order(_steps_in_lanes(world, file))),
         *(("I8", what) for what in never_over(file)),
-        *(("I10", what) for what in lost(file, ((i, *told) for i, told in observer.acknowledged.items()))),
+        *(("I10", what) for what in lost(file, ((i, *told) for i, told in onlooker.acknowledged.items()))),
         *(("I10", what) for what in _as_sent(world, file)),
         *(("I12", what) for what in wrong_outcomes(file, decisive)),
     )
     for invariant, what in found:
-        observer.complain(invariant, what)
+        onlooker.complain(invariant, what)
     _mark(world, file)
-    if not observer.violations:  # on a ledger that does not add up a verdict may never come
-        _verdicts(world)
+    if not onlooker.violations:  # on a ledger that does not add up a verdict may never come
+        world.life.loop.run_until_complete(_verdicts(world))
     check_replays(world, file)
     check_memory(world)
 
 
 def _mark(world: World, file: StoredFile) -> None:
     if any(row.status == Status.REJECTED for row in file.executions.values()):
-        world.observer.marks.add("an execution was rejected")
+        world.onlooker.marks.add("an execution was rejected")
     effects = [(call.execution, call.position) for call in OUTSIDE.calls if call.is_effect]
     if len(set(effects)) < len(effects):
-        world.observer.marks.add("a step was called again, its effect had happened")
+        world.onlooker.marks.add("a step was called again, its effect had happened")
 
 
 def _effects_once(file: StoredFile) -> Iterator[str]:
@@ -112,7 +112,7 @@ def _effects_in_lanes(world: World, file: StoredFile) -> Iterator[tuple[tuple[st
         key = file.events[n].key if n else None
         if key is None or (handler, place) == AFTER_ITS_WAIT:
             continue
-        if handler == PARKS and execution_id(n, numbers[handler]) in world.observer.aside:
+        if handler == PARKS and execution_id(n, numbers[handler]) in world.onlooker.aside:
             continue
         yield (handler, key), n
 
@@ -126,7 +126,7 @@ def _steps_in_lanes(world: World, file: StoredFile) -> Iterator[tuple[tuple[str,
             continue
         seen.add(call.execution)
         handler = file.handler_of(call.execution)
-        if handler in STEPS_IN_ORDER and not (handler == PARKS and call.execution in world.observer.aside):
+        if handler in STEPS_IN_ORDER and not (handler == PARKS and call.execution in world.onlooker.aside):
             yield (handler, event.key), event_of(call.execution)
 
 
@@ -135,7 +135,7 @@ def _as_sent(world: World, file: StoredFile) -> Iterator[str]:
     stored = at_the_door(file.rows)
     for emit in world.clients.emits:
         n, data = stored.get(identity_of(emit.id), (0, b""))
-        if not n or n in world.observer.poisoned or (emit.is_gone and emit.accepted is None):
+        if not n or n in world.onlooker.poisoned or (emit.is_gone and emit.accepted is None):
             continue
         if (emit.data == data) != (emit.refused is None):
             yield f"{emit.id} was {emit.refused or 'accepted'}, and is stored as {data[:80]!r}"
@@ -144,11 +144,11 @@ def _as_sent(world: World, file: StoredFile) -> Iterator[str]:
         yield f"{outside} events came from outside, under {len(stored)} ids"
 
 
-def _verdicts(world: World) -> None:
+async def _verdicts(world: World) -> None:
     """I7: at rest every process has a final verdict, the true one."""
     ways = LocalWays(world.life.node)
-    for (process,) in world.observer.rows("select wire_id from onstage_process"):
-        status = world.life.loop.run_until_complete(ways.verdict(process, 0.0)).status
-        true = truths(world.observer.rows, process)
+    for (process,) in world.onlooker.rows("select wire_id from onstage_process"):
+        status = (await ways.verdict(process, 0.0)).status
+        true = truths(world.onlooker.rows, process)
         if status not in true & FINAL:
-            world.observer.complain("I7", f"at rest process {process} is {sorted(true)}, and was said to be {status}")
+            world.onlooker.complain("I7", f"at rest process {process} is {sorted(true)}, and was said to be {status}")

@@ -14,14 +14,14 @@ from onstage.testing.world.swarm import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from onstage.app import App
     from onstage.core.commit import Commit
     from onstage.ports.store import BatchOutcome, Declaration, Opened
     from onstage.testing.virtual_loop import VirtualLoop
     from onstage.testing.world.flaws import FlawedClock
-    from onstage.testing.world.observer import Observer
+    from onstage.testing.world.onlooker import Onlooker
+    from onstage.testing.world.power import Power
     from onstage.testing.world.swarm import Swarm
     from onstage.testing.world.tape import Stream
 
@@ -35,17 +35,14 @@ class Life:
     def __init__(
         self,
         app: App,
-        path: Path,
         loop: VirtualLoop,
         *,
         clock: FlawedClock,
         swarm: Swarm,
         chance: Stream,
-        observer: Observer,
+        onlooker: Onlooker,
         may_crash: Callable[[], bool],
-        vfs: str,
-        looking_through: str | None,
-        synchronous: str,
+        power: Power,
     ) -> None:
         """Nothing runs yet. `chance` says how many turns late reports come, `may_crash` whether kills are left."""
         self.loop = loop
@@ -53,12 +50,12 @@ class Life:
         self._clock = clock
         self._swarm = swarm
         self._chance = chance
-        self._observer = observer
+        self._observer = onlooker
         self._may_crash = may_crash
-        self._path = path
-        self._vfs = vfs
-        self._looking_through = looking_through
-        self._synchronous = synchronous
+        self._path = power.path
+        self._power = power
+        self._vfs = power.vfs_name
+        self._synchronous = power.synchronous
         self.node: Node
         self.store: SqliteStore
         self.is_up = False
@@ -75,6 +72,7 @@ class Life:
             lock_wait_s=0.0,
             probe=self._at_boundary,
             vfs=self._vfs,
+            opener=self._power.opener,
         )
         self._watch_store()
         self.node = Node(self._app.services, self._app.processes, store=self.store, clock=self._clock, workers=workers)
@@ -89,20 +87,20 @@ class Life:
         self.store.on_batch = told
 
     def _watch_store(self) -> None:
-        store, observer = self.store, self._observer
+        store, onlooker = self.store, self._observer
         plain_open, plain_append = store.open, store.append
 
         def appended(commit: Commit) -> int:
             if not self.loop.is_dead:  # a coroutine that is closed when its world ends says nothing
-                observer.appended(commit, self._clock.now_ms())
+                onlooker.appended(commit, self._clock.now_ms())
             return plain_append(commit)
 
         async def opened(declaration: Declaration) -> Opened:
             answer = await plain_open(declaration)
             self._spoil_connection()
             self._slow_the_door()
-            observer.open(self._path, self._looking_through)
-            observer.started()
+            onlooker.open(self._power.look())
+            onlooker.started()
             return answer
 
         store.append = appended
@@ -127,7 +125,7 @@ class Life:
         def flawed(connection: Any) -> Any:
             return FlawedConnection(connection, self._swarm, self.loop.time)
 
-        writer._reopen = lambda: flawed(files.open_writer(self._path, self._synchronous, self._vfs))  # noqa: SLF001
+        writer._reopen = lambda: flawed(self._power.opener.open_writer(self._path, self._synchronous, self._vfs))  # noqa: SLF001
         writer.adopt(flawed(writer.connection))
         after_doubt = writer._after_doubt  # noqa: SLF001
 

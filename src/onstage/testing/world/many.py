@@ -13,8 +13,8 @@ from multiprocessing import get_context
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, final
 
-from onstage.testing.world.observer import MARKS
-from onstage.testing.world.playing import play
+from onstage.testing.world.onlooker import MARKS
+from onstage.testing.world.playing import Ground
 from onstage.testing.world.swarm import Fault
 from onstage.testing.world.world_run import Result
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Totals", "play_many", "quiet"]
 
 WORLDS_AT_ONCE: Final = 50
-COLLECT_EVERY: Final = 20
+COLLECT_EVERY: Final = 5
 FAILURES_KEPT_MAX: Final = 20
 
 
@@ -130,9 +130,10 @@ def _play_part(seeds: range) -> Totals:
 
 def _play_all(seeds: range) -> Totals:
     totals = Totals()
-    for seed in seeds:
-        totals.add(play(seed))
-        if seed % COLLECT_EVERY == 0:
-            gc.collect()
+    with Ground() as ground:
+        for seed in seeds:
+            totals.add(ground.play(seed))
+            if seed % COLLECT_EVERY == 0:
+                gc.collect()
     gc.collect()
     return totals

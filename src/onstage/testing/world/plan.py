@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.events.envelope import EVENT_BYTES_MAX
@@ -18,15 +19,15 @@ __all__ = ["Ask", "Deed", "Emit", "plan_of"]
 
 KEYS: Final = ("a", "b", "c")
 GAPS_S: Final = (0.0, 0.0, 0.001, 0.01, 0.2, 1.0, 5.0, 40.0)
-DEEDS_MIN: Final = 9
-DEEDS_MORE: Final = 10
-BURST: Final = 12
+DEEDS_MIN: Final = 7
+DEEDS_MORE: Final = 8
+BURST: Final = 8
 MASSES: Final = 300
 BAD: Final = (b"", b"{", b"null", b"[]", b'{"key": 7}', b"\xff\xfe", b"[" * 500)
 
 
 @final
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Emit:
     """Emit an event under an id, again and again until there is an answer. `into` joins an earlier process."""
 
@@ -46,7 +47,7 @@ class Emit:
         """Whether the client has its answer, or has gone away."""
         return self.accepted is not None or self.refused is not None or self.is_gone
 
-    @property
+    @cached_property
     def data(self) -> bytes:
         """The payload as sent."""
         return self.raw if self.raw is not None else event_type(type(self.event)).encode(self.event)
@@ -113,7 +114,7 @@ class _Planner:
             case 0:
                 return play.Noted(key, n)
             case 1:
-                return play.Walked(key, n, chance.pick(6))
+                return play.Walked(key, n, chance.pick(20))
             case 2:
                 return play.Fan(key, n, 1 + chance.pick(5))
             case 3 | 4:

@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, final
 
+import apsw
+
+from onstage.stores.sqlite import connection as files
 from onstage.testing.power_vfs import Fault as DiskFault
 from onstage.testing.power_vfs import FaultKind, PowerVFS
+from onstage.testing.world.kept_file import IN_ONE_PROCESS, KeptFile
 from onstage.testing.world.swarm import Fault
 
 if TYPE_CHECKING:
+    from onstage.stores.sqlite.store import Opener
     from onstage.testing.world.swarm import Swarm
 
 __all__ = ["Power"]
-
-IN_ONE_PROCESS: Final = "unix-excl"
 
 
 @final
 class Power:
     """Where the file is now, and how it is written."""
 
-    def __init__(self, folder: Path, swarm: Swarm, seed: int) -> None:
-        """In this folder."""
+    def __init__(self, folder: Path, swarm: Swarm, seed: int, kept: KeptFile) -> None:
+        """A disk that can lose power is made in this folder; else the world is given the kept file."""
         self._folder = folder
         self._swarm = swarm
         self._seed = seed
         self._cuts = 0
         self._vfs: PowerVFS | None = None
         self.is_on = swarm.has_power_faults
-        self.path = folder / "0.db"
+        self.path = folder / "0.db" if self.is_on else kept.path
+        self.opener: Opener = files if self.is_on else kept
+        """What opens the file for the node."""
+
         if self.is_on:
+            folder.mkdir()
             self._vfs = PowerVFS(f"world-{seed}-0")
 
     @property
     def vfs_name(self) -> str:
-        """What SQLite is to write through. One process only has the file: the log's index need not be shared."""
+        """What SQLite is to write through."""
         return IN_ONE_PROCESS if self._vfs is None else self._vfs.name
 
     @property
@@ -47,6 +54,16 @@ class Power:
     def synchronous(self) -> str:
         """Where no power is cut nothing needs to be synced."""
         return "FULL" if self.is_on else "OFF"
+
+    def look(self) -> apsw.Connection:
+        """A connection for whoever looks from outside."""
+        return self.opener.open_reader(self.path, self.looking_through)
+
+    def meddle(self) -> apsw.Connection:
+        """A connection for whoever spoils the file behind everybody's back."""
+        if self._vfs is None:
+            return self.opener.open_writer(self.path, self.synchronous, self.looking_through)
+        return apsw.Connection(str(self.path))
 
     def strike(self) -> None:
         """Perhaps the power goes, perhaps the next sync fails."""

@@ -16,7 +16,6 @@ from onstage.runtime.frame import CURRENT, Frame, Park
 from onstage.testing.world.outside import OUTSIDE
 
 if TYPE_CHECKING:
-    from onstage.core.journal import Entry
     from onstage.testing.checks.stored_file import StoredFile
     from onstage.testing.world.world_run import World
 
@@ -51,31 +50,34 @@ class _Replaying:
 
 def check_replays(world: World, file: StoredFile) -> None:
     """Replay all executions that have ended; complain of those that come to another end than the recorded one."""
+    world.life.loop.run_until_complete(_replay_all(world, file))
+
+
+async def _replay_all(world: World, file: StoredFile) -> None:
     node = world.life.node
     emitted = Counter(event.cause for event in file.events.values())
     for execution, row in file.executions.items():
         reaction = node.reactions[handler_of(execution)]
         if reaction.wants_envelope or reaction.name == DIVERGING or execution not in file.journals or row.is_open:
             continue
-        if event_of(execution) not in world.observer.poisoned:
-            replay = _replay(world, execution, Status(row.status), file.journals[execution])
-            events = world.life.loop.run_until_complete(replay)
+        if event_of(execution) not in world.onlooker.poisoned:
+            events = await _replay(world, file, execution, Status(row.status))
             if events is not None and events != emitted[execution]:
-                world.observer.complain("I13", f"execution {execution} emitted {emitted[execution]}, replay {events}")
+                world.onlooker.complain("I13", f"execution {execution} emitted {emitted[execution]}, replay {events}")
 
 
-async def _replay(world: World, execution: int, status: Status, entries: list[Entry]) -> int | None:
+async def _replay(world: World, file: StoredFile, execution: int, status: Status) -> int | None:
     """Run a handler on its journal; answers how many events it emits, None if it has not come to its end."""
     node: Any = world.life.node
-    stored = await node.store.reader.execution(execution)
-    delivery = Delivery(execution, node.reactions[handler_of(execution)], stored.event.process, None, None)
+    n, entries = event_of(execution), file.journals[execution]
+    delivery = Delivery(execution, node.reactions[handler_of(execution)], file.events[n].process, None, None)
     driver: Any = _Replaying(node)
     frame = Frame(delivery, delivery.reaction, driver, 0, 0, Execution(tuple(entries)))
     calls, result = len(OUTSIDE.calls), None
     what = f"execution {execution} ({delivery.reaction.name}, {status.label})"
     mark = CURRENT.set(frame)
     try:
-        result = await delivery.reaction.fn(node.types[stored.event.type].decode(stored.event.data))
+        result = await delivery.reaction.fn(node.types[file.events[n].type].decode(file.payloads[n]))
         end: BaseException | None = None
     except BaseException as error:  # noqa: BLE001  a parking is a finding too
         end = error
@@ -83,12 +85,12 @@ async def _replay(world: World, execution: int, status: Status, entries: list[En
         CURRENT.reset(mark)
         frame.closed = True
     if len(OUTSIDE.calls) != calls:
-        world.observer.complain("I13", f"{what} ran steps when it was replayed")
+        world.onlooker.complain("I13", f"{what} ran steps when it was replayed")
     if not _ends_so(status, frame, end):
-        world.observer.complain("I13", f"{what} does not replay: {end!r}")
+        world.onlooker.complain("I13", f"{what} does not replay: {end!r}")
         return None
     if missing := frame.execution.ended() if status is not Status.DROPPED else None:
-        world.observer.complain("I13", f"{what} does not replay: {missing}")
+        world.onlooker.complain("I13", f"{what} does not replay: {missing}")
     midway = sum(isinstance(entry, Emitted) for entry in entries)
     if status is Status.DROPPED:
         return midway  # what stopped it may not stop the replay, and what that returns was never written

@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from onstage.testing.world.tape import Tape
 
 __all__ = ["CRASHES", "RATES", "Fault", "Swarm"]
@@ -116,31 +118,31 @@ POWER_EVERY: Final = 20
 class Swarm:
     """The faults of one world. When it is calm, nothing strikes any more."""
 
-    def __init__(self, tape: Tape) -> None:
-        """Draw a level for each class; level 0 leaves it out."""
-        self._tape = tape
+    def __init__(self, tape: Tape, rates: Mapping[StrEnum, float] | None = None) -> None:
+        """Draw a level for each class of `rates` (those of this module if none are given); level 0 leaves it out."""
+        known: Mapping[StrEnum, float] = {fault: RATES[fault] for fault in Fault} if rates is None else rates
         levels = tape.stream("levels")
         self.has_power_faults = levels.pick(POWER_EVERY) == POWER_EVERY - 1
-        self._rates = {fault: _LEVELS[max(0, levels.pick(6) - 2)] * RATES[fault] for fault in Fault}
+        self._rates = {fault: _LEVELS[max(0, levels.pick(6) - 2)] * rate for fault, rate in known.items()}
         if not self.has_power_faults:
-            self._rates[Fault.POWER_CUT] = self._rates[Fault.SYNC_ERROR] = 0.0
-        self._streams = {fault: tape.stream(fault.value) for fault in Fault}
-        self.counts: Counter[Fault] = Counter()
+            self._rates |= dict.fromkeys((Fault.POWER_CUT, Fault.SYNC_ERROR), 0.0)
+        self._streams = {fault: tape.stream(fault.value) for fault in known}
+        self.counts: Counter[StrEnum] = Counter()
         self.is_calm = False
         self.full_until_s = 0.0
 
-    def rate(self, fault: Fault) -> float:
+    def rate(self, fault: StrEnum) -> float:
         """The chance of this fault at each occasion; 0 if this world has none of it."""
-        return 0.0 if self.is_calm else self._rates[fault]
+        return 0.0 if self.is_calm else self._rates.get(fault, 0.0)
 
-    def strikes(self, fault: Fault) -> bool:
+    def strikes(self, fault: StrEnum) -> bool:
         """Whether it happens now. It is counted."""
-        rate = self._rates[fault]
+        rate = self._rates.get(fault, 0.0)
         if not rate or self.is_calm or not self._streams[fault].hit(rate):
             return False
         self.counts[fault] += 1
         return True
 
-    def amount(self, fault: Fault, count: int) -> int:
+    def amount(self, fault: StrEnum, count: int) -> int:
         """How much of it, 0 to `count` - 1."""
         return self._streams[fault].pick(count)

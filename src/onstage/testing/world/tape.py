@@ -7,7 +7,7 @@ duller worlds, and the empty tape is the dullest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import final
 
@@ -18,17 +18,18 @@ __all__ = ["Stream", "Tape"]
 class Stream:
     """The choices of one kind, in order; `values` are those made so far."""
 
-    __slots__ = ("_given", "_random", "values")
+    __slots__ = ("_chance", "_given", "_seed", "values")
 
-    def __init__(self, random: Random, given: Sequence[int] | None) -> None:
-        """Draw from `random`, or answer what is `given`."""
-        self._random = random
+    def __init__(self, seed: str, given: Sequence[int] | None) -> None:
+        """Draw from this seed, or answer what is `given`."""
+        self._seed = seed
+        self._chance: Callable[[], float] = self._first  # many streams of a world are never asked
         self._given = given
         self.values: list[int] = []
 
     def pick(self, count: int) -> int:
         """One of 0 to `count` - 1, all equally likely."""
-        value = int(self._random.random() * count) if self._given is None else self._next() % count
+        value = int(self._chance() * count) if self._given is None else self._next() % count
         self.values.append(value)
         return value
 
@@ -36,9 +37,13 @@ class Stream:
         """Whether something of this rate happens. A rate of 0 takes no place on the tape."""
         if rate <= 0:
             return False
-        value = int(self._random.random() < rate) if self._given is None else min(self._next(), 1)
+        value = int(self._chance() < rate) if self._given is None else min(self._next(), 1)
         self.values.append(value)
         return value > 0
+
+    def _first(self) -> float:
+        self._chance = Random(self._seed).random
+        return self._chance()
 
     def _next(self) -> int:
         assert self._given is not None, "asked for with a given tape only"
@@ -61,7 +66,7 @@ class Tape:
         found = self._streams.get(name)
         if found is None:
             given = None if self._given is None else self._given.get(name, ())
-            found = self._streams[name] = Stream(Random(f"{self.seed}/{name}"), given)
+            found = self._streams[name] = Stream(f"{self.seed}/{name}", given)
         return found
 
     def values(self) -> dict[str, list[int]]:

@@ -19,7 +19,7 @@ from onstage.testing.virtual_loop import Killed, VirtualLoop
 from onstage.testing.world.clients import Clients
 from onstage.testing.world.flaws import FlawedClock
 from onstage.testing.world.life import Life
-from onstage.testing.world.observer import Observer
+from onstage.testing.world.onlooker import Onlooker
 from onstage.testing.world.outside import OUTSIDE
 from onstage.testing.world.plan import plan_of
 from onstage.testing.world.power import Power
@@ -29,6 +29,9 @@ from onstage.testing.world.tape import Tape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from enum import StrEnum
+
+    from onstage.testing.world.kept_file import KeptFile
 
 __all__ = ["Result", "World"]
 
@@ -53,7 +56,7 @@ class Result:
     events: int = 0
     commits: int = 0
     crashes: int = 0
-    faults: Counter[Fault] = field(default_factory=Counter)
+    faults: Counter[StrEnum] = field(default_factory=Counter)
     marks: set[str] = field(default_factory=set)
     tape: dict[str, list[int]] = field(default_factory=dict)
 
@@ -62,16 +65,19 @@ class Result:
 class World:
     """One world. Run it once."""
 
-    def __init__(self, seed: int, folder: Path, tape: Mapping[str, Sequence[int]] | None = None) -> None:
-        """Everything is drawn from `seed`, or from an earlier `tape` of that seed."""
+    def __init__(
+        self, seed: int, folder: Path, kept: KeptFile, tape: Mapping[str, Sequence[int]] | None = None
+    ) -> None:
+        """Everything is drawn from `seed`, or from an earlier `tape` of that seed. No other world is on `kept`."""
         self.descriptors = open_descriptors()
+        self._loop_time: Callable[[], float] = float  # of the present life's loop; nothing lives at first
         self.tape = Tape(seed, tape)
         self.swarm = Swarm(self.tape)
-        self.observer = Observer()
-        self.clients = Clients(self.swarm, self.observer)
+        self.onlooker = Onlooker()
+        self.clients = Clients(self.swarm, self.onlooker)
         self.clock = FlawedClock(VirtualClock(seed, self._time_s))
         self._order = self.tape.stream("order")
-        self._power = Power(folder, self.swarm, seed)
+        self._power = Power(folder, self.swarm, seed, kept)
         self._graveyard: list[VirtualLoop] = []
         self.crashes = 0
         self.version = 1
@@ -80,7 +86,7 @@ class World:
         self._starting = False
         self._kill_in = 0
         self.events = 0
-        OUTSIDE.enter(self.swarm, lambda: self.observer.life, self.observer.called)
+        OUTSIDE.enter(self.swarm, lambda: self.onlooker.life, self.onlooker.called)
 
     @property
     def power_path(self) -> Path:
@@ -88,7 +94,7 @@ class World:
         return self._power.path
 
     def _time_s(self) -> float:
-        return self.life.loop.time() if hasattr(self, "life") else 0.0
+        return self._loop_time()
 
     # Lives.
 
@@ -98,25 +104,23 @@ class World:
     def _start(self) -> None:
         """Start a node, as often as it takes."""
         while True:
-            self.observer.life += 1
+            self.onlooker.life += 1
             loop = VirtualLoop(self._now_s)
             loop.on_turn = self._at_turn
+            self._loop_time = loop.time
             if self.swarm.strikes(Fault.CLOCK_SKEW):
                 self.clock.wrong_ms = SKEWS_MS[self.swarm.amount(Fault.CLOCK_SKEW, len(SKEWS_MS))]
             self.life = Life(
                 app_of(self.version),
-                self._power.path,
                 loop,
                 clock=self.clock,
                 swarm=self.swarm,
                 chance=self._order,
-                observer=self.observer,
+                onlooker=self.onlooker,
                 may_crash=self._may_crash,
-                vfs=self._power.vfs_name,
-                looking_through=self._power.looking_through,
-                synchronous=self._power.synchronous,
+                power=self._power,
             )
-            self.observer.note("start", self.version, self.observer.life)
+            self.onlooker.note("start", self.version, self.onlooker.life)
             self._starting = True
             try:
                 loop.run_until_complete(self._begin())
@@ -139,7 +143,7 @@ class World:
     def _die(self) -> None:
         """The node was killed: another one is started, perhaps with other code, and the clients go on with it."""
         self.crashes += 1
-        self.observer.note("kill", self.life.loop.time())
+        self.onlooker.note("kill", self.life.loop.time())
         zombie = None
         if self.life.is_up and not self._power.is_on and self.swarm.strikes(Fault.ZOMBIE):
             zombie = self.life.leave_zombie()
@@ -173,7 +177,7 @@ class World:
     def _spoil_payloads(self) -> None:
         if not self.swarm.strikes(Fault.POISON):
             return
-        connection = apsw.Connection(str(self._power.path), vfs=self._power.looking_through)
+        connection = self._power.meddle()
         try:
             statement = "select distinct id >> 16 from onstage_execution where status in (0, 1, 3) order by id >> 16"
             found = [n for (n,) in connection.execute(statement)]
@@ -181,7 +185,7 @@ class World:
                 n = found[self.swarm.amount(Fault.POISON, len(found))]
                 data = SPOILT[self.swarm.amount(Fault.POISON, len(SPOILT))]
                 connection.execute("update onstage_event set data = ? where n = ?", (data, n))
-                self.observer.poisoned.add(n)
+                self.onlooker.poisoned.add(n)
         except apsw.Error:
             return  # there are no tables yet
         finally:
@@ -220,7 +224,7 @@ class World:
                 continue
             if loop.broken:
                 context = loop.broken.pop()
-                self.observer.complain("loop", f"{context.get('message')} {context.get('exception')!r}")
+                self.onlooker.complain("loop", f"{context.get('message')} {context.get('exception')!r}")
             return
 
     def call(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> None:
@@ -263,9 +267,9 @@ class World:
     def look_aside(self) -> list[int]:
         """What is set aside now, by number."""
         statement = "select id, status, coalesce(error, '') from onstage_execution where status in (4, 5) order by id"
-        found = self.observer.rows(statement)
+        found = self.onlooker.rows(statement)
         for execution, _, error in found:
-            self.observer.set_aside(execution, error)
+            self.onlooker.set_aside(execution, error)
         return [execution for execution, _, _ in found]
 
     async def _operate_at_once(self, actions: Sequence[str], execution: int) -> None:
@@ -273,18 +277,18 @@ class World:
 
     async def operate(self, action: str, execution: int) -> None:
         """An operator retries or drops what is set aside."""
-        (before,) = self.observer.rows("select status from onstage_execution where id = ?", execution)[0]
+        (before,) = self.onlooker.rows("select status from onstage_execution where id = ?", execution)[0]
         try:
             await operate(self.life.node, action, execution)
         except OnstageError as error:
-            self.observer.note("operator", action, execution, type(error).__name__)
+            self.onlooker.note("operator", action, execution, type(error).__name__)
             return
         diverged = before == Status.DIVERGED
         if action == "drop":
-            self.observer.dropped.add(execution)
-            self.observer.marks.add("a dead letter was dropped")
+            self.onlooker.dropped.add(execution)
+            self.onlooker.marks.add("a dead letter was dropped")
         else:
-            self.observer.marks.add("a diverged execution was resumed" if diverged else "a dead letter was retried")
+            self.onlooker.marks.add("a diverged execution was resumed" if diverged else "a dead letter was retried")
 
     def change_code(self, version: int) -> None:
         """Stop the node and start another one with this version of the code."""
@@ -308,23 +312,23 @@ class World:
         if hasattr(self, "life"):
             self.life.abandon()
             self._graveyard.append(self.life.loop)
-        self.observer.close()
+        self.onlooker.close()
         self._power.close()
         for loop in self._graveyard:
             loop.bury()
 
     def result(self) -> Result:
         """What became of it."""
-        observer = self.observer
+        onlooker = self.onlooker
         return Result(
             self.tape.seed,
-            observer.violations,
-            observer.trace_hash,
+            onlooker.violations,
+            onlooker.trace_hash,
             self.events,
-            observer.commits,
+            onlooker.commits,
             self.crashes,
             self.swarm.counts,
-            observer.marks,
+            onlooker.marks,
             self.tape.values(),
         )
 

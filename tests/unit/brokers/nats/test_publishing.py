@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.brokers.nats.fake_link import FakeLink
 
-from onstage.brokers.nats.publishing import BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Publisher
+from onstage.brokers.nats.publishing import ATOMIC_MESSAGES_MIN, BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Publisher
 from onstage.errors import BrokerUnavailable, UsageError
 from onstage.ports.broker import Message
 
@@ -82,27 +82,36 @@ def batches(link: FakeLink) -> list[tuple[str, list[str]]]:
 
 
 def test_messages_go_out_in_batches_that_follow_from_them_alone() -> None:
-    messages = [event(n) for n in range(2 * BATCH_MESSAGES_MAX + 5)]
+    messages = [event(n) for n in range(2 * BATCH_MESSAGES_MAX + 9)]
     first, second = Server(), Server()
     assert first.publish(messages) == second.publish(messages) == list(range(1, len(messages) + 1))
     assert batches(first.link) == batches(second.link)
-    assert [len(members) for _, members in batches(first.link)] == [BATCH_MESSAGES_MAX, BATCH_MESSAGES_MAX, 5]
+    assert [len(members) for _, members in batches(first.link)] == [BATCH_MESSAGES_MAX, BATCH_MESSAGES_MAX, 9]
     assert all(len(batch) <= 64 for batch, _ in batches(first.link))
 
 
 def test_other_members_are_another_batch() -> None:
     ids = set()
-    for messages in ([event(1), event(2)], [event(1), event(3)], [event(2), event(1)], [event(1), event(2), event(3)]):
+    many = [event(n) for n in range(10, 10 + ATOMIC_MESSAGES_MIN)]
+    for few in ([event(1), event(2)], [event(1), event(3)], [event(2), event(1)], [event(1), event(2), event(3)]):
         server = Server()
-        server.publish(messages)
+        server.publish(few + many)
         ids.add(batches(server.link)[0][0])
     assert len(ids) == 4
 
 
+def test_a_few_messages_go_one_after_the_other() -> None:
+    server = Server()
+    messages = [event(n) for n in range(ATOMIC_MESSAGES_MIN - 1)]
+    assert server.publish(messages) == list(range(1, len(messages) + 1))
+    assert batches(server.link) == []
+
+
 def test_a_batch_has_a_limit_in_bytes() -> None:
     server = Server()
-    assert server.publish([event(n, 1_000_000) for n in range(10)]) == list(range(1, 11))
-    assert all(len(members) * 1_000_000 < BATCH_BYTES_MAX for _, members in batches(server.link))
+    assert server.publish([event(n, 300_000) for n in range(40)]) == list(range(1, 41))
+    assert len(batches(server.link)) > 2
+    assert all(len(members) * 300_000 < BATCH_BYTES_MAX for _, members in batches(server.link))
 
 
 def test_one_message_is_no_batch() -> None:
@@ -174,7 +183,7 @@ def test_a_server_that_takes_no_batches_gets_one_message_after_the_other() -> No
 def test_an_answer_that_proves_nothing_is_none(answer: Any, why: str) -> None:
     link = FakeLink(lambda *_: answer)
     with pytest.raises(BrokerUnavailable, match=why):
-        asyncio.run(Publisher(link).publish([event(1), event(2)]))  # type: ignore[arg-type]
+        asyncio.run(Publisher(link).publish([event(n) for n in range(ATOMIC_MESSAGES_MIN)]))  # type: ignore[arg-type]
 
 
 def test_a_message_that_is_too_large_stops_the_call_before_anything_is_sent() -> None:

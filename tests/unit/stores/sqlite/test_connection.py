@@ -21,7 +21,7 @@ from onstage.stores.sqlite.connection import (
     read_meta,
     unlock,
 )
-from onstage.stores.sqlite.queries import migrations
+from onstage.stores.sqlite.queries import migrations, query
 from onstage.testing.power_vfs import Fault, FaultKind, PowerVFS
 
 
@@ -82,6 +82,20 @@ def test_the_readers_connection_cannot_write(path: Path) -> None:
         reader.execute("DELETE FROM onstage_meta")
     reader.close()
     writer.close()
+
+
+def test_a_reader_prepares_a_statement_once_whatever_is_bound(path: Path) -> None:
+    migrate(open_writer(path, "FULL"), path)
+    reader, prepared = open_reader(path), list[int]()
+    reader.authorizer = lambda action, *_: prepared.append(action) or apsw.SQLITE_OK
+    for execution in range(3):
+        reader.execute(query("execution"), (execution,)).fetchall()
+        reader.execute(query("open_processes"), {"before": execution, "declared": None, "limit": 1}).fetchall()
+        if not execution:
+            assert prepared, "the first time"
+            prepared.clear()
+    assert prepared == []
+    reader.close()
 
 
 def test_an_empty_file_is_migrated_to_the_newest_layout_once(path: Path) -> None:

@@ -86,6 +86,13 @@ def test_many_rows_go_in_and_come_out_as_one_by_one(connection: apsw.Connection,
     assert sorted(select_many(connection, "peek_doors", wanted - {b"\0"})) == rows[1:]
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 4, 5, 32, 33, 255, 256, 257, 600])
+def test_a_look_up_finds_each_key_once(connection: apsw.Connection, count: int) -> None:
+    rows = [(n.to_bytes(2), n, b"payload") for n in range(700)]
+    insert_many(connection, "insert_door", rows)
+    assert sorted(select_many(connection, "peek_doors", [row[0] for row in rows[:count]])) == rows[:count]
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(("insert_", "update_", "upsert_"))])
 def test_a_statement_for_many_rows_says_the_same(connection: apsw.Connection, name: str) -> None:
     """All places of one row, and nothing else, are repeated."""

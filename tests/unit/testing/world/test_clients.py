@@ -4,6 +4,7 @@ from pathlib import Path
 
 from onstage.runtime import admission
 from onstage.testing.world.clients import identity_of
+from onstage.testing.world.kept_file import KeptFile
 from onstage.testing.world.playing import play, run
 from onstage.testing.world.swarm import Fault
 from onstage.testing.world.world_run import World
@@ -16,9 +17,10 @@ def test_the_identity_is_the_one_at_the_door() -> None:
 def test_every_client_has_its_answer_in_the_end(tmp_path: Path) -> None:
     seen = set[str]()
     for seed in range(8):
-        (tmp_path / str(seed)).mkdir()
-        world = World(seed, tmp_path / str(seed))
+        kept = KeptFile(tmp_path / f"{seed}.db")
+        world = World(seed, tmp_path / str(seed), kept)
         assert run(world).violations == []
+        kept.close()
         assert world.clients.are_done
         seen |= {emit.refused or "accepted" for emit in world.clients.emits}
     assert {"accepted", "duplicate"} <= seen

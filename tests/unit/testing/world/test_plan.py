@@ -20,7 +20,7 @@ def test_a_plan_repeats_itself_and_goes_forward() -> None:
 
 
 def test_plans_hold_duplicates_other_payloads_and_the_limit() -> None:
-    plans = [emits(seed) for seed in range(60)]
+    plans = [emits(seed) for seed in range(150)]
     payloads = [{e.id: set[bytes]() for e in plan} for plan in plans]
     for plan, found in zip(plans, payloads, strict=True):
         for emit in plan:

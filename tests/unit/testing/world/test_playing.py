@@ -9,7 +9,7 @@ from onstage.testing.world.world_run import World
 
 def test_what_breaks_a_world_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(world: World) -> None:
-        raise ValueError(f"after {world.observer.commits > 0}")
+        raise ValueError(f"after {world.onlooker.commits > 0}")
 
     monkeypatch.setattr(playing, "check_at_rest", broken)
     assert play(1).violations == ["world: ValueError: after True"]

@@ -1,4 +1,4 @@
-"""The observer: stands outside the system, looks at the file through a connection of its own, and keeps records.
+"""The onlooker: stands outside the system, looks at the file through a connection of its own, and keeps records.
 
 It believes nothing that the engine says. What it finds wrong at once goes into `violations`; what can only be told at
 the end is for `invariants`. It also derives the *marks*: rare situations of which a run of many worlds should have seen
@@ -10,7 +10,6 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, final
 
-import apsw
 import msgspec
 
 from onstage.core.commit import RefusedBecause, event_of, handler_of
@@ -21,13 +20,13 @@ from onstage.testing.checks.step_calls import is_over
 from onstage.testing.checks.told_verdicts import truths
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import apsw
 
     from onstage.core.commit import Commit
     from onstage.observe.verdict import Verdict
     from onstage.ports.store import BatchOutcome
 
-__all__ = ["MARKS", "Observer"]
+__all__ = ["MARKS", "Onlooker"]
 
 MARKS: Final = (
     "a commit was felled with what it followed from",
@@ -66,7 +65,7 @@ MARKS: Final = (
 
 
 @final
-class Observer:
+class Onlooker:
     """One for each world. `open` it on each file anew."""
 
     def __init__(self) -> None:
@@ -84,11 +83,10 @@ class Observer:
         self._connection: apsw.Connection | None = None
         self._trace = blake2b(digest_size=16)
 
-    def open(self, path: Path, vfs: str | None) -> None:
-        """Look at this file from now on."""
+    def open(self, connection: apsw.Connection) -> None:
+        """Look through this connection from now on."""
         self.close()
-        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
-        self._connection.set_busy_timeout(1000)
+        self._connection = connection
 
     def close(self) -> None:
         """Let go of the file."""
