@@ -12,10 +12,8 @@ if TYPE_CHECKING:
     from onstage.brokers.nats.address import Address
     from onstage.brokers.nats.survey import Survey
 
-__all__ = ["HEADER_BYTES", "USED_MAX", "broker_findings", "examine_broker"]
+__all__ = ["USED_MAX", "broker_findings", "examine_broker"]
 
-HEADER_BYTES: Final = 65_536
-"""What the headers of the largest event may take."""
 USED_MAX: Final = 0.9
 """The share of a limit from which on it is a problem."""
 
@@ -80,9 +78,15 @@ def _version(version: tuple[int, int, int]) -> Finding:
 
 
 def _payload(most: int) -> Finding:
-    needed = EVENT_BYTES_MAX + HEADER_BYTES
+    from onstage.runtime.node import HEADERS_BYTES
+
+    needed = EVENT_BYTES_MAX + HEADERS_BYTES
     found = f"max_payload is {bytes_shown(most)}; an event may have {bytes_shown(EVENT_BYTES_MAX)} and its headers"
-    mend = None if most >= needed else "set max_payload: 4MB in the server's configuration; a larger event is stuck"
+    mend = (
+        None
+        if most >= needed
+        else "set max_payload: 4MB in the server's configuration; until then larger events are refused"
+    )
     return Finding("payload", mend is None, found, mend)
 
 
