@@ -132,7 +132,9 @@ def test_a_handler_that_came_later_is_obliged_by_its_first_receipt() -> None:
             registry = one.observer._registry
             epoch, whole = registry.current.epoch, registry.current
             handlers = tuple(each for each in whole.handlers if each.name != "post.tell")
-            registry._known[epoch] = Topology(epoch=epoch, handlers=handlers, processes=whole.processes, types=whole.types)
+            registry._known[epoch] = Topology(
+                epoch=epoch, handlers=handlers, processes=whole.processes, types=whole.types
+            )
             await one.take(*messages)
             found = [view.handler for view in await one.store.reader.executions(process=(await one.process()).id)]
             assert "post.tell" in found

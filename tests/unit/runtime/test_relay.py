@@ -96,6 +96,9 @@ def test_going_back_survives_the_node() -> None:
             await troupe.begin("shop")
             await troupe.emit("shop", Placed("b"))
             await troupe.until(lambda: len(numbers(troupe)) == 8)
+            relay = troupe.exchange("shop").relay
+            await relay._look()
+            assert relay._kept > 0, "where it began to publish stands for ever: it does not go back there again"
             assert all(len(ids) == 1 for ids in numbers(troupe).values())
 
     asyncio.run(story())

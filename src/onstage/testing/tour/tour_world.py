@@ -58,7 +58,8 @@ def gates(*, gating_only: bool) -> dict[str, dict[str, list[str]]]:
     types = [known.name for known in event_types(app.services, app.processes)]
     return {
         service: {
-            name: [heard for heard, _ in topology.subscribers(name) if heard.startswith(f"{service}.")] for name in types
+            name: [heard for heard, _ in topology.subscribers(name) if heard.startswith(f"{service}.")]
+            for name in types
         }
         for service in SERVICES
     }
