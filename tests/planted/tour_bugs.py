@@ -186,7 +186,7 @@ def closed_by_count_alone(patch: Patch) -> None:
 def registry_not_put_back(patch: Patch) -> None:
     """What the registry lost stays lost."""
 
-    async def nothing(_: Registry) -> None:
+    async def nothing(*_: object) -> None:
         return None
 
     patch.setattr(Registry, "_put_back", nothing)

@@ -64,7 +64,12 @@ async def newest_standing(broker: Broker, notes: Iterable[Note]) -> tuple[Note |
 
 
 async def stands(broker: Broker, state: LogState, mark: Mark) -> bool:
-    """Whether the message of a mark is still in the log, or went with its beginning. Raises BrokerUnavailable."""
+    """Whether the message of a mark is still in the log, or went with its beginning. Raises BrokerUnavailable.
+
+    A mark of no message, from before the first one, always stands.
+    """
+    if not mark.seq:
+        return True
     if mark.stream != state.identity or mark.seq > state.last:
         return False
     if mark.seq < state.first:

@@ -344,6 +344,6 @@ def _events_in(message: Logged) -> set[str]:
 
 def _sent_as(envelope: Envelope, wire: str) -> str | None:
     """Under which id a client knows an event that it emitted elsewhere, or may come to know it."""
-    if envelope.id and envelope.id != wire:
-        return identity_of(envelope.source, envelope.id).hex()
-    return envelope.extensions.get(SENT_AS)
+    if sent_as := envelope.extensions.get(SENT_AS):
+        return sent_as
+    return identity_of(envelope.source, envelope.id).hex() if envelope.id not in ("", wire) else None

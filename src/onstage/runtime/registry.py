@@ -47,6 +47,8 @@ class Registry:
         self._now_ms = now_ms
         self._known: dict[int, Topology] = {}
         self._tried = 0
+        self._revision = -1
+        self._turn = 0
         self.current = Topology()
 
     async def load(self) -> None:
@@ -113,9 +115,9 @@ class Registry:
         while True:
             pointer = await self._broker.get(_POINTER)
             newest, revision = (0, 0) if pointer is None else (_number(pointer.data), pointer.revision)
+            await self._put_back(revision)
             if newest == self.current.epoch:
                 return revision
-            await self._put_back()
             if newest > self.current.epoch:
                 if await self.at(newest) is None:
                     log.warning("topology %s is in force, and not in the registry", newest)
@@ -125,12 +127,20 @@ class Registry:
             if put is not None:
                 return put
 
-    async def _put_back(self) -> None:
-        """The registry says something new. If it was lost meanwhile, it gets everything that is known here."""
-        epoch = self.current.epoch
-        if epoch and await self._broker.get(_key(epoch)) is None:
-            for epoch, topology in sorted(self._known.items()):
-                await self._broker.put(_key(epoch), encode_topology(topology), revision=0)
+    async def _put_back(self, revision: int) -> None:
+        """Look whether the registry has what is known here, and put it there if not.
+
+        If somebody has written meanwhile, all is looked at, else one topology each time: others may have put back
+        what they know, and know less.
+        """
+        looked_at = sorted(self._known)
+        if revision == self._revision:
+            self._turn += 1
+            looked_at = looked_at[self._turn % max(1, len(looked_at)) :][:1]
+        for epoch in looked_at:
+            if await self._broker.get(_key(epoch)) is None:
+                await self._broker.put(_key(epoch), encode_topology(self._known[epoch]), revision=0)
+        self._revision = revision
 
     @property
     def known(self) -> tuple[Topology, ...]:

@@ -64,5 +64,6 @@ def test_what_went_with_the_beginning_stands() -> None:
         assert state.first == 3
         assert await stands(broker, state, decode_mark(notes[-1]))
         assert not await stands(broker, state, Mark(log.identity, 4, "m4"))
+        assert await stands(broker, state, Mark("", 0, ""))
 
     asyncio.run(story())

@@ -79,6 +79,27 @@ def test_what_is_lost_is_put_back_by_whoever_looks_next() -> None:
     asyncio.run(story())
 
 
+def test_who_knows_more_puts_it_back_though_the_newest_is_there() -> None:
+    async def story() -> None:
+        nodes = Nodes()
+        shop, bank, later = await nodes.registry(), await nodes.registry(), await nodes.registry()
+        first = await shop.register(SHOP, ["shop"])
+        await shop.register(BANK, ["bank"])
+        await bank.refresh()
+        assert bank.kept(first.epoch) is None
+        nodes.log.values.clear()
+        await bank.refresh()
+        await shop.refresh()
+        await later.refresh()
+        assert await later.at(first.epoch) == first
+        del nodes.log.values[f"topology.{first.epoch}"]
+        for _ in range(2):
+            await shop.refresh()
+        assert f"topology.{first.epoch}" in nodes.log.values, "each is looked at in its turn"
+
+    asyncio.run(story())
+
+
 def test_what_is_not_new_is_not_registered_again() -> None:
     async def story() -> None:
         nodes = Nodes()

@@ -1,7 +1,7 @@
 """Several nodes on one broker in memory, and an observer: a shop whose services run apart."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import final
 
@@ -10,6 +10,8 @@ from tests.unit.runtime.playhouse import PATIENCE_S, Approved, Clock, Paid, Plac
 from onstage import Process, Service, step
 from onstage.brokers.embedded import EmbeddedBroker, EmbeddedLog, Faults
 from onstage.observe.verdict import Verdict
+from onstage.ports.broker import Logged
+from onstage.runtime.exchange import Exchange
 from onstage.runtime.local_ways import LocalWays
 from onstage.runtime.node import Node
 from onstage.runtime.observatory import Observatory
@@ -102,6 +104,22 @@ class Troupe:
         ways = LocalWays(self.nodes[at])
         route = self.nodes[at].routes_by_class[type(event)]
         return await ways.emit(route.type.name, route.type.encode(event), id=id, source=None)
+
+    def messages(self, start: str = "") -> list[Logged]:
+        """What stands in the log, of the subjects that begin so."""
+        found = (self.log.at(seq) for seq in range(1, self.log.last + 1))
+        return [each for each in found if each is not None and each.subject.startswith(start)]
+
+    def exchange(self, name: str) -> Exchange:
+        exchange = self.nodes[name].exchange
+        assert exchange is not None
+        return exchange
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Look again and again."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not holds():
+                await asyncio.sleep(0.005)
 
     async def verdict(self, process: str) -> Verdict:
         """The final verdict, as the observer says it."""
