@@ -3,10 +3,11 @@
 import asyncio
 from typing import Any
 
-from onstage.core.commit import Commit, NewProcess
-from onstage.runtime.joinable import JOINABLE
 from tests.unit.runtime.playhouse import Placed
 from tests.unit.runtime.troupe import Troupe, touring
+
+from onstage.core.commit import Commit, NewProcess
+from onstage.runtime.joinable import JOINABLE
 
 
 def known(troupe: Troupe) -> Any:

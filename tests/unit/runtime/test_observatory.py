@@ -3,14 +3,14 @@
 import asyncio
 
 import msgspec
+from tests.unit.runtime.playhouse import Placed
+from tests.unit.runtime.troupe import Troupe, touring
 
 from onstage.brokers.embedded import EmbeddedBroker
 from onstage.observe.verdict import Verdict
 from onstage.runtime.observatory import Question, verdict_subject
 from onstage.stores.memory import MemoryStore
 from onstage.testing.inline_workers import InlineWorkers
-from tests.unit.runtime.playhouse import Placed
-from tests.unit.runtime.troupe import Troupe, touring
 
 
 async def asked(troupe: Troupe, body: bytes) -> Verdict | None:

@@ -3,6 +3,9 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from tests.unit.runtime.playhouse import Clock, Paid, Placed
+from tests.unit.runtime.troupe import Troupe, touring
+
 from onstage.brokers.embedded import EmbeddedBroker
 from onstage.contracts.topology import Topology
 from onstage.core.commit import Notes
@@ -17,8 +20,6 @@ from onstage.runtime.outgoing import SERVICE
 from onstage.runtime.registry import Registry
 from onstage.stores.memory import MemoryStore
 from onstage.testing.inline_workers import InlineWorkers
-from tests.unit.runtime.playhouse import Clock, Paid, Placed
-from tests.unit.runtime.troupe import Troupe, touring
 
 
 @dataclass

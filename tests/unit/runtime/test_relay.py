@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 
+from tests.unit.runtime.playhouse import Placed
+from tests.unit.runtime.troupe import Troupe, touring
+
 from onstage.brokers.embedded import Fate
 from onstage.events.wire_receipt import decode_wire
 from onstage.ports.broker import Message
 from onstage.runtime.marks import ID
 from onstage.runtime.strands import Ask
-from tests.unit.runtime.playhouse import Placed
-from tests.unit.runtime.troupe import Troupe, touring
 
 
 class Fates:
