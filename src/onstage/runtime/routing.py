@@ -37,7 +37,7 @@ def routing_of(
     hosted: Collection[str],
     opened: Opened,
 ) -> Routing:
-    """The routing on a store that was opened with these declarations; handlers that run elsewhere have no part in it."""
+    """The routing on a store that was opened with these declarations; handlers that run elsewhere are left out."""
     starts = {known.name: process for process in processes for known in process.starts}
     routes = {
         known.name: Route(known, opened.types[known.name, known.version], starts.get(known.name))
