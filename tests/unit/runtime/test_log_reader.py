@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from tests.unit.runtime.playhouse import PATIENCE_S, Clock
+
 from onstage.brokers.embedded import EmbeddedBroker, EmbeddedLog
 from onstage.contracts.topology import Place
 from onstage.core.commit import Commit, Notes
@@ -15,7 +17,6 @@ from onstage.runtime.log_reader import LogReader
 from onstage.runtime.marks import ID, MARKS_KEPT
 from onstage.stores.memory import MemoryStore
 from onstage.testing.inline_workers import InlineWorkers
-from tests.unit.runtime.playhouse import PATIENCE_S, Clock
 
 SUBJECT = receipt_subject("onstage", 0)
 
@@ -70,7 +71,7 @@ class Reading:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE_S):
-            while not holds():
+            while not holds():  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
 
     async def until_taken(self, *names: str) -> None:

@@ -2,13 +2,14 @@
 
 import asyncio
 
+from tests.unit.runtime.playhouse import Placed
+from tests.unit.runtime.troupe import touring
+
 from onstage.events.binding import from_message
 from onstage.events.wire_receipt import decode_wire
 from onstage.runtime.marks import ID
 from onstage.runtime.outgoing import NUMBER, POSITION, SERVICE, Outgoing, decode_forward, is_own
 from onstage.runtime.relay import FORWARD
-from tests.unit.runtime.playhouse import Placed
-from tests.unit.runtime.troupe import touring
 
 
 def test_an_event_names_its_cause_wherever_it_was_logged() -> None:

@@ -2,13 +2,14 @@
 
 import asyncio
 
+from tests.unit.runtime.playhouse import Clock
+
 from onstage.brokers.embedded import EmbeddedBroker, EmbeddedLog
 from onstage.core.commit import Commit, Notes
 from onstage.ports.store import Declaration
 from onstage.runtime.strands import ASK, Ask, Strands, Tally, decode_ask, store_in
 from onstage.stores.memory import MemoryStore
 from onstage.testing.inline_workers import InlineWorkers
-from tests.unit.runtime.playhouse import Clock
 
 SUBJECT = "evt.onstage.1.shop.paid"
 
