@@ -50,34 +50,39 @@ def stage_on(
 
     def make_node(dispatch: bool, lock_wait_s: float = LOCK_WAIT_S_MAX) -> Node:  # noqa: FBT001  one flag
         clock, workers = SystemClock(), ThreadWorkers()
+        held = apart if dispatch else apart or _held_apart(path)
         store = _store(path, clock, workers, synchronous=synchronous, lock_wait_s=lock_wait_s)
-        return Node(
+        node = Node(
             services,
             processes,
             store=store,
             clock=clock,
             workers=workers,
             dispatch=dispatch,
-            broker=None if apart is None else _broker(apart.broker, clock),
-            hosted=None if apart is None else apart.hosted,
+            broker=None if held is None else _broker(held.broker, clock),
+            hosted=None if held is None else held.hosted,
         )
-
-    def make_holder() -> Node:
-        nonlocal apart
-        hosted = hosted_on(path) if path is not None else None
-        if apart is None and hosted is not None:
-            apart = Apart("", hosted)
-        return make_node(False, 0.0)
+        if node.exchange is not None and stage.on_broker is not None:
+            node.exchange.broker_watch.tell = stage.on_broker
+        return node
 
     if path is None:
-        return Stage(make_node, path=None, client_only=client_only)
-    return Stage(
+        stage = Stage(make_node, path=None, client_only=client_only)
+        return stage
+    stage = Stage(
         make_node,
         path=path,
         reader=lambda: SqliteReader(open_reader(path)),
-        make_holder=make_holder,
+        make_holder=lambda: make_node(False, 0.0),
         client_only=client_only,
     )
+    return stage
+
+
+def _held_apart(path: Path | None) -> Apart | None:
+    """What a client is for the store that it holds: a service's part is kept as one, and has no broker meanwhile."""
+    hosted = None if path is None else hosted_on(path)
+    return None if hosted is None else Apart("", hosted)
 
 
 def observatory_on(path: Path | None, broker: str) -> Observatory:

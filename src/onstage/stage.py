@@ -15,6 +15,7 @@ from onstage.events.duration import seconds
 from onstage.events.envelope import Envelope, from_json
 from onstage.events.event import event_type
 from onstage.ports.clock import SystemClock
+from onstage.runtime.intake import process_known_as
 from onstage.runtime.local_door import LocalDoor, Moved, RemoteDoor, call_when_running
 from onstage.runtime.local_ways import LocalWays
 from onstage.runtime.node import DRAIN_S, Node
@@ -98,6 +99,8 @@ class Stage:
         self._moving = asyncio.Lock()
         self._token: Callable[[int], bytes] = SystemClock().token
         self.drain_s: float = DRAIN_S
+        self.on_broker: Callable[[str | None], None] | None = None
+        """Told once why the broker is away, and None when it is back; without it the log says so. Set it before."""
 
     # Entering and leaving.
 
@@ -336,7 +339,10 @@ class Stage:
                 return ProcessHandle((declared or rows)[0].wire_id, self)
             number = number_in(key)
             row = None if number is None else await reader.process(number)
-        if row is None or row.wire_id != key:
+            if row is None or row.wire_id != key:
+                number = await process_known_as(reader, key)
+                row = None if number is None else await reader.process(number)
+        if row is None:
             raise LookupError(f"there is no process with key or id {key}")
         return ProcessHandle(row.wire_id, self)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from onstage.cli.main import COMMANDS
 from onstage.core.lifecycle import diagram
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -28,6 +29,7 @@ ADRS = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
 TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PAGES}
 
 HOW_TO_TEST = "docs/how-to/test-a-process.md"
+PLAYED = "<!-- played by tests/docs/test_pages_apart.py -->"
 EXEMPT_MAX = 3
 RUN_S_MAX = 30
 FENCE = re.compile(r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -57,6 +59,8 @@ class Program:
 
 def programs() -> Iterator[Program]:
     for page, text in TEXTS.items():
+        if PLAYED in text:
+            continue
         program: Program | None = None
         for block in FENCE.finditer(text):
             mark, kind, body = block["mark"] or "", block["kind"], block["body"]
@@ -206,6 +210,11 @@ def test_a_decision_is_one_page_with_three_parts(path: Path) -> None:
     text = path.read_text()
     assert HEADING.findall(text)[1:] == ["Context", "Decision", "Consequences"]
     assert len(text.splitlines()) <= 60, "one page"
+
+
+def test_every_command_is_listed() -> None:
+    listed = re.findall(r"^\| `onstage (\w+)", TEXTS["docs/reference/cli.md"], re.MULTILINE)
+    assert list(dict.fromkeys(listed)) == list(COMMANDS)
 
 
 def test_decisions_are_numbered_without_gaps() -> None:

@@ -16,6 +16,7 @@ from onstage.core import journal
 from onstage.core.commit import event_of
 from onstage.events.envelope import hlc_ms
 from onstage.events.receipt import Status
+from onstage.runtime.wire import emitted_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +63,7 @@ class EventNode(msgspec.Struct):
     from_outside: bool
     data: Any
     executions: list[ExecutionNode]
+    from_service: str | None = None
 
 
 async def grow(reader: Reader, process: int) -> list[EventNode]:
@@ -89,7 +91,19 @@ def _event(event: EventView) -> EventNode:
     except ValueError:
         data = event.data.hex()
     ms = hlc_ms(event.hlc)
-    return EventNode(event.n, event.type, event.key, instant(ms), ms, event.cause == 0, data, [])
+    emitter = emitted_by(event)
+    service = None if emitter is None else emitter.partition(".")[0]
+    return EventNode(
+        n=event.n,
+        type=event.type,
+        key=event.key,
+        time=instant(ms),
+        ms=ms,
+        from_outside=event.cause == 0 and emitter is None,
+        from_service=service,
+        data=data,
+        executions=[],
+    )
 
 
 def _execution(view: ExecutionView, told: list[str]) -> ExecutionNode:
@@ -164,14 +178,17 @@ def _first_line(text: str) -> str:
 # Drawing.
 
 
-def lines(roots: list[EventNode], now_ms: int) -> Iterator[str]:
-    """The tree as lines; what hangs below a node is drawn with branches of its own."""
+def lines(roots: list[EventNode], now_ms: int, *, is_view: bool = False) -> Iterator[str]:
+    """The tree as lines; what hangs below a node is drawn with branches of its own.
+
+    `is_view`: it was read from an observer's store, where nothing can be retried.
+    """
     stack: list[tuple[EventNode | ExecutionNode, str, str]] = [(root, "", "") for root in reversed(roots)]
     while stack:
         node, head, rest = stack.pop()
         below: list[Any] = node.executions if isinstance(node, EventNode) else node.emitted
         yield head + (_event_line(node) if isinstance(node, EventNode) else _execution_line(node, now_ms))
-        for detail in () if isinstance(node, EventNode) else _details(node):
+        for detail in () if isinstance(node, EventNode) else _details(node, is_view=is_view):
             yield f"{rest}{'│' if below else ' '}    {detail}"
         for child in reversed(below):
             is_last = child is below[-1]
@@ -179,7 +196,7 @@ def lines(roots: list[EventNode], now_ms: int) -> Iterator[str]:
 
 
 def _event_line(node: EventNode) -> str:
-    origin = "  from outside" if node.from_outside else ""
+    origin = "  from outside" if node.from_outside else f"  from {clean(node.from_service)}" * bool(node.from_service)
     data = bytes(node.data).decode(errors="replace") if isinstance(node.data, msgspec.Raw) else str(node.data)
     time = f"{moment(node.ms)[11:]}.{node.ms % 1000:03d}"
     shown = _bold(clean(node.type))
@@ -206,10 +223,13 @@ def _execution_line(node: ExecutionNode, now_ms: int) -> str:
     return f"{clean(node.handler)}  {' '.join(parts)}"
 
 
-def _details(node: ExecutionNode) -> Iterator[str]:
+def _details(node: ExecutionNode, *, is_view: bool) -> Iterator[str]:
     for line in node.journal:
         yield clean(line)
     if node.error:
         yield shortened(clean(_first_line(node.error)), ERROR_COLUMNS)
     if node.status in (Status.PARKED.label, Status.DIVERGED.label):
-        yield f"to do: mend the cause, then `onstage dead retry {node.id}` (or drop)"
+        retry = f"retry {node.id}` (or drop)"
+        if is_view:
+            retry = f"retry` (or drop) on the store of {clean(node.handler.partition('.')[0])}"
+        yield f"to do: mend the cause, then `onstage dead {retry}"

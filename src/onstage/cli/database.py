@@ -12,7 +12,7 @@ import click
 from onstage.cli.failures import Exit, Failure
 from onstage.cli.options import Surroundings, surroundings
 from onstage.cli.printing import clean, plural, print_json
-from onstage.cli.store_file import lock_holder, looking_at, newest_layout
+from onstage.cli.store_file import HOLDS, lock_holder, looking_at, newest_layout
 from onstage.stores.sqlite import connection as files
 
 __all__ = ["command"]
@@ -44,6 +44,7 @@ def status(at: Surroundings) -> None:
         events, executions, entries, receipts = store.rows("sizes")[0]
         found: dict[str, Any] = {
             "path": str(path.resolve()),
+            "holds": HOLDS[store.kind],
             "layout": store.layout(),
             "newest_layout": newest_layout(),
             "bytes": path.stat().st_size,

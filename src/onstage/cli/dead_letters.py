@@ -159,6 +159,7 @@ async def _operate(
 ) -> int:
     if bool(numbers) == (everything or handler is not None):
         raise click.UsageError("give execution numbers, or --all, or --handler SERVICE.HANDLER")
+    await _refuse_view(at, action, numbers, handler=handler)
     if not numbers:
         with _looking(at) as store:
             views = await store.set_aside(handler=handler, limit=BULK_MAX)
@@ -172,6 +173,27 @@ async def _operate(
         if not confirmed(question, yes=yes):
             return Exit.FOUND
     return await _act_on_all(at, action, numbers)
+
+
+async def _refuse_view(at: Surroundings, action: str, numbers: tuple[int, ...], *, handler: str | None) -> None:
+    """Say in which store a dead letter is, to whoever would act on it in the store of an observer. Raises Failure."""
+    from onstage.cli.sibling_stores import stores_of
+
+    with _looking(at) as store:
+        if store.kind != "view":
+            return
+        stored = [await store.reader.execution(number) for number in numbers]
+        views = [each.execution for each in stored if each is not None]
+        views = views or await store.set_aside(handler=handler, limit=BULK_MAX)
+    services = sorted({view.handler.partition(".")[0] for view in views})
+    found = stores_of(services, at.path())
+    named = [f"{service} (--store sqlite:///{found[service]})" if service in found else service for service in services]
+    raise Failure(
+        f"nothing can be {'retried' if action == 'retry' else 'dropped'} in an observer's store",
+        "it shows what services did; a dead letter is acted on in the store of its own service",
+        f"use `onstage dead ls` and `onstage dead {action}` on the store of {' and '.join(named) or 'that service'}",
+        code=Exit.USAGE,
+    )
 
 
 def _dry(at: Surroundings, action: str, numbers: tuple[int, ...]) -> int:

@@ -27,23 +27,51 @@ Snapshot = dict[Path, int]
 
 @click.command("dev", short_help="Run the app and run it anew whenever a file changes.")
 @app_argument
+@click.option("--nats", "apart", is_flag=True, help="Every service in a process of its own, over a NATS server.")
 @surroundings
-def command(at: Surroundings) -> None:
-    """Run APP, and run it anew whenever a .py file below the present folder changes. Ctrl-C ends it."""
+def command(at: Surroundings, *, apart: bool) -> None:
+    """Run APP, and run it anew whenever a .py file below the present folder changes. Ctrl-C ends it.
+
+    With --nats it starts a NATS server, an observer and one process per service, each with a store in .onstage/.
+    """
     target = at.target or "app:app"
     files = snapshot(Path.cwd())
     note(f"watching {plural(len(files), 'file')} below {Path.cwd()}; Ctrl-C ends it")
     interrupted = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
-    child: subprocess.Popen[bytes] | None = _start(target, at.store)
+    if apart:
+        _run_apart(target, at.folder, files, interrupted)
+    else:
+        _run_together(target, at.store, files, interrupted)
+
+
+def _run_together(target: str, store: str, files: Snapshot, interrupted: Event) -> None:
+    child: subprocess.Popen[bytes] | None = _start(target, store)
     try:
         while not interrupted.wait(POLL_S):
             present = snapshot(Path.cwd())
             changed, files = changes(files, present), present
-            child = _looked_after(child, changed, target, at.store)
+            child = _looked_after(child, changed, target, store)
     finally:
         _stop(child)
+
+
+def _run_apart(target: str, root: Path, files: Snapshot, interrupted: Event) -> None:
+    from onstage.cli.dev_apart import Troupe
+
+    troupe = Troupe(target, root, _see_off)
+    try:
+        troupe.start()
+        while not interrupted.wait(POLL_S):
+            present = snapshot(Path.cwd())
+            changed, files = changes(files, present), present
+            if changed:
+                note(f"\n{', '.join(path.name for path in changed[:3])} changed; the services are run anew")
+            troupe.look_after(changed=bool(changed))
+    finally:
+        troupe.stop()
+    note("stopped")
 
 
 def _looked_after(
@@ -69,6 +97,11 @@ def _stop(child: subprocess.Popen[bytes] | None) -> None:
     if child is None or child.poll() is not None:
         return
     child.terminate()
+    _see_off(child)
+
+
+def _see_off(child: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that was told to end, and kill it if it does not."""
     try:
         child.wait(STOP_S_MAX)
     except subprocess.TimeoutExpired:

@@ -10,23 +10,24 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final
 
 import apsw
 import click
-import msgspec
 
+from onstage.cli.broker_findings import examine_broker
 from onstage.cli.failures import Exit
-from onstage.cli.options import Surroundings, app_option, surroundings
+from onstage.cli.finding import Finding, bytes_shown
+from onstage.cli.options import Surroundings, app_option, broker_option, surroundings
 from onstage.cli.printing import clean, plural, print_json, styled
-from onstage.cli.store_file import StoreFile, lock_holder, looking_at
+from onstage.cli.store_file import HOLDS, StoreFile, lock_holder, looking_at
 from onstage.errors import OnstageError
 from onstage.stores.sqlite.connection import read_meta
 
 if TYPE_CHECKING:
     from onstage.app import App
 
-__all__ = ["Finding", "command", "examine", "has_wal_bug"]
+__all__ = ["command", "examine", "has_wal_bug"]
 
 WAL_BYTES_MAX: Final = 256 << 20
 FREE_BYTES_MIN: Final = 512 << 20
@@ -39,21 +40,15 @@ _SURVIVES: Final = {
 }
 
 
-@final
-class Finding(msgspec.Struct, frozen=True):
-    """What was looked at, whether it is well, what was found, and the mend if it is not well."""
-
-    what: str
-    is_well: bool
-    found: str
-    mend: str | None = None
-
-
 @click.command("doctor", short_help="Look for what is wrong, and say how to mend it.")
 @app_option
+@broker_option
 @surroundings
 def command(at: Surroundings) -> int:
-    """Look at Python, SQLite, the store's file, its writer, the disk, and the app. Exit code 1 if anything is wrong."""
+    """Look at Python, SQLite, the store's file, its writer, the disk, the app, and the broker if one is named.
+
+    Exit code 1 if anything is wrong. Nothing is made or changed.
+    """
     findings = list(examine(at))
     bad = [finding for finding in findings if not finding.is_well]
     if at.is_json:
@@ -84,6 +79,8 @@ def examine(at: Surroundings) -> Iterator[Finding]:
     yield from _writer(path)
     if at.target is not None:
         yield from _application(at)
+    if at.broker is not None:
+        yield from examine_broker(at.broker)
 
 
 # The machine.
@@ -124,17 +121,9 @@ def _place(path: Path) -> Iterator[Finding]:
     yield Finding("folder", can_write, f"{folder}{'' if can_write else ' cannot be written'}", mend)
     free = shutil.disk_usage(folder).free
     enough = free >= FREE_BYTES_MIN
-    yield Finding("disk", enough, f"{_size(free)} free", None if enough else "make room; a full disk stops the node")
-
-
-def _size(count: float) -> str:
-    if count < 1024:
-        return f"{count:.0f} bytes"
-    for unit in ("KiB", "MiB", "GiB"):
-        count /= 1024
-        if count < 1024:
-            return f"{count:.1f} {unit}"
-    return f"{count / 1024:.1f} TiB"
+    yield Finding(
+        "disk", enough, f"{bytes_shown(free)} free", None if enough else "make room; a full disk stops the node"
+    )
 
 
 # The file.
@@ -143,18 +132,19 @@ def _size(count: float) -> str:
 def _file(path: Path) -> Iterator[Finding]:
     mode = path.stat().st_mode & 0o777
     usable = os.access(path, os.R_OK | os.W_OK)
-    found = f"{path}, {_size(path.stat().st_size)}, mode {mode:o}"
+    found = f"{path}, {bytes_shown(path.stat().st_size)}, mode {mode:o}"
     yield Finding("store", usable, found, None if usable else f"chmod u+rw {path}, or run as its owner")
     wal = Path(f"{path}-wal")
     size = wal.stat().st_size if wal.exists() else 0
     mend = None if size <= WAL_BYTES_MAX else "look for a reader that never ends; it keeps the log from being reset"
-    yield Finding("write-ahead log", mend is None, _size(size), mend)
+    yield Finding("write-ahead log", mend is None, bytes_shown(size), mend)
 
 
 def _inside(path: Path, at: Surroundings) -> Iterator[Finding]:
     try:
         with looking_at(path) as store:
             yield Finding("layout", True, f"{store.layout()}, the newest")
+            yield Finding("kind", True, HOLDS[store.kind])
             mode = str(store.connection.pragma("journal_mode"))
             yield _durability(mode, read_meta(store.connection, "synchronous"))
             check = str(store.rows("check")[0][0])
@@ -186,8 +176,11 @@ def _contents(store: StoreFile, at: Surroundings) -> Iterator[Finding]:
     counts = store.counts()
     found = f"{plural(counts.processes, 'process')}, {counts.open:,} open"
     yield Finding("processes", True, found)
-    mend = "`onstage dead ls` says why, `onstage dead retry` tries again" if counts.set_aside else None
-    yield Finding("dead letters", mend is None, f"{counts.set_aside:,}", mend)
+    mend = "`onstage dead ls` says why, `onstage dead retry` tries again"
+    if store.kind == "view":
+        mend = "`onstage dead ls` says why; retry them in the stores of their services"
+    aside = counts.set_aside
+    yield Finding("dead letters", not aside, f"{aside:,}", mend if aside else None)
     app = _loaded(at)
     if app is None:
         return

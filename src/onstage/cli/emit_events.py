@@ -98,10 +98,12 @@ async def _emit_one(
     app: App, at: Surroundings, type: str, data: str, *, id: str | None, timeout_s: float | None
 ) -> int:
     from onstage.app import connect
+    from onstage.cli.store_file import refuse_view
     from onstage.events.envelope import Envelope
     from onstage.ports.clock import SystemClock
 
     check_event(types_of(app), type, data.encode())
+    refuse_view(at.path())
     named = id or SystemClock().token(16).hex()
     async with connect(at.store, app) as client:
         alone = not client.has_node
@@ -120,7 +122,9 @@ async def _emit_one(
 
 async def _emit_file(sender: Sender, at: Surroundings, file: IO[bytes], timeout_s: float | None) -> int:
     from onstage.app import connect
+    from onstage.cli.store_file import refuse_view
 
+    refuse_view(at.path())
     async with connect(at.store, sender.app) as client:
         with _progress(file) as sender.on_sent:
             await sender.send(client, file)
@@ -271,15 +275,28 @@ class End:
 
 async def _verdicts(client: Stage, processes: list[ProcessHandle], timeout_s: float) -> list[End]:
     patience_s = timeout_s if client.has_node else 0.0
-    verdicts = await asyncio.gather(*(process.verdict(timeout=patience_s) for process in processes))
+    try:
+        verdicts = await asyncio.gather(*(process.verdict(timeout=patience_s) for process in processes))
+    except LookupError:
+        if client.has_node:
+            raise
+        return []  # it is on its way to the service that owns its process, and no node runs that would send it
     views = [await _view(client, process) for process in processes]
     pairs = zip(verdicts, views, strict=True)
     return [End(verdict, view is not None and view.declared is not None) for verdict, view in pairs]
 
 
 async def _view(client: Stage, process: ProcessHandle) -> ProcessView | None:
+    from onstage.core.identity import number_in
+    from onstage.runtime.intake import process_known_as
+
     async with client.reading() as reader:
-        return await reader.process(int(process.id.rpartition("-")[2]))
+        number = number_in(process.id)
+        view = None if number is None else await reader.process(number)
+        if view is not None and view.wire_id == process.id:
+            return view
+        number = await process_known_as(reader, process.id)  # it went to the service that owns its process
+        return None if number is None else await reader.process(number)
 
 
 def _print_counts(ended: list[End]) -> None:

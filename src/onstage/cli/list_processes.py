@@ -55,7 +55,7 @@ def command(at: Surroundings, **options: Any) -> None:
 
 
 async def _list(at: Surroundings, *, limit: int, since: str | None, **filters: Any) -> None:
-    from onstage.cli.store_file import lock_holder, looking_at
+    from onstage.cli.store_file import looking_at, standing
     from onstage.ports.clock import SystemClock
 
     now = SystemClock().now_ms()
@@ -63,7 +63,7 @@ async def _list(at: Surroundings, *, limit: int, since: str | None, **filters: A
     with looking_at(at.path()) as store, store.snapshot():
         views = find_processes(store, begun_after=begun_after, **filters)
         rows = [await _row(store, view, now) async for view in _first(views, limit)]
-        counts = store.counts()
+        counts, standing_note = store.counts(), standing(store)
     if at.is_json:
         print_json(rows)
         return
@@ -72,8 +72,8 @@ async def _list(at: Surroundings, *, limit: int, since: str | None, **filters: A
         print_table(["KEY", "PROCESS", "VERDICT", "AGE", "NOW"], lines)
     aside = f", {plural(counts.set_aside, 'dead letter')} (`onstage dead ls`)" if counts.set_aside else ""
     note(f"{len(rows):,} of {plural(counts.processes, 'process')} shown; {counts.open:,} open{aside}")
-    if counts.open and lock_holder(at.path()) is None:
-        note("no node runs on this store: nothing moves until `onstage run`")
+    if standing_note:
+        note(standing_note)
 
 
 def _milliseconds(since: str) -> float:
@@ -103,13 +103,17 @@ async def find_processes(
     begun_after: float = 0,
 ) -> AsyncIterator[ProcessView]:
     """The processes that fit, the newest first, read page by page as they are asked for."""
-    candidates = _stuck(store) if stuck else _pages(store, key=key, open_only=open_only)
+    is_part = store.kind == "part"  # there, the key of a process that began elsewhere is only in its events
+    candidates = _stuck(store) if stuck else _pages(store, key=None if is_part else key, open_only=open_only)
     async for view in candidates:
         if view.started < begun_after and not stuck:
             return
-        if view.started < begun_after or (key is not None and view.key != key) or (open_only and not view.open):
+        if view.started < begun_after or (open_only and not view.open):
             continue
-        if type is None or type in (view.declared, await _root_type(store, view)):
+        root_type, root_key = await _root(store, view)
+        if (key is None or key == (root_key if is_part else view.key)) and (
+            type is None or type in (view.declared, root_type)
+        ):
             yield view
 
 
@@ -132,9 +136,10 @@ async def _pages(store: StoreFile, *, key: str | None, open_only: bool) -> Async
         before = page[-1].id
 
 
-async def _root_type(store: StoreFile, view: ProcessView) -> str:
+async def _root(store: StoreFile, view: ProcessView) -> tuple[str, str | None]:
+    """The type of the first event, and the key of the process."""
     event = await store.reader.event(view.id)
-    return "" if event is None else event.type
+    return ("", view.key) if event is None else (event.type, view.key or event.key)
 
 
 async def _row(store: StoreFile, view: ProcessView, now_ms: int) -> Row:
@@ -142,10 +147,11 @@ async def _row(store: StoreFile, view: ProcessView, now_ms: int) -> Row:
 
     verdict = await verdict_of(store.reader, view.id)
     assert verdict is not None, "the process was just read, in the same snapshot"
+    root_type, root_key = await _root(store, view)
     return Row(
         process=view.wire_id,
-        key=view.key,
-        type=view.declared or await _root_type(store, view),
+        key=root_key if store.kind == "part" else view.key,
+        type=view.declared or root_type,
         declared=view.declared,
         verdict=verdict.status,
         outcome=verdict.outcome,

@@ -17,6 +17,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "new": ("new_project", "Begin a project: a folder with a small app that runs."),
     "dev": ("dev_server", "Run the app and run it anew whenever a file changes."),
     "run": ("run_node", "Run the app as a node until it is told to stop."),
+    "observe": ("run_observer", "Watch services that run apart; gives verdicts and a file to look at."),
     "emit": ("emit_events", "Emit one event, or a file of events."),
     "ps": ("list_processes", "List processes: verdict, where each is now, age."),
     "show": ("show_process", "Show one process: everything that happened, as a tree."),
@@ -27,6 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "db": ("database", "The store's file: status, migrate, backup, path."),
     "sql": ("query_sql", "Ask the store with SQL; it can only read."),
     "doctor": ("doctor", "Look for what is wrong, and say how to mend it."),
+    "deploy": ("deployment", "Write unit files or a Procfile for services that run apart."),
     "bench": ("bench", "Measure this machine."),
     "sim": ("run_sim", "Try the engine in generated worlds full of faults."),
 }
@@ -71,7 +73,7 @@ def cli() -> None:
     """Durable choreography for Python microservices.
 
     APP is module:attribute, such as `app:app`. It and the store are remembered in pyproject.toml:
-    [tool.onstage] app = "app:app", store = "sqlite:///shop.db".
+    [tool.onstage] app = "app:app", store = "sqlite:///shop.db", broker = "nats://localhost:4222".
     Exit codes: 0 ok, 1 found problems, 2 usage, 3 unreachable.
     """
 

@@ -17,7 +17,16 @@ from onstage.cli.settings import STORE_DEFAULT, find_settings
 if TYPE_CHECKING:
     from onstage.app import App
 
-__all__ = ["Surroundings", "app_argument", "app_option", "bulk_options", "confirmed", "limit_option", "surroundings"]
+__all__ = [
+    "Surroundings",
+    "app_argument",
+    "app_option",
+    "broker_option",
+    "bulk_options",
+    "confirmed",
+    "limit_option",
+    "surroundings",
+]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -25,12 +34,13 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 @final
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where a command works: the store's URL, the app (as `module:attribute`) and the kind of output."""
+    """Where a command works: the store's URL, the app (as `module:attribute`), the kind of output, the broker's URL."""
 
     store: str
     target: str | None
     is_json: bool
     folder: Path
+    broker: str | None = None
 
     def app(self) -> App:
         """Import the app. Raises Failure if there is none."""
@@ -62,10 +72,15 @@ def surroundings(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
     @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
     @functools.wraps(function)
-    def wrapped(*, store: str | None, output: str, app: str | None = None, **options: Any) -> Any:
+    def wrapped(
+        *, store: str | None, output: str, app: str | None = None, broker: str | None = None, **options: Any
+    ) -> Any:
         settings = find_settings(Path.cwd())
         url = store or settings.store or STORE_DEFAULT
-        return function(Surroundings(url, app or settings.app, output == "json", settings.folder), **options)
+        at = Surroundings(
+            url, app or settings.app, output == "json", settings.folder, broker or settings.broker or None
+        )
+        return function(at, **options)
 
     return wrapped
 
@@ -77,6 +92,11 @@ app_option: Final[Decorator] = click.option(
     "--app", envvar="ONSTAGE_APP", metavar="APP", help="The app as module:attribute; else pyproject.toml."
 )
 """The app as an option, where arguments mean something else."""
+
+broker_option: Final[Decorator] = click.option(
+    "--broker", envvar="ONSTAGE_BROKER", metavar="URL", help="The broker, such as nats://host; else pyproject.toml."
+)
+"""Where services that run apart exchange their events."""
 
 
 def limit_option(default: int) -> Decorator:

@@ -6,16 +6,18 @@ import asyncio
 import gc
 import logging
 import os
-import signal
 import sys
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from onstage.cli.options import Surroundings, app_argument, surroundings
+from onstage.cli.options import Surroundings, app_argument, broker_option, surroundings
 from onstage.cli.printing import clean, note, plural, print_json
+from onstage.cli.until_stopped import BrokerLines, shown_broker, started, stop_on_signals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from onstage.app import App
@@ -27,17 +29,22 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
 
 @click.command("run", short_help="Run the app as a node until it is told to stop.")
 @app_argument
+@click.option("-s", "--service", "services", multiple=True, metavar="SERVICE", help="Run only this one; repeatable.")
+@broker_option
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True, help="What to log.")
 @click.option("--handlers", is_flag=True, help="List the handlers when ready.")
 @surroundings
-def command(at: Surroundings, *, log_level: str, handlers: bool) -> None:
-    """Run APP as a node until SIGTERM or SIGINT: the first lets running work finish, the second stops at once."""
+def command(at: Surroundings, *, services: tuple[str, ...], log_level: str, handlers: bool) -> None:
+    """Run APP as a node until SIGTERM or SIGINT: the first lets running work finish, the second stops at once.
+
+    With a broker it runs the services named with -s (else all), on a store of their own; the others run elsewhere.
+    """
     app = at.app()
     logging.basicConfig(
         stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s  %(message)s"
     )
     tune_collector()
-    asyncio.run(serve(app, at, handlers=handlers))
+    asyncio.run(serve(app, at, services, handlers=handlers))
 
 
 def tune_collector() -> None:
@@ -50,21 +57,28 @@ def tune_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-async def serve(app: App, at: Surroundings, *, handlers: bool = False) -> None:
+async def serve(app: App, at: Surroundings, services: Sequence[str] = (), *, handlers: bool = False) -> None:
     """Run a node until a signal. Raises NodeRunning if another one has the store."""
     from onstage.app import store_path
 
     path, stop = store_path(at.store), asyncio.Event()
-    stage = app.run(at.store)
-    _stop_on_signals(stop, stage.drain_s)
+    stage = app.run(at.store, broker=at.broker, services=services or None)
+    lines = BrokerLines(at, kept="what is accepted here is kept until it is back")
+    stage.on_broker = lines.tell
+    notice = f"running steps have {stage.drain_s:g} s to finish; once more to stop at once"
+    stop_on_signals(stop, notice, "what was running is taken up by the next node")
     if path is not None:
         await _refuse_second(path)
-    async with stage:
+    async with AsyncExitStack() as stack:
+        if not await started(stack.enter_async_context(stage), stop):
+            note("stopped before it was ready")
+            return
         if not stage.is_node:
             raise _taken(path, 0)
-        _ready(app, at)
+        lines.is_ready = True
+        _ready(app, at, services)
         if handlers:
-            _list_handlers(app)
+            _list_handlers(app, services)
         await stop.wait()
     note("stopped; everything accepted is durable")
 
@@ -81,39 +95,31 @@ async def _refuse_second(path: Path) -> None:
         raise _taken(path, remote.pid)
 
 
-def _stop_on_signals(stop: asyncio.Event, drain_s: float) -> None:
-    def stop_or_exit(number: signal.Signals) -> None:
-        if stop.is_set():
-            note("stopped at once; what was running is taken up by the next node")
-            os._exit(128 + number)
-        note(f"{number.name}: running steps have {drain_s:g} s to finish; once more to stop at once")
-        stop.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop_or_exit, number)
-
-
 def _taken(path: Path | None, pid: int) -> Exception:
     from onstage.errors import NodeRunning
 
     return NodeRunning(
         f"another node (process {pid or 'unknown'}) has {path}\n"
         "  why: one node at a time writes to an SQLite store\n"
-        "  to do: stop that one first, or publish through it with `onstage emit` or connect(...)"
+        "  to do: stop that one first, publish through it with `onstage emit`, or give this one a --store of its own"
     )
 
 
-def _ready(app: App, at: Surroundings) -> None:
-    services, count = [service.name for service in app.services], len(app.manifest.handlers)
+def _ready(app: App, at: Surroundings, services: Sequence[str]) -> None:
+    names = [service.name for service in app.services if not services or service.name in services]
+    count = len([handler for handler in app.manifest.handlers if handler.service in names])
+    broker = None if at.broker is None else shown_broker(at.broker)
     if at.is_json:
-        print_json({"ready": True, "pid": os.getpid(), "store": at.store, "services": services, "handlers": count})
+        known = {"ready": True, "pid": os.getpid(), "store": at.store, "broker": broker}
+        print_json(known | {"services": names, "handlers": count})
         return
-    named = f"{plural(len(services), 'service')} ({', '.join(services)})"
-    click.echo(f"ready: process {os.getpid()}, {at.store}, {named}, {plural(count, 'handler')}")
+    over = "" if broker is None else f"broker {broker}, "
+    named = f"{plural(len(names), 'service')} ({', '.join(names)})"
+    click.echo(f"ready: process {os.getpid()}, {at.store}, {over}{named}, {plural(count, 'handler')}")
 
 
-def _list_handlers(app: App) -> None:
+def _list_handlers(app: App, services: Sequence[str]) -> None:
     for handler in app.manifest.handlers:
         emits: Any = " | ".join(handler.emits) or "nothing"
-        click.echo(clean(f"  {handler.name}: {' | '.join(handler.triggers)} -> {emits}"))
+        if not services or handler.service in services:
+            click.echo(clean(f"  {handler.name}: {' | '.join(handler.triggers)} -> {emits}"))

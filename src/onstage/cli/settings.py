@@ -1,4 +1,4 @@
-"""What `pyproject.toml` remembers: `[tool.onstage] app = "module:app"` and `store = "sqlite:///shop.db"`."""
+"""What `pyproject.toml` remembers: `[tool.onstage]` with `app`, `store` and `broker`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Settings:
     folder: Path
     app: str | None = None
     store: str | None = None
+    broker: str | None = None
 
 
 def find_settings(start: Path) -> Settings:
@@ -34,7 +35,8 @@ def find_settings(start: Path) -> Settings:
         table = _table(folder / "pyproject.toml")
         if table is not None:
             store = _text(table, "store", folder)
-            return Settings(folder, _text(table, "app", folder), None if store is None else _placed(store, folder))
+            placed = None if store is None else _placed(store, folder)
+            return Settings(folder, _text(table, "app", folder), placed, _text(table, "broker", folder))
     return Settings(start)
 
 

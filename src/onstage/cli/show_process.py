@@ -63,30 +63,42 @@ async def _follow(at: Surroundings, key: str) -> int:
 
 async def find_process(store: StoreFile, key: str) -> ProcessView:
     """The newest process with this key, or the one with this public id. Raises LookupError."""
+    from onstage.core.identity import number_in
+    from onstage.runtime.intake import process_known_as
+
     found = await store.reader.processes(key=key, limit=1)
     if found:
         return found[0]
-    tail = key.rpartition("-")[2]
-    view = await store.reader.process(int(tail)) if tail.isdecimal() and len(tail) < 19 else None
-    if view is None or view.wire_id != key:
+    number = number_in(key)
+    view = None if number is None else await store.reader.process(number)
+    if view is not None and view.wire_id == key:
+        return view
+    number = await process_known_as(store.reader, key)
+    if number is None and store.kind == "part":
+        number = next((row[0] for row in store.rows("newest_with_key", key=key)), None)
+    view = None if number is None else await store.reader.process(number)
+    if view is None:
         raise LookupError(f"there is no process with key or id {clean(key)}")
     return view
 
 
 async def _show(store: StoreFile, key: str, *, is_json: bool) -> Verdict:
     from onstage.cli.causal_tree import grow
-    from onstage.cli.store_file import verdict_from
+    from onstage.cli.store_file import standing, verdict_from
 
     with store.snapshot():
         view = await find_process(store, key)
         verdict = await verdict_from(store, view.id)
         assert verdict is not None, "the process was just found"
         roots = await grow(store.reader, view.id)
+        is_view, standing_note = store.kind == "view", standing(store)
         others = await store.reader.processes(key=view.key, limit=GENERATIONS_MAX) if view.key is not None else []
     if is_json:
         print_json(_as_json(view, verdict, roots))
         return verdict
-    _draw(view, verdict, roots)
+    _draw(view, verdict, roots, is_view=is_view)
+    if standing_note:
+        note(f"\n{standing_note}")
     if len(others) > 1:
         ids = ", ".join(other.wire_id for other in others if other.id != view.id)
         note(f"\nother processes with this key: {clean(ids)}")
@@ -99,7 +111,7 @@ def _as_json(view: ProcessView, verdict: Verdict, roots: list[EventNode]) -> dic
     return head | times | {"verdict": verdict, "events": roots}
 
 
-def _draw(view: ProcessView, verdict: Verdict, roots: list[EventNode]) -> None:
+def _draw(view: ProcessView, verdict: Verdict, roots: list[EventNode], *, is_view: bool) -> None:
     from onstage.cli.causal_tree import EVENTS_MAX, lines
     from onstage.ports.clock import SystemClock
 
@@ -113,7 +125,7 @@ def _draw(view: ProcessView, verdict: Verdict, roots: list[EventNode]) -> None:
         click.echo(f"  {clean(reason)}")
     click.echo()
     count = 0
-    for line in lines(roots, now):
+    for line in lines(roots, now, is_view=is_view):
         click.echo(line)
         count += 1
     if count >= EVENTS_MAX:

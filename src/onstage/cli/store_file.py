@@ -9,24 +9,42 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 import apsw
 
 from onstage.cli.failures import Exit, Failure
 from onstage.core.identity import Identity
-from onstage.errors import SchemaTooNew
+from onstage.errors import OperationError, SchemaTooNew
 from onstage.ports.store import EventView, ExecutionView
 from onstage.runtime.local_door import call_when_running
 from onstage.runtime.watch import verdict_of
-from onstage.stores.sqlite.connection import open_reader, read_meta
+from onstage.stores.sqlite.connection import kind_of, open_reader, read_meta
 from onstage.stores.sqlite.queries import migrations, named_statements, query
 from onstage.stores.sqlite.reader import SqliteReader
 
 if TYPE_CHECKING:
     from onstage.observe.verdict import Verdict
 
-__all__ = ["Counts", "StoreFile", "lock_holder", "looking_at", "newest_layout", "verdict_from"]
+__all__ = [
+    "HOLDS",
+    "Counts",
+    "StoreFile",
+    "lock_holder",
+    "looking_at",
+    "newest_layout",
+    "refuse_view",
+    "standing",
+    "verdict_from",
+]
+
+
+HOLDS: Final = {
+    "whole": "whole processes",
+    "part": "one service's part of each process",
+    "view": "what an observer has seen; deleted, it is made again from the broker's log",
+}
+"""What a store of each kind holds, in words."""
 
 
 class Counts(NamedTuple):
@@ -46,6 +64,11 @@ class StoreFile:
         self.path = path
         self.connection = connection
         self.reader = SqliteReader(connection)
+
+    @property
+    def kind(self) -> str:
+        """What it holds: "whole" processes, one service's "part" of them, or an observer's "view"."""
+        return kind_of(self.connection)
 
     def rows(self, name: str, **bindings: Any) -> list[tuple[Any, ...]]:
         """The rows of a statement of `store_file.sql`."""
@@ -108,6 +131,32 @@ def looking_at(path: Path) -> Iterator[StoreFile]:
         connection.close(True)
 
 
+def refuse_view(path: Path) -> None:
+    """Refuse to emit into an observer's store, whether or not an observer has it. Raises Failure (usage)."""
+    if not path.exists():
+        return
+    with looking_at(path) as store:
+        if store.kind == "view":
+            raise Failure(
+                f"{path} is an observer's store",
+                "it shows what services did, and nothing runs on it",
+                "name the store of a service with --store",
+                code=Exit.USAGE,
+            )
+
+
+def standing(store: StoreFile) -> str | None:
+    """What whoever looks at a store has to know: that it is a part, or that nobody writes to it at present."""
+    holder = lock_holder(store.path)
+    if store.kind == "view":
+        return None if holder is not None else "no observer writes to this store: it shows what was seen so far"
+    if holder is None and store.counts().open:
+        return "no node runs on this store: nothing moves until `onstage run`"
+    if store.kind == "part":
+        return "this store has one service's part of each process; the whole is in an observer's (`onstage observe`)"
+    return None
+
+
 def newest_layout() -> int:
     """The layout that this installation writes."""
     return migrations()[-1][0]
@@ -162,7 +211,7 @@ async def verdict_from(store: StoreFile, process: int) -> Verdict | None:
         return await verdict_of(store.reader, process)
     try:
         return await remote.verdict(row.wire_id, 0)
-    except LookupError:
+    except (LookupError, OperationError):  # a part asks an observer, and there may be none
         return await verdict_of(store.reader, process)
     finally:
         await remote.close()

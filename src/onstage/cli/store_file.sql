@@ -40,3 +40,7 @@ PRAGMA quick_check(1)
 -- name: handler_names
 -- The names of the handlers by number.
 SELECT id, name FROM onstage_handler
+
+-- name: newest_with_key
+-- The process of the newest event with a key: a part of a process that began elsewhere has no key of its own.
+SELECT process FROM onstage_event WHERE key = :key ORDER BY n DESC LIMIT 1

@@ -59,7 +59,7 @@ class Declaration(msgspec.Struct, frozen=True):
     `types` are (name, version); `handlers` are (full name, earlier names); `outcomes` maps a declared process to the
     names of the event types that end it; `tables` are SQL scripts of the services, run in the writer at the start.
     With `partial` parts of processes are in other stores: nothing open here does not mean that a process has ended,
-    it has when its digest is zero as well.
+    it has when its digest is zero as well. A store that `is_view` only shows what a log says: nothing runs on it.
     """
 
     types: tuple[tuple[str, int], ...]
@@ -68,6 +68,7 @@ class Declaration(msgspec.Struct, frozen=True):
     manifest: bytes
     tables: tuple[str, ...] = ()
     partial: bool = False
+    is_view: bool = False
 
 
 class Opened(msgspec.Struct, frozen=True):

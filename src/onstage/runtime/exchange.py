@@ -19,6 +19,7 @@ from onstage.events.binding import to_headers
 from onstage.events.subject import PARTITIONS, control_subject, subjects_for
 from onstage.observe.verdict import Verdict
 from onstage.ports.broker import NobodyAnswers
+from onstage.runtime.broker_watch import BrokerWatch
 from onstage.runtime.intake import SENT_AS, Intake, identity_of
 from onstage.runtime.joinable import Joinable
 from onstage.runtime.log_reader import LogReader
@@ -29,8 +30,11 @@ from onstage.runtime.registry import Registry
 from onstage.runtime.relay import FORWARD, Relay
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from onstage.events.envelope import Envelope
     from onstage.ports.broker import Broker
+    from onstage.runtime.log_reader import Taker
     from onstage.runtime.node import Node
 
 __all__ = ["HOSTED", "RANGES", "Exchange"]
@@ -66,6 +70,7 @@ class Exchange:
         self.registry = Registry(broker, lambda: node.store.reader, node.clock.now_ms)
         self.relay = Relay(node, broker)
         self.intake = Intake(node, broker, self.registry, self.relay)
+        self.broker_watch = BrokerWatch(broker)
         self.joinable = Joinable(node, self.verdict)
         self.readers: list[LogReader] = []
         self._forwards = 0
@@ -86,32 +91,15 @@ class Exchange:
         if self._knows_us():
             self._watching = asyncio.get_running_loop().create_task(self._connect_later())
             return
-        await self._connect()
+        await self.broker_watch.open()
         await self._register()
 
     def _knows_us(self) -> bool:
         wanted = self.registry.current.with_services(self._node.manifest, self._node.hosted, at=Place())
         return wanted is self.registry.current
 
-    async def _connect(self) -> None:
-        """Until the broker answers. Says once what is the matter."""
-        pause, said = PAUSE_S, False
-        while True:
-            try:
-                await self.broker.open()
-            except BrokerUnavailable as error:
-                if not said:
-                    log.warning("waiting for the broker: %s", error)
-                    said = True
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, PAUSE_S_MAX)
-                continue
-            if said:
-                log.warning("the broker is there")
-            return
-
     async def _connect_later(self) -> None:
-        await self._connect()
+        await self.broker_watch.open(at_any_rate=True)
         await self._watch()
 
     async def _register(self) -> None:
@@ -157,38 +145,35 @@ class Exchange:
         node, namespace = self._node, self.broker.namespace
         width = PARTITIONS // RANGES
         for service in sorted(node.hosted):
-            types, whole = self._subscribed(service)
-            for at in range(RANGES) if types or whole else ():
-                subjects = subjects_for(namespace, range(at * width, (at + 1) * width), types, whole=whole)
+            types = self._subscribed(service)
+            for at in range(RANGES) if types else ():
+                subjects = subjects_for(namespace, range(at * width, (at + 1) * width), types)
                 self._read(f"{service}-{at}", subjects, service, self.intake.take)
             self._read(f"{service}-control", [control_subject(namespace, service)], service, self.intake.control)
         if self._watching is None:
             self._watching = asyncio.get_running_loop().create_task(self._watch())
         log.info("exchanging events as %s", ", ".join(sorted(node.hosted)))
 
-    def _read(self, name: str, subjects: object, service: str, take: object) -> None:
-        def begin() -> Place:
-            return self.registry.joined(service)
-
+    def _read(self, name: str, subjects: Sequence[str], service: str, take: Taker) -> None:
         reader = LogReader(
             name,
-            subjects,  # type: ignore[arg-type]
+            subjects,
             broker=self.broker,
             reader=lambda: self._node.store.reader,
             clock=self._node.clock,
-            take=take,  # type: ignore[arg-type]
-            begin=begin,
+            take=take,
+            begin=lambda: self.registry.joined(service),
         )
         self.readers.append(reader)
         reader.start()
 
-    def _subscribed(self, service: str) -> tuple[list[str], bool]:
+    def _subscribed(self, service: str) -> list[str]:
         """The types, or patterns, that the handlers of a service hear or wait for."""
         types: set[str] = set()
         for handler in self._node.manifest.handlers:
             if handler.service == service:
                 types.update(handler.triggers, handler.waits)
-        return sorted(types), False
+        return sorted(types)
 
     async def _watch(self) -> None:
         while True:
@@ -225,7 +210,8 @@ class Exchange:
             self._watching.cancel()
             await asyncio.wait([self._watching])
         readers = (reader.close() for reader in self.readers)
-        await asyncio.gather(self.relay.close(), self.intake.strands.close(), *readers)
+        closing = (self.broker_watch.close(), self.relay.close(), self.intake.strands.close())
+        await asyncio.gather(*closing, *readers)
         await self.broker.close()
 
     # Verdicts, which observers know.

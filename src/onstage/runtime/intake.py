@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onstage.ports.broker import Broker, Logged
+    from onstage.ports.store import Reader
     from onstage.runtime.emission import Route
     from onstage.runtime.node import Node
     from onstage.runtime.registry import Registry
     from onstage.runtime.relay import Relay
     from onstage.runtime.strands import Tally
 
-__all__ = ["SENT_AS", "Intake", "identity_of"]
+__all__ = ["SENT_AS", "Intake", "identity_of", "process_known_as"]
 
 SENT_AS: Final = "onstagesentas"
 """The attribute by which an event from outside that was sent on is found: the id that its client was given."""
@@ -49,6 +50,17 @@ log = logging.getLogger("onstage.intake")
 def identity_of(kind: str, name: str) -> bytes:
     """Under which identity an event (`event`) or a process (`process`) of another store is known at the door."""
     return blake2b(f"{kind}\0{name}".encode(), digest_size=16).digest()
+
+
+async def process_known_as(reader: Reader, name: str) -> int | None:
+    """The process that has this public id in another store, or the one of the event that was sent on under it."""
+    identities = [identity_of(kind, name) for kind in ("process", "sent")]
+    found = await reader.doors(identities)
+    for identity in identities:
+        if identity in found:
+            event = await reader.event(found[identity][0])
+            return None if event is None else event.process
+    return None
 
 
 class _Come(NamedTuple):

@@ -100,7 +100,7 @@ class LocalWays:
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
         """The verdict, after the durability barrier."""
         node = self._node
-        if node.exchange is not None:
+        if node.exchange is not None and node.dispatches:
             return await node.exchange.verdict(process, timeout_s)
         number = self.number(process)
         return await node.watch.verdict(number, timeout_s, node.live, known_open=node.admission.is_open(number))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from onstage.ports.clock import Clock
     from onstage.ports.store import Reader
 
-__all__ = ["LogReader"]
+__all__ = ["LogReader", "Taker"]
 
 PAUSE_S: Final = 0.1
 PAUSE_S_MAX: Final = 5.0
@@ -34,15 +34,19 @@ _NUMBER_MAX: Final = (1 << 63) - 1
 log = logging.getLogger("onstage.intake")
 
 
-class _Taker(Protocol):
-    async def __call__(self, messages: Sequence[Logged], place: Notes, /) -> bool: ...
+class Taker(Protocol):
+    """Takes what a reader reads."""
+
+    async def __call__(self, messages: Sequence[Logged], place: Notes, /) -> bool:
+        """Make these messages durable, and the place with them; answer whether the place was kept."""
+        ...
 
 
 @final
 class LogReader:
     """Reads some subjects and gives what it reads to `take`, which makes it durable together with the place.
 
-    `take` answers whether it has kept the place; if not, a reader that begins anew reads the same again.
+    If `take` has not kept the place, a reader that begins anew reads the same again.
     """
 
     def __init__(
@@ -53,7 +57,7 @@ class LogReader:
         broker: Broker,
         reader: Callable[[], Reader],
         clock: Clock,
-        take: _Taker,
+        take: Taker,
         begin: Callable[[], Place],
     ) -> None:
         """`begin` says behind which message a reader without a place begins."""
@@ -91,7 +95,7 @@ class LogReader:
             try:
                 await self._read()
             except CursorLost as error:
-                log.info("%s reads anew: %s", self._name, error)
+                log.debug("%s reads anew: %s", self._name, error)
             except (BrokerUnavailable, StoreUnavailable, Refused) as error:
                 log.debug("%s waits %.1f s: %s", self._name, pause, error)
                 await asyncio.sleep(pause * (0.5 + self._clock.chance() / 2))

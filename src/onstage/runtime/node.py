@@ -14,7 +14,6 @@ from onstage.contracts.service import Service
 from onstage.contracts.validation import declared
 from onstage.core.commit import Commit, Refusal, RefusedBecause, handler_of
 from onstage.core.identity import Identity
-from onstage.core.retry import HANDLER_RETRY, Retry
 from onstage.errors import StoreUnavailable
 from onstage.events.envelope import EVENT_BYTES_MAX, Envelope
 from onstage.events.receipt import Status
@@ -30,6 +29,7 @@ from onstage.runtime.frame import Frame, Park
 from onstage.runtime.mailbox import Mailbox
 from onstage.runtime.recovery import Recovery
 from onstage.runtime.resources import Resources
+from onstage.runtime.routing import routing_of
 from onstage.runtime.timer_loop import TimerLoop
 from onstage.runtime.undo_registry import undo_steps_of
 from onstage.runtime.watch import Watch
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from onstage.contracts.process import Process
     from onstage.ports.broker import Broker
     from onstage.ports.clock import Clock
-    from onstage.ports.store import BatchOutcome, EventView, Opened, Store
+    from onstage.ports.store import BatchOutcome, EventView, Store
     from onstage.ports.workers import Workers
     from onstage.runtime.step import Step
 
@@ -119,7 +119,13 @@ class Node:
         self.recovery = Recovery(self)
         self.store.on_batch = self._on_batch
         self._opened = True
-        self._route(opened)
+        routing = routing_of(self._declared, self.services, self.processes, self.hosted, opened)
+        self.routes.update(routing.routes)
+        self.routes_by_class.update((route.type.cls, route) for route in routing.routes.values())
+        self.reactions.update(routing.reactions)
+        self.handler_names = {number: name for name, number in opened.handlers.items()} | opened.retired_handlers
+        self.type_names = {number: name for (name, _), number in opened.types.items()}
+        self.writers = [f"{opened.store}-{name}" for _, name in opened.incarnations]
         self.live = frozenset(reaction.name for reaction in self.reactions.values()) if self.dispatches else None
         self.steps.update(undo_steps_of(handler.fn for service in self.services for handler in service.handlers))
         await self.admission.load()
@@ -144,28 +150,6 @@ class Node:
             tables=tuple(service.tables for service in self.services if service.tables and service.name in self.hosted),
             partial=self.exchange is not None,
         )
-
-    def _route(self, opened: Opened) -> None:
-        self.handler_names = {number: name for name, number in opened.handlers.items()} | opened.retired_handlers
-        self.type_names = {number: name for (name, _), number in opened.types.items()}
-        self.writers = [f"{opened.store}-{name}" for _, name in opened.incarnations]
-        starts = {known.name: process for process in self.processes for known in process.starts}
-        for known in self.types.values():
-            type_id = opened.types[known.name, known.version]
-            route = Route(known, type_id, starts.get(known.name))
-            self.routes[known.name] = self.routes_by_class[known.cls] = route
-        for service in self.services:
-            for handler in service.handlers if service.name in self.hosted else ():
-                retry = handler.retry if isinstance(handler.retry, Retry) else HANDLER_RETRY
-                reaction = Reaction(handler, opened.handlers[handler.full_name], retry)
-                self.reactions[reaction.number] = reaction
-                self._subscribe(reaction)
-
-    def _subscribe(self, reaction: Reaction) -> None:
-        for name in self._declared.triggered[reaction.handler]:
-            self.routes[name].triggers.append(reaction)
-        for name in self._declared.waited[reaction.handler]:
-            self.routes[name].waiters.append(reaction)
 
     # Running.
 

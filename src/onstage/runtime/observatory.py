@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import msgspec
 
@@ -19,7 +19,8 @@ from onstage.events.subject import log_subjects
 from onstage.observe.verdict import Verdict
 from onstage.ports.broker import CursorLost
 from onstage.ports.store import Declaration
-from onstage.runtime.intake import identity_of
+from onstage.runtime.broker_watch import BrokerWatch
+from onstage.runtime.intake import process_known_as
 from onstage.runtime.log_reader import LogReader
 from onstage.runtime.observer import NamesChanged, Observer
 from onstage.runtime.registry import Registry
@@ -27,7 +28,7 @@ from onstage.runtime.strands import Strands
 from onstage.runtime.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from onstage.ports.broker import Broker, Logged
     from onstage.ports.clock import Clock
@@ -42,6 +43,7 @@ ASK_S_MAX_PAUSE: Final = 64.0
 """So often an observer asks for what is missing before what it has laid aside."""
 PAUSE_S: Final = 0.2
 PAUSE_S_MAX: Final = 5.0
+T = TypeVar("T")
 log = logging.getLogger("onstage.observer")
 
 
@@ -71,9 +73,10 @@ class Observatory:
         self._clock = clock
         self._registry = Registry(broker, lambda: self.store.reader, clock.now_ms)
         self._strands = Strands(broker, lambda: self.store.reader)
+        self.broker_watch = BrokerWatch(broker)
         self._reader: LogReader | None = None
         self._asking: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
+        self._is_open = False
         self._changing = asyncio.Lock()
         self.store: Store
         self.watch: Watch
@@ -81,10 +84,10 @@ class Observatory:
 
     async def start(self) -> None:
         """Connect (for as long as it takes), open the store, read from now on."""
-        await self._connect()
+        await self.broker_watch.open()
         await self._open()
         namespace = self._broker.namespace
-        await self._broker.serve(verdict_subject(namespace), self._answer)
+        await self._until_there(lambda: self._broker.serve(verdict_subject(namespace), self._answer))
         reader = self._reader = LogReader(
             f"observer-{self._name}",
             log_subjects(namespace)[:2],
@@ -98,32 +101,20 @@ class Observatory:
         self._asking = asyncio.get_running_loop().create_task(self._ask_for_missing())
 
     async def close(self) -> None:
-        """Stop reading and answering."""
+        """Stop reading and answering. Safe to call when it never came to that."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait([self._asking])
         if self._reader is not None:
             await self._reader.close()
+        await self.broker_watch.close()
         await self._broker.close()
-        await self.store.close()
-        self.watch.close()
-
-    async def _connect(self) -> None:
-        pause, said = PAUSE_S, False
-        while True:
-            try:
-                await self._broker.open()
-            except BrokerUnavailable as error:
-                if not said:
-                    log.warning("waiting for the broker: %s", error)
-                    said = True
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, PAUSE_S_MAX)
-                continue
-            return
+        if self._is_open:
+            await self.store.close()
+            self.watch.close()
 
     async def _open(self) -> None:
-        await self._newest()
+        await self._until_there(self._registry.refresh)
         declared = self._registry.known
         opened = await self._open_with(declared)
         await self._registry.load()
@@ -133,7 +124,10 @@ class Observatory:
         self._name = f"{opened.store}"
         self.watch = Watch(self.store)
         self.store.on_batch = self._on_batch
+        self._is_open = True
+        events, receipts = self.counts
         self.observer = Observer(self.store, opened, self._registry)
+        self.observer.events, self.observer.receipts = events, receipts
         notes = self._registry.notes(())
         if notes:
             position = self.store.append(Commit(epoch=opened.epoch, notes=Notes(notes)))
@@ -144,14 +138,19 @@ class Observatory:
         self.store = self._make_store()
         return await self.store.open(_declaration(known))
 
-    async def _newest(self) -> Topology:
+    async def _until_there(self, ask: Callable[[], Awaitable[T]]) -> T:
         pause = PAUSE_S
         while True:
             try:
-                return await self._registry.refresh()
+                return await ask()
             except BrokerUnavailable:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSE_S_MAX)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many events and receipts it has read since it was started."""
+        return (self.observer.events, self.observer.receipts) if hasattr(self, "observer") else (0, 0)
 
     def _on_batch(self, outcome: BatchOutcome) -> None:
         self.watch.batch(outcome)
@@ -160,7 +159,7 @@ class Observatory:
         try:
             return await self.observer.take(messages, place)
         except NamesChanged:
-            await self._newest()
+            await self._until_there(self._registry.refresh)
             async with self._changing:
                 await self.store.close()
                 self.watch.close()
@@ -197,19 +196,9 @@ class Observatory:
     async def verdict(self, process: str, timeout_s: float) -> Verdict | None:
         """The verdict on a process, by its public id or that of an event that was sent on; None if it is not known."""
         async with self._changing:
-            number = await self._number(process)
+            number = await process_known_as(self.store.reader, process)
             watch = self.watch
         return None if number is None else await watch.verdict(number, timeout_s, None)
-
-    async def _number(self, process: str) -> int | None:
-        identities = [identity_of(kind, process) for kind in ("process", "sent")]
-        found = await self.store.reader.doors(identities)
-        for identity in identities:
-            if identity in found:
-                n = found[identity][0]
-                event = await self.store.reader.event(n)
-                return None if event is None else event.process
-        return None
 
 
 def _declaration(known: Sequence[Topology]) -> Declaration:
@@ -222,4 +211,5 @@ def _declaration(known: Sequence[Topology]) -> Declaration:
         outcomes={name: frozenset((*process.done, *process.failed)) for name, process in processes.items()},
         manifest=b"\n" + msgspec.json.encode({"handlers": newest.handlers, "processes": newest.processes}),
         partial=True,
+        is_view=True,
     )

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from onstage.core.identity import Identity
     from onstage.ports.store import EventView
 
-__all__ = ["arrived", "check_outside", "from_outside", "names_of", "of_process", "to_envelope", "with_outside"]
+__all__ = [
+    "arrived",
+    "check_outside",
+    "emitted_by",
+    "from_outside",
+    "names_of",
+    "of_process",
+    "to_envelope",
+    "with_outside",
+]
 
 
 class _Outside(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -86,6 +95,17 @@ def names_of(stored: EventView) -> tuple[str | None, str | None]:
     except (ValueError, RecursionError):
         return None, None  # spoilt by somebody else; such an event is set aside when it is decoded
     return outside.correlationid, outside.wire
+
+
+def emitted_by(stored: EventView) -> str | None:
+    """The full name of the handler of another store that emitted the event, None if it is no such event."""
+    if not stored.extra or stored.cause:
+        return None
+    try:
+        causation = _DECODE(stored.extra).causationid or ""
+    except (ValueError, RecursionError):
+        return None
+    return causation.partition("/")[2] or None
 
 
 def with_outside(envelope: Envelope, extra: bytes) -> Envelope:

@@ -55,12 +55,18 @@ class NatsServer:
     `sync` is the server's `sync_interval`: "always", or a duration such as "2m".
     """
 
-    def __init__(self, store_dir: Path, port: int | None = None, *, sync: str = "2m", config: str = "") -> None:
-        """Not yet started; `config` is added to its configuration. Raises UsageError if no executable is found."""
+    def __init__(
+        self, store_dir: Path, port: int | None = None, *, sync: str = "2m", config: str = "", apart: bool = False
+    ) -> None:
+        """Not yet started; `config` is added to its configuration. With `apart` a Ctrl-C does not reach it.
+
+        Raises UsageError if no executable is found.
+        """
         self.store_dir = store_dir
         self.port = port or _free_port()
         self._sync = sync
         self._config = config
+        self._apart = apart
         self._executable = find_nats_server()
         self._process: subprocess.Popen[bytes] | None = None
         self._log = store_dir.with_name(f"{store_dir.name}.log")
@@ -75,6 +81,11 @@ class NatsServer:
         """Its process id. Raises UsageError if it does not run."""
         return self._running().pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start it and wait until it answers. Raises UsageError with its last words if it does not."""
         assert self._process is None, "it runs already"
@@ -83,7 +94,9 @@ class NatsServer:
         config.write_text(_CONFIG.format(port=self.port, store=self.store_dir, sync=self._sync) + self._config)
         command = [self._executable, "-c", str(config)]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=self._apart
+            )
         until = time.monotonic() + READY_S_MAX
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:

@@ -123,7 +123,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
     (tmp_path / "pyproject.toml").write_text(settings)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    for name in ("ONSTAGE_STORE", "ONSTAGE_APP"):
+    for name in ("ONSTAGE_STORE", "ONSTAGE_APP", "ONSTAGE_BROKER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     return Tiny(tmp_path, module)

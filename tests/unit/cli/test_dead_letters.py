@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.unit.cli.apart_stage import play_apart
 
 
 @pytest.fixture
@@ -60,3 +61,23 @@ def test_what_is_not_set_aside_is_refused(tiny: Any, dead: Any) -> None:
 @pytest.mark.parametrize("arguments", [(), ("5", "--all")])
 def test_it_must_be_clear_which_ones_are_meant(tiny: Any, dead: Any, arguments: Any) -> None:
     assert tiny.run("dead", "drop", *arguments).exit_code == 2
+
+
+def test_in_an_observers_store_dead_letters_are_listed_and_acted_on_elsewhere(tiny: Any) -> None:
+    play_apart(tiny, ("o1", -1))
+    (listed,) = tiny.json("dead", "ls", "--store", "sqlite:///view.db")
+    assert listed["handler"] == "payment.take_payment"
+    before = (tiny.folder / "view.db").read_bytes()
+    for action in (["retry", str(listed["execution"])], ["drop", "--all", "--yes"], ["retry", "--all", "--dry-run"]):
+        refused = tiny.run("dead", *action, "--store", "sqlite:///view.db")
+        assert refused.exit_code == 2
+        assert "in an observer's store" in refused.stderr
+        assert "the store of payment (--store sqlite:///payment.db)" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 3
+    assert (tiny.folder / "view.db").read_bytes() == before
+
+
+def test_a_dead_letter_of_a_part_is_dropped_while_its_node_is_away(tiny: Any) -> None:
+    play_apart(tiny, ("o1", -1))
+    assert tiny.run("dead", "drop", "--all", "--yes", "--store", "sqlite:///payment.db").exit_code == 0
+    assert tiny.json("dead", "ls", "--store", "sqlite:///payment.db") == []

@@ -6,6 +6,7 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
+from tests.unit.cli.apart_stage import play_apart
 
 from onstage import Envelope, connect
 from onstage.cli.emit_events import PAGE_LINES_MAX, Sender
@@ -183,3 +184,25 @@ def test_wrong_arguments_are_a_usage_error(tiny: Any, arguments: Any) -> None:
 
 def test_a_wrong_wait_is_a_usage_error(tiny: Any) -> None:
     assert tiny.run("emit", "order-placed", "{}", "--wait", "soon").exit_code == 2
+
+
+def test_nothing_is_emitted_into_an_observers_store(tiny: Any, lines: Any) -> None:
+    play_apart(tiny, ("o1", 5))
+    path = lines('{"type": "order-placed", "data": {"order_id": "o2", "amount": 1}}')
+    for what in (["order-placed", '{"order_id": "o2", "amount": 1}'], ["--file", str(path)]):
+        refused = tiny.run("emit", *what, "--store", "sqlite:///view.db")
+        assert refused.exit_code == 2
+        assert "view.db is an observer's store" in refused.stderr
+
+
+@pytest.mark.parametrize("service", ["payment", "mail"])
+def test_what_is_emitted_into_a_part_waits_for_its_node(tiny: Any, service: str) -> None:
+    play_apart(tiny, ("o1", 5))
+    data, store = '{"order_id": "o2", "amount": 1}', f"sqlite:///{service}.db"
+    emitted = tiny.run("emit", "order-placed", data, "--wait", "5s", "--store", store)
+    assert emitted.exit_code == 3
+    assert "emitted order-placed" in emitted.stdout
+    assert "stored and waits" in emitted.stderr
+    is_owner = service == "payment"  # the other one only keeps it until it can send it there
+    assert len(tiny.json("ps", "--store", store)) == 1 + is_owner
+    assert tiny.json("db", "status", "--store", store)["holds"].startswith("one service's part")

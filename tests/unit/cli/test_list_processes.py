@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tests.unit.cli.apart_stage import play_apart
+
 
 def test_every_process_is_listed_with_its_verdict(tiny: Any) -> None:
     tiny.play(("o1", 5), ("o2", 2000), ("o3", -1))
@@ -53,3 +55,22 @@ def test_a_store_that_is_not_there_is_unreachable_and_is_not_made(tiny: Any) -> 
     assert result.exit_code == 3
     assert len(result.stderr.splitlines()) == 3
     assert not tiny.store.exists()
+
+
+def test_an_observers_store_shows_whole_processes(tiny: Any) -> None:
+    play_apart(tiny, ("o1", 5), ("o2", 5000))
+    rows = {row["key"]: row for row in tiny.json("ps", "--store", "sqlite:///view.db")}
+    assert (rows["o1"]["verdict"], rows["o1"]["outcome"]) == ("completed", "order-paid")
+    assert rows["o2"]["verdict"] == "waiting"
+    said = tiny.run("ps", "--store", "sqlite:///view.db").stderr
+    assert "no observer writes to this store" in said
+    assert "no node runs" not in said
+
+
+def test_a_part_says_that_the_rest_is_elsewhere(tiny: Any) -> None:
+    process, _ = play_apart(tiny, ("o1", 5), ("o2", 5))
+    for part in ("payment", "mail"):
+        (row,) = tiny.json("ps", "--key", "o1", "--store", f"sqlite:///{part}.db")
+        assert (row["process"], row["verdict"]) == (process, "running")
+        assert row["now"] == "parts of it are in other services, or on their way"
+        assert "this store has one service's part" in tiny.run("ps", "--store", f"sqlite:///{part}.db").stderr

@@ -37,3 +37,19 @@ def test_a_yes_is_enough_and_without_a_terminal_it_is_needed(monkeypatch: pytest
     assert confirmed("drop all?", yes=True)
     with pytest.raises(Failure, match="--yes"):
         confirmed("drop all?", yes=False)
+
+
+def test_the_broker_is_the_option_then_the_environment_then_the_settings(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tiny.folder / "pyproject.toml"
+    settings.write_text(f'{settings.read_text()}broker = "nats://remembered"\n')
+
+    def written(*arguments: str) -> str:
+        tiny.json("deploy", "procfile", "--force", *arguments)
+        return (tiny.folder / "Procfile").read_text().split()[-1]
+
+    assert written() == "nats://remembered"
+    monkeypatch.setenv("ONSTAGE_BROKER", "nats://surrounding")
+    assert written() == "nats://surrounding"
+    assert written("--broker", "nats://named") == "nats://named"

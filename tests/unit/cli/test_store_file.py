@@ -6,6 +6,7 @@ from typing import Any
 
 import apsw
 import pytest
+from tests.unit.cli.apart_stage import play_apart
 
 from onstage.cli.failures import Failure
 from onstage.cli.store_file import lock_holder, looking_at, newest_layout, verdict_from
@@ -53,3 +54,11 @@ def test_who_holds_the_lock_is_known_and_asking_does_not_take_it(tmp_path: Path)
     assert lock_holder(path) is not None
     files.unlock(descriptor)
     assert lock_holder(path) is None
+
+
+def test_a_store_says_of_which_kind_it_is(tiny: Any) -> None:
+    tiny.play(("o1", 5))
+    play_apart(tiny, ("o1", 5))
+    held = {"tiny.db": "whole processes", "payment.db": "one service's part", "view.db": "what an observer has seen"}
+    for name, words in held.items():
+        assert tiny.json("db", "status", "--store", f"sqlite:///{name}")["holds"].startswith(words)

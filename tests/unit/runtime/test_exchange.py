@@ -5,6 +5,8 @@ import asyncio
 from tests.unit.runtime.playhouse import Placed
 from tests.unit.runtime.troupe import touring
 
+from onstage.core.commit import event_of
+
 
 def test_a_process_runs_through_three_nodes() -> None:
     async def story() -> None:
@@ -105,5 +107,21 @@ def test_a_broker_that_was_made_anew_gets_everything_again() -> None:
             second = await troupe.emit("shop", Placed("b"))
             assert (await troupe.verdict(second)).outcome == "shop.paid"
             assert len(troupe.play.effects) == 12
+
+    asyncio.run(story())
+
+
+def test_an_observer_knows_what_followed_from_what_across_nodes() -> None:
+    async def story() -> None:
+        async with touring() as troupe:
+            await troupe.verdict(await troupe.emit("shop", Placed("o1")))
+            placed, approved, paid = await troupe.watching.reader.events()
+            numbers = {view.id: view.handler for view in await troupe.watching.reader.executions(process=placed.n)}
+            causes = [(each.type, numbers.get(each.cause), event_of(each.cause)) for each in (placed, approved, paid)]
+            assert causes == [
+                ("shop.placed", None, 0),
+                ("shop.approved", "shop.review", placed.n),
+                ("shop.paid", "bank.take", approved.n),
+            ]
 
     asyncio.run(story())

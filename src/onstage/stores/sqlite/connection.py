@@ -25,6 +25,8 @@ __all__ = [
     "BUSY_MS",
     "TRANSACTION_S_MAX",
     "Guard",
+    "check_part",
+    "kind_of",
     "lock",
     "migrate",
     "open_reader",
@@ -60,6 +62,27 @@ _WRITES: Final = {
     apsw.SQLITE_CREATE_TRIGGER: 1,
     apsw.SQLITE_CREATE_TEMP_TRIGGER: 1,
     apsw.SQLITE_DROP_TRIGGER: 1,
+}
+_NEW_FILE: Final = "give the observer a file of its own, such as --store sqlite:///view.db"
+_KINDS: Final = {
+    "whole": (
+        "whole processes",
+        "it was run without a broker, so all its events are handled in it",
+        {"part": "give the service that has a broker a new file", "view": _NEW_FILE},
+    ),
+    "part": (
+        "one service of several",
+        "it was run with a broker, and others handle its events too",
+        {"whole": "run it with `onstage run -s SERVICE --broker nats://...`", "view": _NEW_FILE},
+    ),
+    "view": (
+        "what an observer has seen",
+        "it can be read by anybody, but nothing runs on it",
+        {
+            "whole": "name the store of a service, or look at this one with `onstage ps` and `onstage show`",
+            "part": "give the service a file of its own",
+        },
+    ),
 }
 log = logging.getLogger("onstage.store")
 
@@ -298,22 +321,20 @@ def read_meta(connection: apsw.Connection, name: str) -> Any:
     return None if row is None else row[0]
 
 
-def check_part(connection: apsw.Connection, path: Path, *, partial: bool, has_events: bool) -> None:
-    """Refuse to open a part of a whole as if it were all of it, and the other way round. Raises StoreUnavailable."""
-    known = read_meta(connection, "partial")
-    if partial == bool(known):
+def check_part(connection: apsw.Connection, path: Path, kind: str, *, has_events: bool) -> None:
+    """Refuse to open a store as another kind than it is: "whole", "part" or "view". Raises StoreUnavailable."""
+    known = kind_of(connection)
+    if kind == known:
         return
-    if known:
-        raise StoreUnavailable(
-            f"{path} holds one service of several\n  why: it was run with a broker, and others handle its events too\n"
-            "  to do: run it with `onstage run -s SERVICE --broker nats://...`"
-        )
-    if has_events:
-        raise StoreUnavailable(
-            f"{path} holds whole processes\n  why: it was run without a broker, so all its events are handled in it\n"
-            "  to do: give the service that has a broker a new file"
-        )
-    connection.execute(query("put_meta"), ("partial", 1))
+    if known != "whole" or has_events:
+        what, why, mend = _KINDS[known]
+        raise StoreUnavailable(f"{path} holds {what}\n  why: {why}\n  to do: {mend[kind]}")
+    connection.execute(query("put_meta"), ("partial", kind))
+
+
+def kind_of(connection: apsw.Connection) -> str:
+    """What a store holds: "whole" processes, one service's "part" of them, or the "view" of an observer."""
+    return str(read_meta(connection, "partial") or "whole")
 
 
 def hosted_on(path: Path) -> frozenset[str] | None:

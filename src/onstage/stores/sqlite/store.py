@@ -131,7 +131,7 @@ class SqliteStore:
             highest = cast("tuple[int]", db.execute(query("high_water")).fetchone())[0]
             hlc = files.read_meta(db, "hlc") or 0
             earlier: list[Any] = db.execute(query("incarnations")).fetchall()
-            files.check_part(db, self.path, partial=declaration.partial, has_events=highest > 0)
+            files.check_part(db, self.path, _kind(declaration), has_events=highest > 0)
             epoch = (earlier[-1][0] if earlier else 0) + 1
             # The number continues behind everything that was ever handed out on this file, as far as it is known.
             first = max([highest + 1, *(row[2] for row in earlier)])
@@ -218,6 +218,12 @@ class SqliteStore:
         if self._lock is not None:
             files.unlock(self._lock)
             self._lock = None
+
+
+def _kind(declaration: Declaration) -> str:
+    if declaration.is_view:
+        return "view"
+    return "part" if declaration.partial else "whole"
 
 
 def _topology(db: apsw.Connection, declaration: Declaration, now_ms: int) -> int:

@@ -10,7 +10,17 @@ import apsw
 import pytest
 
 from onstage.errors import NodeRunning, SchemaTooNew, StoreUnavailable
-from onstage.stores.sqlite.connection import Guard, lock, migrate, open_reader, open_writer, read_meta, unlock
+from onstage.stores.sqlite.connection import (
+    Guard,
+    check_part,
+    kind_of,
+    lock,
+    migrate,
+    open_reader,
+    open_writer,
+    read_meta,
+    unlock,
+)
 from onstage.stores.sqlite.queries import migrations, query
 from onstage.testing.power_vfs import Fault, FaultKind, PowerVFS
 
@@ -205,3 +215,19 @@ def test_a_log_is_renewed_on_the_real_disk_too(path: Path) -> None:
     assert second.execute("SELECT length(x) FROM mine").fetchall() == [(300_000,)]
     first.close()
     second.close()
+
+
+@pytest.mark.parametrize("known", ["whole", "part", "view"])
+@pytest.mark.parametrize("asked", ["whole", "part", "view"])
+def test_a_store_of_one_kind_is_not_opened_as_another(path: Path, known: str, asked: str) -> None:
+    connection = open_writer(path, "FULL")
+    migrate(connection, path)
+    check_part(connection, path, known, has_events=False)
+    assert kind_of(connection) == known
+    if asked == known:
+        check_part(connection, path, asked, has_events=True)
+    else:
+        with pytest.raises(StoreUnavailable, match=r"holds .*\n  why: .*\n  to do: "):
+            check_part(connection, path, asked, has_events=True)
+    assert kind_of(connection) == known
+    connection.close()

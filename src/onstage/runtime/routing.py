@@ -1,0 +1,56 @@
+"""Who gets what on a node: one route for each event type, one reaction for each handler that runs here.
+
+Worked out once, when the store has given its numbers, so that the cost of an event does not grow with the number of
+services or handlers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from onstage.core.retry import HANDLER_RETRY, Retry
+from onstage.runtime.delivery import Reaction
+from onstage.runtime.emission import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from onstage.contracts.process import Process
+    from onstage.contracts.service import Service
+    from onstage.contracts.validation import Declared
+    from onstage.ports.store import Opened
+
+__all__ = ["Routing", "routing_of"]
+
+
+class Routing(NamedTuple):
+    """Routes by the name of their event type, and reactions by the number of their handler."""
+
+    routes: dict[str, Route]
+    reactions: dict[int, Reaction]
+
+
+def routing_of(
+    declared: Declared,
+    services: Sequence[Service],
+    processes: Sequence[Process],
+    hosted: Collection[str],
+    opened: Opened,
+) -> Routing:
+    """The routing on a store that was opened with these declarations; handlers that run elsewhere are left out."""
+    starts = {known.name: process for process in processes for known in process.starts}
+    routes = {
+        known.name: Route(known, opened.types[known.name, known.version], starts.get(known.name))
+        for known in declared.types
+    }
+    reactions: dict[int, Reaction] = {}
+    for service in services:
+        for handler in service.handlers if service.name in hosted else ():
+            retry = handler.retry if isinstance(handler.retry, Retry) else HANDLER_RETRY
+            reaction = Reaction(handler, opened.handlers[handler.full_name], retry)
+            reactions[reaction.number] = reaction
+            for name in declared.triggered[handler]:
+                routes[name].triggers.append(reaction)
+            for name in declared.waited[handler]:
+                routes[name].waiters.append(reaction)
+    return Routing(routes, reactions)

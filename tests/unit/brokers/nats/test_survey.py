@@ -1,0 +1,50 @@
+"""What a real NATS server says about itself, and what the doctor makes of it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from onstage.brokers.nats.address import Address
+from onstage.brokers.nats.broker import NatsBroker
+from onstage.brokers.nats.survey import Survey, survey
+from onstage.cli.broker_findings import broker_findings
+from onstage.errors import BrokerUnavailable
+from onstage.ports.clock import SystemClock
+from onstage.testing.nats_server import NatsServer
+
+
+def ask(url: str) -> Survey:
+    return asyncio.run(survey(Address.parse(url), SystemClock()))
+
+
+async def make_log(url: str) -> None:
+    broker = NatsBroker(url)
+    await broker.open()
+    await broker.close()
+
+
+def test_a_server_is_asked_without_changing_it(tmp_path: Path) -> None:
+    with NatsServer(tmp_path / "nats") as server:
+        before = ask(server.url)
+        assert before.stream["error"]["err_code"] == 10059
+        assert ask(server.url).stream == before.stream
+        asyncio.run(make_log(server.url))
+        found = ask(server.url)
+        wanting = ask(f"{server.url}?namespace=other")
+        assert "error" in wanting.stream
+    assert found.version >= (2, 12, 7)
+    assert found.max_payload == 4 << 20
+    assert found.account["limits"]["max_storage"] == -1
+    assert found.stream["config"]["name"] == "ONSTAGE_onstage"
+    assert found.server == {}
+    judged = {each.what: each for each in broker_findings(Address.parse(server.url), found)}
+    assert all(each.is_well for each in judged.values()), judged
+    assert "cannot be seen" in judged["sync"].found
+    asked_more = broker_findings(Address.parse(f"{server.url}?replicas=3&window=10m"), found)
+    assert [each.what for each in asked_more if not each.is_well] == ["replicas", "duplicate window"]
+
+
+def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(BrokerUnavailable, match="no NATS server answers"):
+        ask("nats://127.0.0.1:1")
