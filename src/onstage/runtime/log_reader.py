@@ -16,7 +16,7 @@ from onstage.core.commit import Note, Notes
 from onstage.errors import BrokerUnavailable, StoreUnavailable
 from onstage.ports.broker import CursorLost
 from onstage.ports.store import Refused
-from onstage.runtime.marks import MARKS_KEPT, Mark, decode_mark, encode_mark, newest_standing, public_id
+from onstage.runtime.marks import MARKS_KEPT, Mark, decode_mark, encode_mark, newest_standing, public_id, stands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -107,10 +107,13 @@ class LogReader:
             pause = PAUSE_S
 
     async def _read(self) -> None:
-        after = await self._place()
-        cursor = await self._broker.cursor(self._name, self._subjects, after=after)
+        place = await self._place()
+        cursor = await self._broker.cursor(self._name, self._subjects, after=place.seq)
         self.begun += 1
         try:
+            # The log may have lost its end before the cursor was there; from now on the cursor would be lost with it.
+            if not await stands(self._broker, await self._broker.state(), place):
+                raise CursorLost("the log has changed under it")
             while True:
                 messages = await cursor.next()
                 if await self._take(messages, self._notes(messages[-1])):
@@ -119,7 +122,7 @@ class LogReader:
         finally:
             await cursor.close()
 
-    async def _place(self) -> int:
+    async def _place(self) -> Mark:
         notes = await self._reader().notes(self.topic, newest_first=True, limit=MARKS_KEPT)
         if not notes:
             begin = self._begin()
@@ -132,7 +135,7 @@ class LogReader:
         self._forget = ((self.topic, place.seq + 1, _NUMBER_MAX),)
         if standing != notes[0] and notes[0].number:
             log.warning("the broker lost its end; %s reads again from %s on", self._name, place.seq + 1)
-        return place.seq
+        return place
 
     def _notes(self, last: Logged) -> Notes:
         kept = Note(self.topic, last.seq, encode_mark(Mark(self._stream, last.seq, public_id(last))))

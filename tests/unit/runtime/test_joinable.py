@@ -11,7 +11,7 @@ from onstage.runtime.joinable import JOINABLE
 
 
 def known(troupe: Troupe) -> Any:
-    return troupe.nodes["shop"].admission._open
+    return troupe.nodes["shop"].admission._open  # noqa: SLF001
 
 
 def test_a_process_with_nothing_open_at_its_owner_is_joinable_after_a_restart() -> None:
@@ -61,10 +61,10 @@ def test_what_the_store_refused_is_not_asked_about() -> None:
         async with touring("shop") as troupe:
             await troupe.emit("shop", Placed("o1"))
             joinable = troupe.exchange("shop").joinable
-            (process,) = joinable._known
+            (process,) = joinable._known  # noqa: SLF001
             root = (await troupe.nodes["shop"].store.reader.processes())[0]
             assert root.id == process
             joinable.refused(Commit(roots=[NewProcess(process, "order", "o1", 0, root.wire_id)]))
-            assert joinable._known == {}
+            assert joinable._known == {}  # noqa: SLF001
 
     asyncio.run(story())

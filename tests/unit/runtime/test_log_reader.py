@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from tests.unit.runtime.playhouse import PATIENCE_S, Clock
 
@@ -71,7 +72,7 @@ class Reading:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE_S):
-            while not holds():
+            while not holds():  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
 
     async def until_taken(self, *names: str) -> None:
@@ -168,6 +169,27 @@ def test_it_begins_behind_the_message_it_is_told() -> None:
         await one.until_taken("c")
         assert one.taken == ["c"]
         await one.stop()
+
+    asyncio.run(story())
+
+
+def test_a_log_that_changes_before_the_cursor_is_there_is_noticed() -> None:
+    async def story() -> None:
+        async with reading() as one:
+            await one.publish("a", "b")
+            await one.until_taken("a", "b")
+            await one.stop()
+            plain = one.broker.cursor
+
+            async def late(name: str, subjects: Sequence[str], *, after: int) -> Any:
+                if not one.log.identity.endswith("2"):
+                    one.log.begin_anew()
+                    await one.publish("x", "y", "z")
+                return await plain(name, subjects, after=after)
+
+            one.broker.cursor = late  # type: ignore[method-assign]
+            one.start()
+            await one.until_taken("a", "b", "x", "y", "z")
 
     asyncio.run(story())
 

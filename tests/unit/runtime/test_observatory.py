@@ -69,7 +69,7 @@ def test_an_observer_that_came_first_learns_the_names_later() -> None:
             troupe.log.values.clear()
             troupe.watching = MemoryStore(clock=troupe.clock, workers=InlineWorkers())
             await troupe.observe()
-            assert troupe.observatory.observer._handlers == {}
+            assert troupe.observatory.observer._handlers == {}  # noqa: SLF001
             await troupe.begin("shop", "bank")
             process = await troupe.emit("shop", Placed("o1"))
             assert (await troupe.verdict(process)).outcome == "shop.paid"

@@ -44,7 +44,7 @@ async def watching(troupe: Troupe) -> Watching:
     await broker.open()
     registry = Registry(broker, lambda: store.reader, Clock().now_ms)
     await registry.refresh()
-    opened = await store.open(observatory._declaration(registry.known))
+    opened = await store.open(observatory._declaration(registry.known))  # noqa: SLF001
     return Watching(store, Observer(store, opened, registry))
 
 
@@ -130,10 +130,10 @@ def test_a_handler_that_came_later_is_obliged_by_its_first_receipt() -> None:
     async def story() -> None:
         async with touring() as troupe:
             messages, one = await played(troupe), await watching(troupe)
-            registry = one.observer._registry
+            registry = one.observer._registry  # noqa: SLF001
             epoch, whole = registry.current.epoch, registry.current
             handlers = tuple(each for each in whole.handlers if each.name != "post.tell")
-            registry._known[epoch] = Topology(
+            registry._known[epoch] = Topology(  # noqa: SLF001
                 epoch=epoch, handlers=handlers, processes=whole.processes, types=whole.types
             )
             await one.take(*messages)
@@ -148,9 +148,9 @@ def test_what_is_forgotten_is_looked_up() -> None:
         async with touring() as troupe:
             messages, one = await played(troupe), await watching(troupe)
             for message in messages:
-                one.observer._known.clear()
-                one.observer._owing.clear()
-                one.observer._ranks.clear()
+                one.observer._known.clear()  # noqa: SLF001
+                one.observer._owing.clear()  # noqa: SLF001
+                one.observer._ranks.clear()  # noqa: SLF001
                 assert await one.take(message)
             row = await one.process()
             assert (row.open, row.digest, row.outcome) == (0, 0, event_type(Paid).name)

@@ -68,7 +68,7 @@ def test_a_loss_behind_which_more_was_published_is_noticed() -> None:
                 count = 2 * (n + 1)
                 await troupe.until(lambda count=count: len(numbers(troupe)) == count)  # type: ignore[misc]
             relay = troupe.exchange("shop").relay
-            relay._doubtful = False
+            relay._doubtful = False  # noqa: SLF001
             troupe.log.truncate(4)
             lost = len(numbers(troupe))
             # More comes than was lost: the newest mark stands, and so does the number of messages.
@@ -98,8 +98,8 @@ def test_going_back_survives_the_node() -> None:
             await troupe.emit("shop", Placed("b"))
             await troupe.until(lambda: len(numbers(troupe)) == 8)
             relay = troupe.exchange("shop").relay
-            await relay._look()
-            assert relay._kept > 0, "where it began to publish stands for ever: it does not go back there again"
+            await relay._look()  # noqa: SLF001
+            assert relay._kept > 0, "where it began to publish stands for ever: it does not go back there again"  # noqa: SLF001
             assert all(len(ids) == 1 for ids in numbers(troupe).values())
 
     asyncio.run(story())

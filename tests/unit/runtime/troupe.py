@@ -118,7 +118,7 @@ class Troupe:
     async def until(self, holds: Callable[[], bool]) -> None:
         """Look again and again."""
         async with asyncio.timeout(PATIENCE_S):
-            while not holds():
+            while not holds():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
     async def verdict(self, process: str) -> Verdict:
