@@ -29,6 +29,14 @@ QUICK = {
     "listeners-stay": "I15",
     "recovery-gives-up": "liveness",
 }
+TOUR_SEEDS_MAX = 15
+QUICK_ON_TOUR = {
+    "duplicate-believed": "I1",
+    "mark-before-acknowledgement": "I1",
+    "place-not-verified": "I1",
+    "gaps-ignored": "I4",
+    "registry-not-put-back": "observer",
+}
 INVARIANTS = {f"I{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 15)} | {"barrier", "liveness"}
 
 # A bug for each checker that no other checker finds, and worlds that show it: the first one, and how many.
@@ -63,6 +71,14 @@ def test_a_planted_bug_is_found_by_its_checker(name: str, checker: str) -> None:
     found = hunt(name, seeds=SEEDS_MAX)
     assert found.is_found, f"not in {SEEDS_MAX} worlds; there was {found.checkers}"
     assert checker in found.checkers
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", QUICK_ON_TOUR)
+def test_a_bug_between_stores_is_found_on_a_tour(name: str) -> None:
+    found = hunt(name, seeds=TOUR_SEEDS_MAX)
+    assert found.is_found, f"not in {TOUR_SEEDS_MAX} tours; there was {found.checkers}"
+    assert QUICK_ON_TOUR[name] in found.checkers
 
 
 @pytest.mark.filterwarnings("ignore")

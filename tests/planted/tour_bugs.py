@@ -56,8 +56,9 @@ def mark_before_acknowledgement(patch: Patch) -> None:
 
 
 def unanswered_believed(patch: Patch) -> None:
-    """A publish without an answer counts as published."""
+    """A publish without an answer counts as published, and nobody looks again, nor asks."""
     plain = Relay._send
+    _nobody_looks(patch)
 
     async def send(self: Relay, messages: Any, *, anew: bool) -> list[int]:
         try:
@@ -78,6 +79,18 @@ def newest_mark_only(patch: Patch) -> None:
         await plain(self)
 
     patch.setattr(Relay, "_look", look)
+
+
+def _nobody_looks(patch: Patch) -> None:
+    async def nothing(_: Any) -> None:
+        return None
+
+    async def no_asks(_: Observer) -> list[Any]:
+        return []
+
+    patch.setattr(Relay, "_look", nothing)
+    patch.setattr(Strands, "ask", nothing)
+    patch.setattr(Observer, "missing", no_asks)
 
 
 def counters_not_reduced(patch: Patch) -> None:

@@ -24,5 +24,6 @@ def without_cause(file: StoredFile) -> Iterator[str]:
             yield f"event {n} was caused by {event.cause}, which is not stored"
         elif event_of(event.cause) >= n or cause.hlc >= event.hlc:
             yield f"event {n} is not later than its cause {event_of(event.cause)}"
-        elif cause.process != event.process != n:  # what a handler emits that does not gate begins a process
+        elif cause.process != event.process and (event.process != n or file.executions[event.cause].gating):
+            # What a handler emits that does not gate begins a process of its own.
             yield f"event {n} of process {event.process} was caused in process {cause.process}"

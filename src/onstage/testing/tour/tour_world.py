@@ -15,7 +15,6 @@ import apsw
 from onstage.brokers.embedded import EmbeddedLog
 from onstage.contracts.topology import Topology
 from onstage.contracts.validation import event_types, validate
-from onstage.runtime.marks import ID
 from onstage.testing.checks.across_stores import too_early
 from onstage.testing.tour.company import Member, Stagehand
 from onstage.testing.tour.mishap import RATES_ON_TOUR, Mishap
@@ -32,8 +31,6 @@ from onstage.testing.world.tape import Tape
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from onstage.ports.broker import Logged
 
 __all__ = ["TourWorld", "gates"]
 
@@ -293,19 +290,5 @@ class TourWorld:
 
 
 def droppable(log: EmbeddedLog) -> list[int]:
-    """The messages behind which another one of the same writer and subject stands: only these can be missed."""
-    found, later = [], set[tuple[str, str]]()
-    for seq in range(log.last, 0, -1):
-        logged = log.at(seq)
-        if logged is None:
-            continue
-        strand = _strand(logged)
-        if strand in later:
-            found.append(seq)
-        later.add(strand)
-    return found
-
-
-def _strand(logged: Logged) -> tuple[str, str]:
-    writer = logged.headers.get(ID, "").split("-")[0]
-    return writer, "rcpt" if logged.subject.startswith("rcpt.") else logged.subject
+    """The numbers of all messages that stand in the log."""
+    return [seq for seq in range(1, log.last + 1) if log.at(seq) is not None]
