@@ -27,7 +27,7 @@ class AbsentBroker:
     features: Features = Features(survives_restart=False, refuses_duplicates=False)
     namespace = "onstage"
     trouble: str | None = _TROUBLE
-    payload_bytes_max: int | None = None
+    payload_bytes_max: int | None = 1 << 20  # as servers take unless they are told otherwise
 
     def __init__(self) -> None:
         """Nothing to connect to."""

@@ -69,10 +69,11 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
         A new one has the epoch that is given, or the next one if that is later.
 
-        What it says of its own services replaces what was known of them; what it says of others counts only where
-        nothing was known: their own nodes know better. The same value, with the same epoch, if nothing is new.
+        What it says of its own services, and of the processes they own, replaces what was known of them; what it says
+        of anything else counts only where nothing was known: so nodes of two versions do not undo what each other
+        says. The same value, with the same epoch, if nothing is new.
         """
-        present = {each.service for each in self.handlers}
+        present = self.joined.keys()
         speaks_of = {each.service for each in manifest.handlers}
         taken = set(own) | (speaks_of - present)
         kept = tuple(each for each in self.handlers if each.service not in own)
@@ -81,8 +82,8 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         changed = msgspec.structs.replace(
             self,
             handlers=tuple(sorted(handlers, key=_name)),
-            processes=_newer(self.processes, manifest.processes),
-            types=_newer_types(self.types, manifest.types),
+            processes=_processes(self.processes, manifest, own),
+            types=_types(self.types, manifest.types),
             joined=joined,
         )
         return self if changed == self else msgspec.structs.replace(changed, epoch=max(self.epoch + 1, epoch))
@@ -131,11 +132,16 @@ def _name(handler: HandlerManifest) -> str:
     return handler.name
 
 
-def _newer(known: tuple[ProcessManifest, ...], said: tuple[ProcessManifest, ...]) -> tuple[ProcessManifest, ...]:
-    found = {each.name: each for each in (*known, *said)}
+def _processes(
+    known: tuple[ProcessManifest, ...], said: AppManifest, own: Collection[str]
+) -> tuple[ProcessManifest, ...]:
+    found = {each.name: each for each in known}
+    for each in said.processes:
+        if each.name not in found or owner_of(each, said.handlers) in own:
+            found[each.name] = each
     return tuple(found[name] for name in sorted(found))
 
 
-def _newer_types(known: tuple[TypeManifest, ...], said: tuple[TypeManifest, ...]) -> tuple[TypeManifest, ...]:
-    found = {(each.name, each.version): each for each in (*known, *said)}
+def _types(known: tuple[TypeManifest, ...], said: tuple[TypeManifest, ...]) -> tuple[TypeManifest, ...]:
+    found = {(each.name, each.version): each for each in (*said, *known)}
     return tuple(found[key] for key in sorted(found))

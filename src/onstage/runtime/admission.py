@@ -86,7 +86,7 @@ class Admission:
         """
         self._node.refuse_in_trouble()
         exchange = self._node.exchange if forward and process is None else None
-        owner = None if exchange is None else exchange.owner(route.type.name)
+        owner = None if exchange is None or self._joined(route, key) else exchange.owner(route.type.name)
         if exchange is not None and owner is not None:
             return exchange.forward(owner, _sent_on(route, data, key, id, source, extra))
         door = _door(source or OWN_SOURCE, id, route.type.name, data) if id else None

@@ -14,7 +14,7 @@ import msgspec
 
 from onstage.contracts.topology import Place, owner_of
 from onstage.core.commit import Commit, Note, Notes
-from onstage.errors import BrokerUnavailable, OperationError, StoreUnavailable
+from onstage.errors import BrokerUnavailable, OperationError, StoreUnavailable, UsageError
 from onstage.events.binding import to_headers
 from onstage.events.subject import PARTITIONS, control_subject, subjects_for
 from onstage.observe.verdict import Verdict
@@ -30,7 +30,7 @@ from onstage.runtime.registry import Registry
 from onstage.runtime.relay import FORWARD, Relay
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from onstage.events.envelope import Envelope
     from onstage.ports.broker import Broker
@@ -53,6 +53,8 @@ OBSERVER_AWAY_S_MAX: Final = 10.0
 """So long whoever waits for a verdict bears that no observer answers."""
 ANSWER_S_MAX: Final = 2.0
 """An observer that does not answer this long after it should have is taken for none."""
+LOOK_S: Final = 2.0
+"""So often observers are asked which processes have ended that events could still join."""
 REFRESH_S: Final = 5.0
 """A topology that another node has registered is known after this time at the latest."""
 
@@ -76,11 +78,13 @@ class Exchange:
         self._forwards = 0
         self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
         self._watching: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Connect and learn the topology; a node that knows one from before does not wait for the broker."""
         await self.registry.load()
         self._node.topologies_kept = set(self.registry.epochs)
+        await self._refuse_other_services()
         await self.intake.strands.load()
         newest = await self._node.store.reader.notes(FORWARD, newest_first=True, limit=1)
         self._forwards = newest[0].number if newest else 0
@@ -94,18 +98,48 @@ class Exchange:
         await self.broker_watch.open()
         await self._register()
 
+    async def _refuse_other_services(self) -> None:
+        notes = await self._node.store.reader.notes(HOSTED, limit=1)
+        known = set(notes[0].body.decode().split(",")) if notes else self._node.hosted
+        if known != self._node.hosted:
+            raise UsageError(
+                f"this store is that of {_named(known)}, not of {_named(self._node.hosted)}\n"
+                "  why: what it has logged is not opened for services that come later, nor ended for those that go\n"
+                "  to do: run the same services on it as before, and give others a store of their own"
+            )
+
+    async def _claim(self) -> None:
+        """Say which store the services are on. Raises UsageError if one of them is on another."""
+        store = self._node.writers[-1].split("-", 1)[0]
+        for service in sorted(self._node.hosted):
+            await self.registry.claim(service, store)
+
     def _knows_us(self) -> bool:
         wanted = self.registry.current.with_services(self._node.manifest, self._node.hosted, at=Place())
         return wanted is self.registry.current
 
     async def _connect_later(self) -> None:
         await self.broker_watch.open(at_any_rate=True)
+        pause = PAUSE_S
+        while True:
+            try:
+                await self._claim()
+            except BrokerUnavailable:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSE_S_MAX)
+                continue
+            except UsageError as error:
+                log.error("nothing is read from the broker: %s", error)  # noqa: TRY400  it says what to do
+                return
+            break
+        self._begin_to_read()
         await self._watch()
 
     async def _register(self) -> None:
         pause = PAUSE_S
         while True:
             try:
+                await self._claim()
                 await self.registry.register(self._node.manifest, self._node.hosted)
                 self.adopt()
             except BrokerUnavailable as error:
@@ -142,6 +176,14 @@ class Exchange:
         self.adopt()
         await self.relay.start()
         self.intake.strands.start()
+        await self.intake.try_refused()
+        self._looking = asyncio.get_running_loop().create_task(self._look_for_ends())
+        if self._watching is None:
+            self._begin_to_read()
+            self._watching = asyncio.get_running_loop().create_task(self._watch())
+        log.info("exchanging events as %s", ", ".join(sorted(self._node.hosted)))
+
+    def _begin_to_read(self) -> None:
         node, namespace = self._node, self.broker.namespace
         width = PARTITIONS // RANGES
         for service in sorted(node.hosted):
@@ -150,9 +192,6 @@ class Exchange:
                 subjects = subjects_for(namespace, range(at * width, (at + 1) * width), types)
                 self._read(f"{service}-{at}", subjects, service, self.intake.take)
             self._read(f"{service}-control", [control_subject(namespace, service)], service, self.intake.control)
-        if self._watching is None:
-            self._watching = asyncio.get_running_loop().create_task(self._watch())
-        log.info("exchanging events as %s", ", ".join(sorted(node.hosted)))
 
     def _read(self, name: str, subjects: Sequence[str], service: str, take: Taker) -> None:
         reader = LogReader(
@@ -182,11 +221,20 @@ class Exchange:
                 await self.registry.register(self._node.manifest, self._node.hosted)
                 self.adopt()
                 await self._keep_topologies()
-                await self.joinable.look()
             except (BrokerUnavailable, StoreUnavailable) as error:
                 log.debug("the registry is out of reach: %s", error)
             except Exception:
                 log.exception("looking after the registry failed; it is done again in %s s", REFRESH_S)
+
+    async def _look_for_ends(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self.joinable.look()
+            except StoreUnavailable as error:
+                log.debug("nothing can be said of processes that have ended: %s", error)
+            except Exception:
+                log.exception("looking for processes that have ended failed; it is done again in %s s", LOOK_S)
 
     def _connected(self) -> None:
         self.relay.doubt()
@@ -200,15 +248,18 @@ class Exchange:
         self.intake.refused(commit)
         self.joinable.refused(commit)
 
-    def poke(self) -> None:
-        """A batch is durable: there may be something to publish."""
+    def durable(self, position: int) -> None:
+        """Everything up to this position is durable: there may be something to publish."""
+        self.intake.durable(position)
         self.relay.poke()
 
     async def close(self) -> None:
         """Publish and read no more."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
+        tasks = [task for task in (self._watching, self._looking) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         readers = (reader.close() for reader in self.readers)
         closing = (self.broker_watch.close(), self.relay.close(), self.intake.strands.close())
         await asyncio.gather(*closing, *readers)
@@ -264,9 +315,9 @@ class Exchange:
     def owner(self, type_name: str) -> str | None:
         """The service that decides what process such an event from outside begins or joins, None if that is us."""
         node = self._node
-        for process in node.processes:
-            if type_name not in node.admission.known[process.name]:
-                continue
+        known = [process for process in node.processes if type_name in node.admission.known[process.name]]
+        beginning = [process for process in known if any(type_name == each.name for each in process.starts)]
+        for process in beginning or known:
             owner = owner_of(process.manifest(), node.manifest.handlers)
             if owner is not None and owner not in node.hosted:
                 return owner
@@ -285,3 +336,7 @@ class Exchange:
         position = self._node.append(Commit(epoch=self._node.epoch, notes=Notes([note])), None)
         self._node.dispatcher.flush_soon()
         return 0, position, 0, name
+
+
+def _named(services: Collection[str]) -> str:
+    return " and ".join(sorted(services))

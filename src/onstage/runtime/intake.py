@@ -14,23 +14,25 @@ import logging
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
-from onstage.core.commit import Commit, Door, Notes
+import msgspec
+
+from onstage.core.commit import Commit, Door, Note, Notes
 from onstage.errors import BrokerUnavailable, InvalidEvent, UsageError
 from onstage.events.binding import from_message
 from onstage.events.envelope import Envelope
 from onstage.ports.store import Refused
-from onstage.runtime.emission import Arrival, Emission
+from onstage.runtime.emission import Arrival, Emission, Route
 from onstage.runtime.marks import public_id
 from onstage.runtime.outgoing import NUMBER, SERVICE
 from onstage.runtime.strands import ASK, Strands, decode_ask, store_in
 from onstage.runtime.wire import arrived, from_outside
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from onstage.ports.broker import Broker, Logged
     from onstage.ports.store import Reader
-    from onstage.runtime.emission import Route
+    from onstage.runtime.delivery import Reaction
     from onstage.runtime.node import Node
     from onstage.runtime.registry import Registry
     from onstage.runtime.relay import Relay
@@ -41,10 +43,19 @@ __all__ = ["SENT_AS", "Intake", "identity_of", "process_known_as"]
 SENT_AS: Final = "onstagesentas"
 """The attribute by which an event from outside that was sent on is found: the id that its client was given."""
 
+ROUTES_MAX: Final = 10_000
+"""How many routes, of a type in a topology, a node remembers; others are worked out again."""
 PROCESSES_MAX: Final = 100_000
 """How many processes of other stores a node remembers by their public ids; others are looked up."""
 
+REFUSED: Final = "refused"
+"""The topic of events from outside that could not be admitted: whoever sent them was told that they are durable."""
+REFUSED_MAX: Final = 1_000
+"""So many of them at most are tried again at a start."""
+
 log = logging.getLogger("onstage.intake")
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(tuple[dict[str, str], bytes]).decode
 
 
 def identity_of(kind: str, name: str) -> bytes:
@@ -85,6 +96,9 @@ class Intake:
         self._relay = relay
         self._lock = asyncio.Lock()
         self._processes: dict[str, int] = {}
+        self._under_way: dict[bytes, int] = {}
+        self._routes: dict[tuple[str, int, int], Route] = {}
+        self._missed: set[int] = set()
         self._is_unsettled = False
         self.strands = Strands(broker, lambda: node.store.reader)
         self.taken = 0
@@ -108,9 +122,9 @@ class Intake:
                 [identity_of("event", each.wire) for each in come]
                 + [identity_of("process", str(each.envelope.correlationid)) for each in come]
             )
-            tally, strict = self.strands.begin(), self._from_the_beginning()
+            tally, is_whole = self.strands.begin(), self._from_the_beginning()
             for each in come:
-                store = store_in(each.wire)
+                store, strict = store_in(each.wire), is_whole and self._is_old(each.route)
                 if await tally.follows(store, each.subject, each.number, each.service, strict=strict):
                     after += await self._admit(each, known)
                 else:
@@ -125,6 +139,12 @@ class Intake:
         await self._kept(position, tally)
         return True
 
+    def durable(self, position: int) -> None:
+        """What was admitted up to this position is found in the store."""
+        under_way = self._under_way
+        while under_way and next(iter(under_way.values())) <= position:
+            del under_way[next(iter(under_way))]
+
     async def _kept(self, position: int, tally: Tally) -> None:
         try:
             await self._node.store.durable(position)
@@ -135,8 +155,33 @@ class Intake:
     def _from_the_beginning(self) -> bool:
         return not any(self._registry.joined(name).seq for name in self._node.hosted)
 
+    def _is_old(self, route: Route) -> bool:
+        """Whether such events were for this node from the first moment that its service had joined."""
+        each = (*route.triggers, *route.waiters)
+        return any(0 < self._born(reaction) <= self._registry.first(reaction.service) for reaction in each)
+
+    def _born(self, reaction: Reaction) -> int:
+        """The first topology that knew a handler, under whatever name; 0 if none that is known here did."""
+        born = (self._registry.born(name) for name in (reaction.name, *reaction.handler.was))
+        return min(filter(None, born), default=0)
+
+    def _route_at(self, route: Route, epoch: int) -> Route:
+        """The route of an event with this epoch: a handler that came later has no part in it."""
+        key = (route.type.name, epoch, len(self._registry.epochs))
+        known = self._routes.get(key)
+        if known is None:
+            known = Route(route.type, route.type_id, route.starts)
+            known.triggers = [reaction for reaction in route.triggers if self._born(reaction) <= epoch]
+            known.waiters = [reaction for reaction in route.waiters if self._born(reaction) <= epoch]
+            if len(self._routes) >= ROUTES_MAX:
+                self._routes.clear()
+            self._routes[key] = known
+        return known
+
     def refused(self, commit: Commit) -> None:
         """The store has refused a commit: what it would have made known is not."""
+        if commit.door is not None:
+            self._under_way.pop(commit.door.identity, None)
         for root in commit.roots:
             self._processes.pop(root.wire_id, None)
 
@@ -160,10 +205,14 @@ class Intake:
     async def _admit(self, come: _Come, known: dict[bytes, tuple[int, bytes]]) -> list[int]:
         """Append an event unless it is known; answers the position of the commit, if there is one."""
         identity = identity_of("event", come.wire)
-        if identity in known:
+        if identity in known or identity in self._under_way:
             self.repeated += 1
-            return []
+            return [self._under_way[identity]] if identity in self._under_way else []
         node, envelope = self._node, come.envelope
+        expected = await self._expected(envelope.topology or 0, envelope.type)
+        route = self._route_at(come.route, envelope.topology or 0)
+        if not (route.triggers or route.waiters):
+            return []
         process_id = str(envelope.correlationid)
         process_identity = identity_of("process", process_id)
         process = self._process(process_id, known.get(process_identity))
@@ -177,9 +226,9 @@ class Intake:
             envelope.topology or 0,
             envelope.data,
             arrived(envelope, come.wire),
-            await self._expected(envelope.topology or 0, envelope.type),
+            expected,
         )
-        n = emission.arrive(come.route, arrival, process=process, now_ms=node.clock.now_ms())
+        n = emission.arrive(route, arrival, process=process, now_ms=node.clock.now_ms())
         position = node.append(
             Commit(
                 epoch=node.epoch,
@@ -192,7 +241,7 @@ class Intake:
             ),
             emission,
         )
-        known[identity] = (n, b"")
+        self._under_way[identity] = position  # another reader of this node may come to it before it is durable
         self._remember(process_id, process or n)
         self.taken += 1
         return [position]
@@ -213,8 +262,13 @@ class Intake:
             del self._processes[next(iter(self._processes))]
 
     async def _expected(self, epoch: int, type_name: str) -> frozenset[str]:
+        if not epoch:
+            return frozenset()
         topology = await self._registry.at(epoch)
         if topology is None:
+            if epoch not in self._missed:
+                self._missed.add(epoch)
+                log.warning("topology %s is not in the registry; events with it wait until a node puts it back", epoch)
             raise BrokerUnavailable(
                 f"topology {epoch} is not in the registry\n  why: the node that made it has not put it back yet\n"
                 "  to do: start one of the nodes that knew it; events wait until then"
@@ -225,15 +279,15 @@ class Intake:
 
     async def control(self, messages: Sequence[Logged], place: Notes) -> bool:
         """Take what was sent to one service: events from outside, and requests to send again."""
-        node, tally = self._node, self.strands.begin()
+        node, tally, refused = self._node, self.strands.begin(), list[Note]()
         for message in messages:
             if ASK in message.headers:
                 await self._send_again(message)
-            elif await self._is_next(message, tally):
-                await self._from_outside(message)
-            else:
+            elif not await self._is_next(message, tally):
                 self.gaps += 1
-        notes = Notes([*place.kept, *tally.notes], [*place.dropped, *tally.dropped])
+            elif not await self._from_outside(message.headers, message.data):
+                refused.append(Note(REFUSED, message.seq, _ENCODE((message.headers, message.data))))
+        notes = Notes([*place.kept, *tally.notes, *refused], [*place.dropped, *tally.dropped])
         position = node.append(Commit(epoch=node.epoch, notes=notes), None)
         node.dispatcher.flush_soon()
         self.strands.settle(tally)
@@ -254,16 +308,27 @@ class Intake:
         if ask is not None and (sent := await self._relay.send_again(ask)):
             log.warning("somebody lacks what comes behind number %s of %s; %s are sent again", ask.behind, ask, sent)
 
-    async def _from_outside(self, message: Logged) -> None:
-        """An event from outside that this service decides about. What cannot be admitted is said, and passed over."""
+    async def _from_outside(self, headers: Mapping[str, str], data: bytes) -> bool:
+        """Admit an event from outside that this service decides about; whether it could be."""
         admission = self._node.admission
         try:
-            envelope = from_message(message.headers, message.data)
-            route, data, key = admission.check(envelope.type, envelope.data)
+            envelope = from_message(headers, data)
+            route, payload, key = admission.check(envelope.type, envelope.data)
             extra = from_outside(envelope)
             admitted = await admission.admit(
-                route, data, key, id=envelope.id, source=envelope.source, extra=extra, forward=False
+                route, payload, key, id=envelope.id, source=envelope.source, extra=extra, forward=False
             )
             await admission.stored(admitted)
         except UsageError as error:
-            log.warning("an event from outside was refused: %s", error)
+            log.warning("an event from outside was refused, and is tried again at the next start: %s", error)
+            return False
+        return True
+
+    async def try_refused(self) -> None:
+        """Admit what was refused in an earlier life: perhaps by code that did not know its type yet."""
+        node = self._node
+        for note in await node.store.reader.notes(REFUSED, limit=REFUSED_MAX):
+            headers, data = _DECODE(note.body)
+            if await self._from_outside(headers, data):
+                node.append(Commit(epoch=node.epoch, notes=Notes((), [(REFUSED, note.number, note.number)])), None)
+        node.dispatcher.flush_soon()

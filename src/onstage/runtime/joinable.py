@@ -9,6 +9,7 @@ way may still join a process that has just ended, and then goes on with it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, final
 
@@ -27,8 +28,8 @@ __all__ = ["JOINABLE", "Joinable"]
 
 JOINABLE: Final = "joinable"
 PAGE: Final = 1_000
-ASKED_MAX: Final = 50
-"""About so many processes an observer is asked at each look."""
+ASKED_MAX: Final = 1_000
+"""About so many processes an observer is asked at each look, at most."""
 
 log = logging.getLogger("onstage.exchange")
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
@@ -70,21 +71,27 @@ class Joinable:
 
     async def look(self) -> None:
         """Ask about the oldest of those that have nothing open here. Those that have ended are joined no more."""
-        node, reader = self._node, self._node.store.reader
-        for process in tuple(self._known)[:ASKED_MAX]:
+        processes = tuple(self._known)[:ASKED_MAX]
+        for process in processes:
             self._known[process] = self._known.pop(process)  # the others have their turn next time
-            row = await reader.process(process)
-            if row is None or row.open:
-                continue
-            try:
-                verdict = await self._verdict(row.wire_id, 0.0)
-            except (BrokerUnavailable, OperationError, LookupError) as error:
-                log.debug("nobody says whether process %s has ended: %s", row.wire_id, error)
-                return
-            await node.settle_window()
-            if not verdict.is_final or await reader.process(process) != row:
-                continue  # something has joined it meanwhile
-            node.admission.closed(process)
-            del self._known[process]
-            node.append(Commit(epoch=node.epoch, notes=Notes((), [(JOINABLE, process, process)])), None)
-            node.dispatcher.flush_soon()
+        await asyncio.gather(*(self._look_at(process) for process in processes))
+
+    async def _look_at(self, process: int) -> None:
+        node, reader = self._node, self._node.store.reader
+        row = await reader.process(process)
+        if row is None or row.open:
+            return
+        try:
+            verdict = await self._verdict(row.wire_id, 0.0)
+        except (BrokerUnavailable, OperationError, LookupError) as error:
+            log.debug("nobody says whether process %s has ended: %s", row.wire_id, error)
+            return
+        if not verdict.is_final:
+            return
+        await node.settle_window()
+        if await reader.process(process) != row or process not in self._known:
+            return  # something has joined it meanwhile
+        node.admission.closed(process)
+        del self._known[process]
+        node.append(Commit(epoch=node.epoch, notes=Notes((), [(JOINABLE, process, process)])), None)
+        node.dispatcher.flush_soon()

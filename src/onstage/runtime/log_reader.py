@@ -72,6 +72,7 @@ class LogReader:
         self._task: asyncio.Task[None] | None = None
         self._forget: tuple[tuple[str, int, int], ...] = ()
         self._numbers: deque[int] = deque()
+        self._has_read = False
         self.begun = 0
 
     def start(self) -> None:
@@ -96,6 +97,8 @@ class LogReader:
                 await self._read()
             except CursorLost as error:
                 log.debug("%s reads anew: %s", self._name, error)
+                if not self._has_read:
+                    await asyncio.sleep(PAUSE_S)  # whatever takes it away at once may do so again
             except (BrokerUnavailable, StoreUnavailable, Refused) as error:
                 log.debug("%s waits %.1f s: %s", self._name, pause, error)
                 await asyncio.sleep(pause * (0.5 + self._clock.chance() / 2))
@@ -110,12 +113,14 @@ class LogReader:
         place = await self._place()
         cursor = await self._broker.cursor(self._name, self._subjects, after=place.seq)
         self.begun += 1
+        self._has_read = False
         try:
             # The log may have lost its end before the cursor was there; from now on the cursor would be lost with it.
             if not await stands(self._broker, await self._broker.state(), place):
                 raise CursorLost("the log has changed under it")
             while True:
                 messages = await cursor.next()
+                self._has_read = True
                 if await self._take(messages, self._notes(messages[-1])):
                     self._keep(messages[-1].seq)
                     await cursor.ack(messages[-1].seq)

@@ -279,7 +279,7 @@ class Node:
         self.dispatcher.durable(outcome.position)
         self.dispatcher.wake()
         if self.exchange is not None:
-            self.exchange.poke()
+            self.exchange.durable(outcome.position)
 
     def _fell(self, refusal: Refusal) -> None:
         """Drop from memory what a refused commit brought: its execution's run, and everything it would have caused."""

@@ -198,7 +198,10 @@ class Observatory:
         async with self._changing:
             number = await process_known_as(self.store.reader, process)
             watch = self.watch
-        return None if number is None else await watch.verdict(number, timeout_s, None)
+        if number is None:
+            return None
+        live = frozenset(handler.name for handler in self._registry.current.handlers)
+        return await watch.verdict(number, timeout_s, live)
 
 
 def _declaration(known: Sequence[Topology]) -> Declaration:

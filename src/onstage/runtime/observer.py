@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
+from onstage.contracts.topology import Topology
 from onstage.core.commit import Commit, Door, NewEvent, NewProcess, Note, Notes, Obligation, execution_id
 from onstage.errors import BrokerUnavailable, InvalidEvent
 from onstage.events.binding import from_message
 from onstage.events.codec import DecodeFailed
 from onstage.events.envelope import hlc_ms
-from onstage.events.receipt import OPEN_MAX, Receipt, Status
+from onstage.events.receipt import Receipt, Status
 from onstage.events.wire_receipt import WireReceipt, decode_wire
 from onstage.runtime.intake import SENT_AS, identity_of
 from onstage.runtime.marks import public_id
@@ -50,6 +51,10 @@ _DECODE_INT: Final = msgspec.msgpack.Decoder(int).decode
 log = logging.getLogger("onstage.observer")
 
 
+_NOBODY: Final = Topology()
+"""The topology of an event that bears none: nobody owes it anything."""
+
+
 class NamesChanged(Exception):
     """The topology names handlers or types that the store does not know yet: open it anew."""
 
@@ -68,6 +73,7 @@ class Observer:
         self._next_n = opened.next_n
         self._hlc = opened.hlc
         self._known: dict[bytes, int] = {}
+        self._checked: set[int] = set()
         self._ranks: dict[str, int] = {}
         self._owing: dict[int, dict[int, bool]] = {}
         self._early: dict[int, Logged] = {}
@@ -159,7 +165,11 @@ class Observer:
         return True
 
     async def _topology(self, epoch: int) -> Topology:
+        if not epoch:
+            return _NOBODY
         topology = await self._registry.at(epoch)
+        if topology is not None and epoch in self._checked:
+            return topology
         if topology is None:
             raise BrokerUnavailable(
                 f"topology {epoch} is not in the registry\n  why: the node that made it has not put it back yet\n"
@@ -171,6 +181,7 @@ class Observer:
             raise NamesChanged
         if any(each not in self._processes for each in topology.processes):
             raise NamesChanged
+        self._checked.add(epoch)
         return topology
 
     def _append_event(self, envelope: Envelope, wire: str, identity: bytes, process: int, topology: Topology) -> None:
@@ -287,7 +298,7 @@ class Observer:
 
         A handler that came later than the event's topology, and hears it all the same, is obliged by its first receipt.
         """
-        if not number or not (wire.status <= OPEN_MAX or wire.status <= Status.DROPPED):
+        if not number or wire.status > Status.DROPPED:
             return 0
         execution, owing = execution_id(event, number), await self._obliged(event)
         if number not in owing and await self._store.reader.execution(execution) is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from onstage.contracts.topology import Place, Topology, decode_topology, encode_topology
 from onstage.core.commit import Note
+from onstage.errors import UsageError
 from onstage.runtime.marks import public_id
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Registry:
         self._reader = reader
         self._now_ms = now_ms
         self._known: dict[int, Topology] = {}
+        self._born: dict[str, int] = {}
         self._tried = 0
         self._revision = -1
         self._turn = 0
@@ -59,6 +61,7 @@ class Registry:
     def _learn(self, topology: Topology | None) -> Topology | None:
         if topology is not None:
             self._known[topology.epoch] = topology
+            self._born.clear()
             if topology.epoch > self.current.epoch:
                 self.current = topology
         return topology
@@ -89,6 +92,35 @@ class Registry:
             # Only what is pointed at is in force: if somebody else was quicker, try on top of theirs.
             if await self._broker.put(_POINTER, str(wanted.epoch).encode(), revision=revision) is not None:
                 self._learn(wanted)
+
+    def born(self, handler: str) -> int:
+        """The first epoch that names a handler, 0 if none that is known does. What is stamped earlier is not for it."""
+        known = self._born.get(handler, 0)
+        if not known:
+            named = (each.epoch for each in self.known if any(handler == one.name for one in each.handlers))
+            known = self._born[handler] = next(named, 0)
+        return known
+
+    def first(self, service: str) -> int:
+        """The first epoch in which a service has joined, 0 if none is known."""
+        return next((each.epoch for each in self.known if service in each.joined), 0)
+
+    async def claim(self, service: str, store: str) -> None:
+        """Make it known that a service runs on this store, and on no other.
+
+        Raises UsageError if it has another one, BrokerUnavailable.
+        """
+        key = f"service.{service}"
+        while True:
+            value = await self._broker.get(key)
+            if value is not None and value.data != store.encode():
+                raise UsageError(
+                    f"service {service} has another store: {value.data.decode(errors='replace')}, and this is {store}\n"
+                    "  why: on two stores each of its events would be handled twice\n"
+                    f"  to do: run it on that store; if that is gone for good, delete {key} in the broker's registry"
+                )
+            if value is not None or await self._broker.put(key, store.encode(), revision=0) is not None:
+                return
 
     def joined(self, service: str) -> Place:
         """Behind which message a service hears what it subscribes to; the beginning if that is not known.

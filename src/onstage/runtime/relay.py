@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 import msgspec
 
 from onstage.core.commit import Commit, Note, Notes
-from onstage.errors import BrokerUnavailable, StoreUnavailable
+from onstage.errors import BrokerUnavailable, StoreUnavailable, UsageError
 from onstage.ports.store import Refused
 from onstage.runtime.marks import ID, MARKS_KEPT, Mark, decode_mark, encode_mark, newest_standing, stands
 from onstage.runtime.outgoing import Outgoing, is_own
@@ -136,8 +136,14 @@ class Relay:
                 await asyncio.sleep(pause * (0.5 + self._node.clock.chance() / 2))
                 pause = min(2 * pause, PAUSE_S_MAX)
                 self._wake.set()
+            except UsageError as error:
+                log.error("nothing more is published: %s", error)  # noqa: TRY400  it says what to do
+                self._doubtful = True
+                await asyncio.sleep(PAUSE_S_MAX)
+                self._wake.set()
             except Exception:
                 log.exception("the relay failed; it tries again")
+                self._doubtful = True
                 await asyncio.sleep(PAUSE_S_MAX)
                 self._wake.set()
 

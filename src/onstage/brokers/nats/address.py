@@ -40,7 +40,7 @@ class Address:
 
     servers: tuple[str, ...]
     is_tls: bool = False
-    user: str | None = None
+    user: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     namespace: str = "onstage"
     replicas: int = 1
