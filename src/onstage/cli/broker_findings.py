@@ -54,6 +54,7 @@ def broker_findings(address: Address, found: Survey) -> Iterator[Finding]:
     yield Finding("broker", True, f"{address.shown} answers, NATS {version}, namespace {address.namespace}")
     yield _version(found.version)
     yield _payload(found.max_payload)
+    yield _sync(found.server)
     limits = found.account.get("limits")
     if limits is None:
         said = found.account.get("error", {}).get("description", "nobody answers $JS.API.INFO")
@@ -61,7 +62,6 @@ def broker_findings(address: Address, found: Survey) -> Iterator[Finding]:
         yield Finding("jetstream", False, f"it is not on for this user: {said}", mend)
         return
     yield Finding("jetstream", True, f"on, {bytes_shown(found.account.get('storage', 0))} stored for this account")
-    yield _sync(found.server)
     yield from _storage(found.account, limits)
     yield from _log(address, found.stream, limits)
 
@@ -97,9 +97,8 @@ def _sync(server: dict[str, Any]) -> Finding:
     after = "an acknowledgement may be lost in a power cut; the stores then publish it again"
     if "sync_interval" in config:
         return Finding("sync", True, f"sync_interval is {config['sync_interval'] / 1e9:g} s: {after}")
-    return Finding(
-        "sync", True, f"sync_interval cannot be seen by this user (default: 2 min): {after}. To rule it out: {_SYNC}"
-    )
+    seen = "sync_interval can be seen by users of the system account only (default: 2 min)"
+    return Finding("sync", True, f"{seen}: {after}. To rule it out: {_SYNC}")
 
 
 def _storage(account: dict[str, Any], limits: dict[str, Any]) -> Iterator[Finding]:

@@ -64,7 +64,9 @@ class Troupe:
         note(f"nats-server: process {self._server.pid}, {self._server.url}, data in {self.folder / 'nats'}")
         self._begin(_OBSERVER)
         self._start_services()
-        note(f"look: onstage ps --store {self._store(_OBSERVER)}    emit: onstage emit TYPE JSON --store ...SERVICE.db")
+        note(f"look: onstage ps --store {self._store(_OBSERVER)}")
+        for service in [name for name in self._running if name != _OBSERVER][:1]:
+            note(f"emit: onstage emit TYPE JSON --app {self._target} --store {self._store(service)}")
 
     def look_after(self, *, changed: bool) -> None:
         """Start the services anew if a file has changed; say who has ended."""

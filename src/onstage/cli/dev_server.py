@@ -88,7 +88,8 @@ def _looked_after(
 
 
 def _start(target: str, store: str) -> subprocess.Popen[bytes]:
-    arguments = ["run", target, "--store", store, "--handlers", "--log-level", "warning"]
+    # No broker, whichever is remembered: all services run together.
+    arguments = ["run", target, "--store", store, "--broker", "", "--handlers", "--log-level", "warning"]
     # A session of its own: Ctrl-C reaches the app through us only, so that it is told once.
     return subprocess.Popen([sys.executable, "-m", "onstage.cli.main", *arguments], start_new_session=True)
 

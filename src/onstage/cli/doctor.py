@@ -202,6 +202,10 @@ def _writer(path: Path) -> Iterator[Finding]:
     from onstage.runtime.local_socket import socket_path
 
     holder = lock_holder(path)
+    if _is_view(path):
+        found = "none runs on this store" if holder is None else f"process {holder} reads into this store"
+        yield Finding("observer", True, found)
+        return
     try:
         pid, runs = asyncio.run(_ping(path))
     except OnstageError as error:
@@ -217,6 +221,14 @@ def _writer(path: Path) -> Iterator[Finding]:
         return
     kind = "a node" if runs else "a client, which makes way for a node"
     yield Finding("node", True, f"process {pid}, {kind}, has the store and answers at {socket_path(path)}")
+
+
+def _is_view(path: Path) -> bool:
+    try:
+        with looking_at(path) as store:
+            return store.kind == "view"
+    except Exception:  # noqa: BLE001  what is wrong with the file is a finding of its own
+        return False
 
 
 async def _ping(path: Path) -> tuple[int | None, bool]:

@@ -77,9 +77,8 @@ def surroundings(function: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         settings = find_settings(Path.cwd())
         url = store or settings.store or STORE_DEFAULT
-        at = Surroundings(
-            url, app or settings.app, output == "json", settings.folder, broker or settings.broker or None
-        )
+        named = settings.broker if broker is None else broker  # an empty one is none, whatever is remembered
+        at = Surroundings(url, app or settings.app, output == "json", settings.folder, named or None)
         return function(at, **options)
 
     return wrapped

@@ -35,7 +35,7 @@ def test_a_healthy_broker_has_no_problem_and_every_thing_is_named() -> None:
     found = judged(WELL)
     assert all(each.is_well and each.mend is None for each in found.values()), found
     assert list(found) == [
-        *("broker", "broker version", "payload", "jetstream", "sync"),
+        *("broker", "broker version", "payload", "sync", "jetstream"),
         *("broker storage", "log", "replicas", "duplicate window", "readers"),
     ]
 
@@ -98,7 +98,7 @@ def test_a_namespace_without_a_log_is_no_problem() -> None:
     [
         ({"sync_always": True, "sync_interval": 1}, "survives a power cut"),
         ({"sync_interval": 120 * 10**9}, "sync_interval is 120 s: an acknowledgement may be lost"),
-        ({}, "cannot be seen by this user"),
+        ({}, "can be seen by users of the system account only"),
     ],
 )
 def test_what_an_acknowledgement_is_worth_is_said_as_far_as_it_is_known(config: dict[str, Any], says: str) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.cli.apart_stage import play_apart
 
 from onstage.cli.doctor import has_wal_bug
+from onstage.stores.sqlite.connection import lock, unlock
 
 
 def problems(tiny: Any) -> Any:
@@ -26,6 +28,23 @@ def test_a_healthy_store_has_no_problem(tiny: Any) -> None:
 
 def test_a_store_that_is_not_there_yet_is_no_problem(tiny: Any) -> None:
     assert tiny.run("doctor").exit_code == 0
+
+
+def test_an_observer_at_work_is_no_problem(tiny: Any) -> None:
+    play_apart(tiny, ("o1", 5))
+    view = ("--store", "sqlite:///view.db")
+    assert "none runs on this store" in tiny.run("doctor", *view).stdout
+    held = lock(tiny.folder / "view.db")
+    found = tiny.run("doctor", *view)
+    unlock(held)
+    assert found.exit_code == 0, found.stdout
+    assert f"process {os.getpid()} reads into this store" in found.stdout
+
+
+def test_dead_letters_of_an_observers_store_are_mended_elsewhere(tiny: Any) -> None:
+    play_apart(tiny, ("o1", -1))
+    (found,) = [each for each in tiny.json("doctor", "--store", "sqlite:///view.db", code=1) if not each["is_well"]]
+    assert found["mend"].endswith("retry them in the stores of their services")
 
 
 def test_dead_letters_are_a_problem_with_a_mend(tiny: Any) -> None:

@@ -53,3 +53,4 @@ def test_the_broker_is_the_option_then_the_environment_then_the_settings(
     monkeypatch.setenv("ONSTAGE_BROKER", "nats://surrounding")
     assert written() == "nats://surrounding"
     assert written("--broker", "nats://named") == "nats://named"
+    assert "which broker?" in tiny.run("deploy", "procfile", "--force", "--broker", "").stderr

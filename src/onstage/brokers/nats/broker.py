@@ -32,6 +32,7 @@ __all__ = ["ANSWERS_MAX", "NatsBroker"]
 ANSWERS_MAX: Final = 256
 """How many questions are answered at once; whoever asks more hears nothing in time."""
 
+USUAL_PAYLOAD_BYTES: Final = 1 << 20
 _GROUP: Final = "onstage"
 log = logging.getLogger("onstage.broker")
 
@@ -72,8 +73,8 @@ class NatsBroker:
 
     @property
     def payload_bytes_max(self) -> int | None:
-        """What the server says, once it has said it."""
-        return self._link.max_payload or None
+        """What the server says; before it has said anything, what servers take unless they are told otherwise."""
+        return self._link.max_payload or USUAL_PAYLOAD_BYTES
 
     async def open(self) -> None:
         """Connect, and make or check the log and the registry."""

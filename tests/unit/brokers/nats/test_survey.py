@@ -40,9 +40,21 @@ def test_a_server_is_asked_without_changing_it(tmp_path: Path) -> None:
     assert found.server == {}
     judged = {each.what: each for each in broker_findings(Address.parse(server.url), found)}
     assert all(each.is_well for each in judged.values()), judged
-    assert "cannot be seen" in judged["sync"].found
+    assert "system account only" in judged["sync"].found
     asked_more = broker_findings(Address.parse(f"{server.url}?replicas=3&window=10m"), found)
     assert [each.what for each in asked_more if not each.is_well] == ["replicas", "duplicate window"]
+
+
+def test_the_system_account_sees_how_often_the_server_syncs(tmp_path: Path) -> None:
+    system, app = ("users = [{user: sys, password: s}]", "jetstream: enabled, users = [{user: a, password: b}]")
+    users = f"accounts {{ SYS {{ {system} }}, APP {{ {app} }} }}\nsystem_account: SYS\n"
+    with NatsServer(tmp_path / "nats", sync="always", config=users) as server:
+        address = Address.parse(server.url.replace("//", "//sys:s@"))
+        judged = {each.what: each for each in broker_findings(address, asyncio.run(survey(address, SystemClock())))}
+        found = ask(server.url.replace("//", "//a:b@"))
+    assert "sync_interval is always" in judged["sync"].found
+    assert not judged["jetstream"].is_well  # that account has no log
+    assert (found.server, "limits" in found.account) == ({}, True)
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:
