@@ -133,7 +133,11 @@ def place_not_verified(patch: Patch) -> None:
     async def newest_standing(broker: Any, notes: Any) -> Any:
         return notes[0], await broker.state()
 
+    async def stands(*_: Any) -> bool:
+        return True
+
     patch.setattr(log_reader, "newest_standing", newest_standing)
+    patch.setattr(log_reader, "stands", stands)
 
 
 def gaps_ignored(patch: Patch) -> None:
