@@ -216,15 +216,18 @@ class Exchange:
 
     async def _watch(self) -> None:
         while True:
+            await self._look_at_topology()
             await asyncio.sleep(REFRESH_S)
-            try:
-                await self.registry.register(self._node.manifest, self._node.hosted)
-                self.adopt()
-                await self._keep_topologies()
-            except (BrokerUnavailable, StoreUnavailable) as error:
-                log.debug("the registry is out of reach: %s", error)
-            except Exception:
-                log.exception("looking after the registry failed; it is done again in %s s", REFRESH_S)
+
+    async def _look_at_topology(self) -> None:
+        try:
+            await self.registry.register(self._node.manifest, self._node.hosted)
+            self.adopt()
+            await self._keep_topologies()
+        except (BrokerUnavailable, StoreUnavailable) as error:
+            log.debug("the registry is out of reach: %s", error)
+        except Exception:
+            log.exception("looking after the registry failed; it is done again in %s s", REFRESH_S)
 
     async def _look_for_ends(self) -> None:
         while True:

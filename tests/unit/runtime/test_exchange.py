@@ -185,8 +185,10 @@ def test_a_handler_that_comes_later_hears_no_history() -> None:
 
             troupe.clock.ahead_ms += 2_000  # epochs are seconds
             await troupe.begin("post")
+            newest = troupe.nodes["post"].numbers
             await troupe.end("shop")
-            await troupe.begin("shop")  # it learns of the new topology
+            await troupe.begin("shop")
+            await troupe.until(lambda: troupe.nodes["shop"].numbers.topology == newest.topology)
             process = await troupe.emit("shop", Placed("b"))
             assert (await troupe.verdict(process)).outcome == "shop.paid"
             await troupe.until(lambda: heard != [])
@@ -232,6 +234,7 @@ def test_an_event_that_its_owner_cannot_read_is_kept_and_tried_again() -> None:
 
             await troupe.begin("shop")
             await troupe.until(lambda: heard != [])
+            await troupe.nodes["shop"].settle_window()
             assert await troupe.stores["shop"].reader.notes(REFUSED) == []
 
     asyncio.run(story())
