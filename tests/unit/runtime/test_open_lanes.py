@@ -106,7 +106,7 @@ def test_a_dead_letter_that_was_retried_takes_no_lane_from_the_next_at_a_start(a
         store = memory()
         async with playing(shop, on=store) as house:
             house.stage.drain_s = 0
-            ids = [(await house.emit(Placed("a", amount), process=None, id=str(amount))).id for amount in (1, 2, 3, 4)]
+            names = [(await house.emit(Placed("a", amount))).id for amount in (1, 2, 3, 4)]
             await house.until(lambda: has_one(house, Status.WAITING))
             for dead in await house.executions(Status.PARKED):
                 await house.stage.operate("retry", dead.id)
@@ -117,7 +117,7 @@ def test_a_dead_letter_that_was_retried_takes_no_lane_from_the_next_at_a_start(a
         for amount in "12":
             gates.gate(amount).set()
         async with playing(shop, on=store) as house:
-            one, two, three, four = [await house.stage.process(id) for id in ids]
+            one, two, three, four = [await house.stage.process(name) for name in names]
             assert (await two.verdict(timeout=5)).is_final
             if again == "it waits":
                 await house.emit(Approved("a"), process=one)
