@@ -24,7 +24,7 @@ from onstage.runtime.foreign_await import foreign_await
 from onstage.runtime.frame import CURRENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator, Iterable
 
     from onstage.ports.store import Store
     from onstage.runtime.delivery import Delivery
@@ -121,6 +121,18 @@ class Dispatcher:
             assert delivery.lane not in delivery.reaction.lanes, "a lane has one holder"
             delivery.reaction.lanes[delivery.lane] = None
             delivery.has_lane = True
+
+    def take_lane(self, delivery: Delivery, before: Iterable[Delivery]) -> None:
+        """Give a parked execution the lane that those `before` it hold or wait for; they go on without a lane."""
+        assert delivery.lane is not None, "only a delivery with a key holds a lane"
+        queue = delivery.reaction.lanes[delivery.lane]
+        for other in before:
+            other.lane = None
+            if queue and other in queue:
+                queue.remove(other)
+                self.offer(other)
+            other.has_lane = False
+        delivery.has_lane = True
 
     def release_place(self, delivery: Delivery) -> None:
         """The execution ended or parked: let the next one of its handler run."""

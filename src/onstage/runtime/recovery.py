@@ -139,7 +139,7 @@ class Recovery:
         node.numbers.hear(event.hlc, node.clock.now_ms())  # the store knows its own readings only
         delivery.resumed = True
         if Status(view.status) not in (Status.READY, Status.RUNNING) and delivery.lane in reaction.lanes:
-            delivery.lane = None  # its lane has a holder: the order was given up under an earlier declaration
+            self._contend(delivery)
         node.open[view.id] = delivery
         match Status(view.status):
             case Status.READY | Status.RUNNING:
@@ -149,6 +149,24 @@ class Recovery:
             case _:
                 delivery.parked = True
                 node.dispatcher.hold_lane(delivery)
+
+    def _contend(self, delivery: Delivery) -> None:
+        """Decide whose a lane is that has a holder, once an execution is found that has begun in it and is parked.
+
+        With `on_failure="park"` it has begun because those before it were set aside, and left the lane; who was retried
+        since no longer shows that. So what comes next waits for the last one that has begun, which may never have been
+        set aside. Without, or behind a later holder, the order was given up under an earlier declaration.
+        """
+        node, reaction = self._node, delivery.reaction
+        before = [
+            other
+            for other in node.open.values()
+            if other.reaction is reaction and other.lane == delivery.lane and other.id < delivery.id
+        ]
+        if reaction.parks and any(other.has_lane for other in before):
+            node.dispatcher.take_lane(delivery, before)
+        else:
+            delivery.lane = None
 
     async def _has_left_lane(self, reaction: Reaction, view: ExecutionView) -> bool:
         """Whether it let go of its lane in an earlier life, which it never takes again.

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from tests.unit.runtime.playhouse import House, Placed, memory, playing
+from tests.unit.runtime.playhouse import Approved, House, Placed, memory, playing
 from tests.unit.runtime.test_dispatcher import Gates
 
-from onstage import Retry, Service, sleep, step
+from onstage import Retry, Service, sleep, step, wait
 from onstage.core.commit import Commit
 from onstage.events.receipt import Status
 from onstage.runtime.frame import INSIDE_STEP
@@ -84,6 +84,54 @@ def test_effects_of_the_next_in_a_lane_wait_for_the_commit_that_opened_it(end: s
 
     asyncio.run(story())
     assert opened[-1] <= followed[0]
+
+
+@pytest.mark.parametrize("again", ["it waits", "it is ready"])
+def test_a_dead_letter_that_was_retried_takes_no_lane_from_the_next_at_a_start(again: str) -> None:
+    """1 and 2 were set aside and retried, 3 never was and is parked at its wait: 4 comes after 3 all the same."""
+    shop, gates, began, ended = Service("shop"), Gates(), list[int](), list[int]()
+
+    @shop.on(Placed, retry=Retry(1), on_failure="park")
+    async def take(e: Placed) -> None:
+        began.append(e.amount)
+        if e.amount <= 2 and began.count(e.amount) == 1:
+            raise ValueError("set aside")
+        if e.amount == 3 or (e.amount == 1 and again == "it waits"):
+            await wait(Approved)
+        elif e.amount <= 2:
+            await gates.pass_by(str(e.amount))
+        ended.append(e.amount)
+
+    async def story() -> None:
+        store = memory()
+        async with playing(shop, on=store) as house:
+            house.stage.drain_s = 0
+            names = [(await house.emit(Placed("a", amount))).id for amount in (1, 2, 3, 4)]
+            await house.until(lambda: has_one(house, Status.WAITING))
+            for dead in await house.executions(Status.PARKED):
+                await house.stage.operate("retry", dead.id)
+            await gates.until_began("2")
+            await (house.until(lambda: has_two_waiting(house)) if again == "it waits" else gates.until_began("1"))
+            await house.node.settle_window()
+            store.abandon()
+        for amount in "12":
+            gates.gate(amount).set()
+        async with playing(shop, on=store) as house:
+            one, two, three, four = [await house.stage.process(name) for name in names]
+            assert (await two.verdict(timeout=5)).is_final
+            if again == "it waits":
+                await house.emit(Approved("a"), process=one)
+            assert (await one.verdict(timeout=5)).is_final
+            assert sorted(ended) == [1, 2]
+            await house.emit(Approved("a"), process=three)
+            assert (await four.verdict(timeout=5)).is_final
+
+    asyncio.run(story())
+    assert ended[2:] == [3, 4]
+
+
+async def has_two_waiting(house: House) -> bool:
+    return len(await house.executions(Status.WAITING)) == 2
 
 
 async def has_followed(followed: list[int]) -> bool:
