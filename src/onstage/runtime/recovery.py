@@ -157,13 +157,10 @@ class Recovery:
         since no longer shows that. So what comes next waits for the last one that has begun, which may never have been
         set aside. Without, or behind a later holder, the order was given up under an earlier declaration.
         """
-        node, reaction = self._node, delivery.reaction
-        before = [
-            other
-            for other in node.open.values()
-            if other.reaction is reaction and other.lane == delivery.lane and other.id < delivery.id
-        ]
-        if reaction.parks and any(other.has_lane for other in before):
+        node, reaction, lane = self._node, delivery.reaction, delivery.lane
+        of_lane = (other for other in node.open.values() if other.reaction is reaction and other.lane == lane)
+        before = [other for other in of_lane if other.id < delivery.id] if reaction.parks else []
+        if any(other.has_lane for other in before):
             node.dispatcher.take_lane(delivery, before)
         else:
             delivery.lane = None
