@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
+from tests.planted import broker_bugs as broker
 from tests.planted import run_bugs as run
 from tests.planted import store_bugs as store
 from tests.planted import tour_bugs as tour
@@ -112,7 +113,6 @@ IN_WORLDS: dict[Plant, str] = {
 ON_TOUR: dict[Plant, str] = {
     tour.duplicate_believed: "I1 liveness",
     tour.mark_before_acknowledgement: "I1 liveness",
-    tour.unanswered_believed: "I1 liveness",
     tour.newest_mark_only: "I1 liveness",
     tour.counters_not_reduced: "I1 liveness",
     tour.repetitions_known_for_a_while: "I1 I2 twice liveness world",
@@ -128,6 +128,7 @@ ON_TOUR: dict[Plant, str] = {
 
 CONTRACT = "tests/contract/test_stores.py::TestSqliteStoreInline::"
 RUNTIME = "tests/unit/runtime/"
+NATS = "tests/unit/brokers/nats/"
 CONNECTION = "tests/unit/stores/sqlite/test_connection.py::"
 IN_OTHER_SUITES: dict[Plant, str] = {
     store.felling_left_out: f"{CONTRACT}test_a_refused_commit_fells_its_descendants_only",
@@ -150,6 +151,10 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     "test_a_cancellation_is_heard_although_the_step_ends_at_the_same_moment",
     trap.file_mapped: f"{CONNECTION}test_the_writers_connection_keeps_every_promise",
     trap.readers_checkpoint: f"{CONNECTION}test_the_readers_connection_cannot_write",
+    broker.server_duplicate_believed: f"{NATS}test_publishing.py::test_what_the_server_calls_a_duplicate_is_looked_at",
+    broker.refused_batch_given_up: f"{NATS}test_publishing.py::"
+    "test_whatever_the_server_has_each_number_holds_its_message",
+    broker.silence_borne: f"{NATS}test_pulling.py::test_silence_for_twice_the_heartbeat_loses_the_cursor",
     trap.doctor_silent: "tests/unit/cli/test_doctor.py::test_the_wal_reset_bug_is_known_by_version",
 }
 

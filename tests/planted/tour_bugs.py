@@ -8,7 +8,6 @@ import pytest
 
 from onstage.brokers.embedded import EmbeddedLog
 from onstage.core.commit import Commit, Notes
-from onstage.errors import BrokerUnavailable
 from onstage.events.wire_receipt import decode_wire
 from onstage.runtime import intake, log_reader, observer, relay
 from onstage.runtime.intake import Intake
@@ -55,21 +54,6 @@ def mark_before_acknowledgement(patch: Patch) -> None:
     patch.setattr(Relay, "_next", next_parcel)
 
 
-def unanswered_believed(patch: Patch) -> None:
-    """A publish without an answer counts as published, and nobody looks again, nor asks."""
-    plain = Relay._send
-    _nobody_looks(patch)
-
-    async def send(self: Relay, messages: Any, *, anew: bool) -> list[int]:
-        try:
-            return await plain(self, messages, anew=anew)
-        except BrokerUnavailable:
-            end = (await self._broker.state()).last
-            return [end] * len(messages)
-
-    patch.setattr(Relay, "_send", send)
-
-
 def newest_mark_only(patch: Patch) -> None:
     """Only the newest mark is looked at: what was published behind a hole hides it."""
     plain = Relay._look
@@ -79,18 +63,6 @@ def newest_mark_only(patch: Patch) -> None:
         await plain(self)
 
     patch.setattr(Relay, "_look", look)
-
-
-def _nobody_looks(patch: Patch) -> None:
-    async def nothing(_: Any) -> None:
-        return None
-
-    async def no_asks(_: Observer) -> list[Any]:
-        return []
-
-    patch.setattr(Relay, "_look", nothing)
-    patch.setattr(Strands, "ask", nothing)
-    patch.setattr(Observer, "missing", no_asks)
 
 
 def counters_not_reduced(patch: Patch) -> None:
