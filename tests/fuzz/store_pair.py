@@ -122,6 +122,8 @@ class Pair:
                 self.seen[f"{kind}: {answer.__name__}"] += 1
             case None | []:
                 self.seen[f"{kind}: nothing"] += 1
+            case dict() if not answer:
+                self.seen[f"{kind}: nothing"] += 1
             case _:
                 self.seen[kind] += 1
 

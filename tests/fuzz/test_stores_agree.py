@@ -126,7 +126,7 @@ def plant_query(name: str, old: str, new: str) -> Callable[[pytest.MonkeyPatch],
 
 
 def no_check(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(memory._Rows, "check", lambda *_: None)  # noqa: SLF001
+    patch.setattr(memory.MemoryRows, "check", lambda *_: None)
 
 
 def kept_seqs(patch: pytest.MonkeyPatch) -> None:

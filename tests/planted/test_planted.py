@@ -34,7 +34,7 @@ QUICK_ON_TOUR = {
     "duplicate-believed": "I1",
     "mark-before-acknowledgement": "I1",
     "place-not-verified": "I1",
-    "gaps-ignored": "I1",
+    "gaps-ignored": "I4",
     "registry-not-put-back": "observer",
 }
 INVARIANTS = {f"I{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 15)} | {"barrier", "liveness"}

@@ -36,7 +36,7 @@ async def verdict_of(reader: Reader, process: int, *, live: frozenset[str] | Non
         row = await reader.process(process)
         if row is None:
             return None
-        if row.open == 0 and row.digest:
+        if row.open == 0 and row.ended is None:
             return Verdict("running", row.outcome, ("parts of it are in other services, or on their way",))
         if row.open == 0 and row.outcome is not None:
             return judge((), row.outcome)
