@@ -89,6 +89,11 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self if changed == self else msgspec.structs.replace(changed, epoch=max(self.epoch + 1, epoch))
 
     @cached_property
+    def handler_names(self) -> frozenset[str]:
+        """The names of all handlers."""
+        return frozenset(each.name for each in self.handlers)
+
+    @cached_property
     def _obligations(self) -> dict[str, frozenset[str]]:
         return {}
 

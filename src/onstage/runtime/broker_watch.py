@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 
 from onstage.errors import BrokerUnavailable, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from onstage.ports.broker import Broker
 
-__all__ = ["LOOK_S", "PAUSE_S_MAX", "BrokerWatch", "in_one_line"]
+__all__ = ["LOOK_S", "PAUSE_S_MAX", "BrokerWatch", "in_one_line", "until_there"]
 
 PAUSE_S_MAX: Final = 5.0
 """The longest pause between two attempts to reach a broker."""
 LOOK_S: Final = 0.25
 """How often a broker is asked whether it is in trouble. What is shorter than that is not told."""
 _PAUSE_S: Final = 0.2
+T = TypeVar("T")
 log = logging.getLogger("onstage.broker")
 
 
@@ -28,6 +29,18 @@ def in_one_line(trouble: str) -> str:
     what, _, rest = trouble.partition("\n")
     why = rest.partition("why: ")[2].partition("\n")[0]
     return f"{what} ({why})" if why else what
+
+
+async def until_there(ask: Callable[[], Awaitable[T]]) -> T:
+    """What `ask` answers, once the broker lets it; until then it is called again and again."""
+    pause = _PAUSE_S
+    while True:
+        try:
+            return await ask()
+        except BrokerUnavailable as error:
+            log.info("the broker does not answer yet: %s", in_one_line(str(error)))
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, PAUSE_S_MAX)
 
 
 def _log(trouble: str | None) -> None:

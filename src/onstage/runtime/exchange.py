@@ -19,7 +19,7 @@ from onstage.events.binding import to_headers
 from onstage.events.subject import PARTITIONS, control_subject, subjects_for
 from onstage.observe.verdict import Verdict
 from onstage.ports.broker import NobodyAnswers
-from onstage.runtime.broker_watch import BrokerWatch
+from onstage.runtime.broker_watch import BrokerWatch, until_there
 from onstage.runtime.intake import SENT_AS, Intake, identity_of
 from onstage.runtime.joinable import Joinable
 from onstage.runtime.log_reader import LogReader
@@ -28,6 +28,7 @@ from onstage.runtime.observatory import ASK_S_MAX, Question, verdict_subject
 from onstage.runtime.outgoing import encode_forward
 from onstage.runtime.registry import Registry
 from onstage.runtime.relay import FORWARD, Relay
+from onstage.runtime.strands import store_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -41,12 +42,9 @@ __all__ = ["HOSTED", "RANGES", "Exchange"]
 
 HOSTED: Final = "hosted"
 """The topic under which a store keeps the names of the services that run on it."""
-
-
 RANGES: Final = 8
 """Into how many ranges the partitions of a service fall. A range has one reader."""
 PAUSE_S: Final = 0.2
-PAUSE_S_MAX: Final = 5.0
 ASKED_AT_ONCE_MAX: Final = 64
 """So many questions at most are with observers at once; others wait their turn."""
 OBSERVER_AWAY_S_MAX: Final = 10.0
@@ -76,6 +74,7 @@ class Exchange:
         self.joinable = Joinable(node, self.verdict)
         self.readers: list[LogReader] = []
         self._forwards = 0
+        self._owners: dict[str, str | None] = {}
         self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
         self._watching: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -110,7 +109,7 @@ class Exchange:
 
     async def _claim(self) -> None:
         """Say which store the services are on. Raises UsageError if one of them is on another."""
-        store = self._node.writers[-1].split("-", 1)[0]
+        store = store_in(self._node.writers[-1])
         for service in sorted(self._node.hosted):
             await self.registry.claim(service, store)
 
@@ -120,35 +119,19 @@ class Exchange:
 
     async def _connect_later(self) -> None:
         await self.broker_watch.open(at_any_rate=True)
-        pause = PAUSE_S
-        while True:
-            try:
-                await self._claim()
-            except BrokerUnavailable:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, PAUSE_S_MAX)
-                continue
-            except UsageError as error:
-                log.error("nothing is read from the broker: %s", error)  # noqa: TRY400  it says what to do
-                return
-            break
+        try:
+            await until_there(self._claim)
+        except UsageError as error:
+            log.error("nothing is read from the broker: %s", error)  # noqa: TRY400  it says what to do
+            return
         self._begin_to_read()
         await self._watch()
 
     async def _register(self) -> None:
-        pause = PAUSE_S
-        while True:
-            try:
-                await self._claim()
-                await self.registry.register(self._node.manifest, self._node.hosted)
-                self.adopt()
-            except BrokerUnavailable as error:
-                log.info("the topology is not registered yet: %s", error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, PAUSE_S_MAX)
-                continue
-            await self._keep_topologies()
-            return
+        await until_there(self._claim)
+        await until_there(lambda: self.registry.register(self._node.manifest, self._node.hosted))
+        self.adopt()
+        await self._keep_topologies()
 
     async def _keep_topologies(self) -> None:
         node = self._node
@@ -317,6 +300,11 @@ class Exchange:
 
     def owner(self, type_name: str) -> str | None:
         """The service that decides what process such an event from outside begins or joins, None if that is us."""
+        if type_name not in self._owners:
+            self._owners[type_name] = self._find_owner(type_name)
+        return self._owners[type_name]
+
+    def _find_owner(self, type_name: str) -> str | None:
         node = self._node
         known = [process for process in node.processes if type_name in node.admission.known[process.name]]
         beginning = [process for process in known if any(type_name == each.name for each in process.starts)]

@@ -167,7 +167,7 @@ class Intake:
 
     def _route_at(self, route: Route, epoch: int) -> Route:
         """The route of an event with this epoch: a handler that came later has no part in it."""
-        key = (route.type.name, epoch, len(self._registry.epochs))
+        key = (route.type.name, epoch, len(self._registry.known))
         known = self._routes.get(key)
         if known is None:
             known = Route(route.type, route.type_id, route.starts)
@@ -205,9 +205,10 @@ class Intake:
     async def _admit(self, come: _Come, known: dict[bytes, tuple[int, bytes]]) -> list[int]:
         """Append an event unless it is known; answers the position of the commit, if there is one."""
         identity = identity_of("event", come.wire)
-        if identity in known or identity in self._under_way:
+        under_way = self._under_way.get(identity)
+        if identity in known or under_way is not None:
             self.repeated += 1
-            return [self._under_way[identity]] if identity in self._under_way else []
+            return [] if under_way is None else [under_way]
         node, envelope = self._node, come.envelope
         expected = await self._expected(envelope.topology or 0, envelope.type)
         route = self._route_at(come.route, envelope.topology or 0)

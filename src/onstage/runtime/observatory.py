@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, TypeVar, final
+from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
@@ -19,7 +19,7 @@ from onstage.events.subject import log_subjects
 from onstage.observe.verdict import Verdict
 from onstage.ports.broker import CursorLost
 from onstage.ports.store import Declaration
-from onstage.runtime.broker_watch import BrokerWatch
+from onstage.runtime.broker_watch import BrokerWatch, until_there
 from onstage.runtime.intake import process_known_as
 from onstage.runtime.log_reader import LogReader
 from onstage.runtime.observer import NamesChanged, Observer
@@ -28,7 +28,7 @@ from onstage.runtime.strands import Strands
 from onstage.runtime.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from onstage.ports.broker import Broker, Logged
     from onstage.ports.clock import Clock
@@ -38,12 +38,9 @@ __all__ = ["ASK_S_MAX", "Observatory", "Question", "verdict_subject"]
 
 ASK_S_MAX: Final = 1.0
 """So long at most an observer keeps a question before it answers what it knows; who wants to wait longer asks again."""
-ASK_S: Final = 2.0
-ASK_S_MAX_PAUSE: Final = 64.0
-"""So often an observer asks for what is missing before what it has laid aside."""
-PAUSE_S: Final = 0.2
-PAUSE_S_MAX: Final = 5.0
-T = TypeVar("T")
+MISSING_S: Final = 2.0
+"""So soon an observer asks for what is missing before what it has laid aside; then less and less often."""
+MISSING_S_MAX: Final = 64.0
 log = logging.getLogger("onstage.observer")
 
 
@@ -87,7 +84,7 @@ class Observatory:
         await self.broker_watch.open()
         await self._open()
         namespace = self._broker.namespace
-        await self._until_there(lambda: self._broker.serve(verdict_subject(namespace), self._answer))
+        await until_there(lambda: self._broker.serve(verdict_subject(namespace), self._answer))
         reader = self._reader = LogReader(
             f"observer-{self._name}",
             log_subjects(namespace)[:2],
@@ -114,14 +111,14 @@ class Observatory:
             self.watch.close()
 
     async def _open(self) -> None:
-        await self._until_there(self._registry.refresh)
+        await until_there(self._registry.refresh)
         declared = self._registry.known
         opened = await self._open_with(declared)
         await self._registry.load()
         while (known := self._registry.known) != declared:  # the store remembers topologies that the registry has lost
             await self.store.close()
             opened, declared = await self._open_with(known), known
-        self._name = f"{opened.store}"
+        self._name = opened.store
         self.watch = Watch(self.store)
         self.store.on_batch = self._on_batch
         self._is_open = True
@@ -138,15 +135,6 @@ class Observatory:
         self.store = self._make_store()
         return await self.store.open(_declaration(known))
 
-    async def _until_there(self, ask: Callable[[], Awaitable[T]]) -> T:
-        pause = PAUSE_S
-        while True:
-            try:
-                return await ask()
-            except BrokerUnavailable:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, PAUSE_S_MAX)
-
     @property
     def counts(self) -> tuple[int, int]:
         """How many events and receipts it has read since it was started."""
@@ -159,7 +147,7 @@ class Observatory:
         try:
             return await self.observer.take(messages, place)
         except NamesChanged:
-            await self._until_there(self._registry.refresh)
+            await until_there(self._registry.refresh)
             async with self._changing:
                 await self.store.close()
                 self.watch.close()
@@ -168,11 +156,11 @@ class Observatory:
             raise CursorLost("the topology has new names") from None
 
     async def _ask_for_missing(self) -> None:
-        pause = ASK_S
+        pause = MISSING_S
         while True:
             await asyncio.sleep(pause)
             if not self.observer.is_waiting:
-                pause = ASK_S
+                pause = MISSING_S
                 continue
             try:
                 for service, ask in await self.observer.missing():
@@ -182,7 +170,7 @@ class Observatory:
                 log.debug("nobody can be asked for what is missing: %s", error)
             except Exception:
                 log.exception("asking for what is missing failed; it is tried again")
-            pause = min(2 * pause, ASK_S_MAX_PAUSE)
+            pause = min(2 * pause, MISSING_S_MAX)
 
     # Verdicts.
 
@@ -200,8 +188,7 @@ class Observatory:
             watch = self.watch
         if number is None:
             return None
-        live = frozenset(handler.name for handler in self._registry.current.handlers)
-        return await watch.verdict(number, timeout_s, live)
+        return await watch.verdict(number, timeout_s, self._registry.current.handler_names)
 
 
 def _declaration(known: Sequence[Topology]) -> Declaration:

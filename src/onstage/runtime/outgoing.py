@@ -15,6 +15,7 @@ from onstage.events.subject import control_subject, event_subject, partition_of,
 from onstage.events.wire_receipt import WireReceipt, encode_wire
 from onstage.ports.broker import Message
 from onstage.runtime.marks import ID
+from onstage.runtime.strands import store_in
 from onstage.runtime.wire import names_of
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Outgoing:
     @property
     def store(self) -> str:
         """The name of the node's store."""
-        return self._node.writers[-1].split("-", 1)[0]
+        return store_in(self._node.writers[-1])
 
     def subject(self, event: EventView) -> str:
         """Where an event is published."""

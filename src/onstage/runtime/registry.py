@@ -42,12 +42,17 @@ class Registry:
     """The topologies that one store knows, and the way to the others."""
 
     def __init__(self, broker: Broker, reader: Callable[[], Reader], now_ms: Callable[[], int]) -> None:
-        """Nothing known yet; `load` reads what the store remembers. `now_ms` is the clock that epochs are read from."""
+        """Nothing known yet; `load` reads what the store remembers. `now_ms` is the clock that epochs are read from.
+
+        `known` are all topologies that are known here, the oldest first.
+        """
         self._broker = broker
         self._reader = reader
         self._now_ms = now_ms
         self._known: dict[int, Topology] = {}
+        self.known: tuple[Topology, ...] = ()
         self._born: dict[str, int] = {}
+        self._first: dict[str, int] = {}
         self._tried = 0
         self._revision = -1
         self._turn = 0
@@ -61,7 +66,9 @@ class Registry:
     def _learn(self, topology: Topology | None) -> Topology | None:
         if topology is not None:
             self._known[topology.epoch] = topology
+            self.known = tuple(self._known[epoch] for epoch in sorted(self._known))
             self._born.clear()
+            self._first.clear()
             if topology.epoch > self.current.epoch:
                 self.current = topology
         return topology
@@ -95,15 +102,19 @@ class Registry:
 
     def born(self, handler: str) -> int:
         """The first epoch that names a handler, 0 if none that is known does. What is stamped earlier is not for it."""
-        known = self._born.get(handler, 0)
-        if not known:
+        known = self._born.get(handler)
+        if known is None:
             named = (each.epoch for each in self.known if any(handler == one.name for one in each.handlers))
             known = self._born[handler] = next(named, 0)
         return known
 
     def first(self, service: str) -> int:
         """The first epoch in which a service has joined, 0 if none is known."""
-        return next((each.epoch for each in self.known if service in each.joined), 0)
+        known = self._first.get(service)
+        if known is None:
+            joined = (each.epoch for each in self.known if service in each.joined)
+            known = self._first[service] = next(joined, 0)
+        return known
 
     async def claim(self, service: str, store: str) -> None:
         """Make it known that a service runs on this store, and on no other.
@@ -174,17 +185,12 @@ class Registry:
                 await self._broker.put(_key(epoch), encode_topology(self._known[epoch]), revision=0)
         self._revision = revision
 
-    @property
-    def known(self) -> tuple[Topology, ...]:
-        """All topologies that are known here, the oldest first."""
-        return tuple(self._known[epoch] for epoch in sorted(self._known))
-
     def notes(self, known_before: Collection[int]) -> list[Note]:
         """The topologies learnt since, as notes for the store."""
         return [
-            Note(TOPOLOGY, epoch, encode_topology(topology))
-            for epoch, topology in sorted(self._known.items())
-            if epoch not in known_before
+            Note(TOPOLOGY, topology.epoch, encode_topology(topology))
+            for topology in self.known
+            if topology.epoch not in known_before
         ]
 
     @property

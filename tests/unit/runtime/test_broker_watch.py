@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from onstage.brokers.embedded import EmbeddedBroker, EmbeddedLog
-from onstage.errors import UsageError
-from onstage.runtime.broker_watch import BrokerWatch, in_one_line
+from onstage.errors import BrokerUnavailable, UsageError
+from onstage.runtime.broker_watch import BrokerWatch, in_one_line, until_there
 
 AWAY = "no server answers\n  why: the cable is cut\n  to do: mend it"
 
@@ -111,3 +111,21 @@ def test_without_anybody_to_tell_the_log_has_a_line(caplog: pytest.LogCaptureFix
 def test_a_trouble_fits_on_a_line() -> None:
     assert in_one_line(AWAY) == "no server answers (the cable is cut)"
     assert in_one_line("gone") == "gone"
+
+
+def test_a_question_is_asked_until_the_broker_answers_and_any_other_error_ends_it() -> None:
+    answers: list[str | Exception] = [BrokerUnavailable(AWAY), BrokerUnavailable(AWAY), "here", UsageError("no")]
+
+    async def ask() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def story() -> None:
+        assert await until_there(ask) == "here"
+        with pytest.raises(UsageError, match="no"):
+            await until_there(ask)
+
+    asyncio.run(story())
+    assert answers == []
