@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from onstage.brokers.nats.stream import Answer
     from onstage.ports.broker import Message
 
-__all__ = ["BATCH_BYTES_MAX", "BATCH_MESSAGES_MAX", "COMPARED_MAX", "Publisher"]
+__all__ = ["ATOMIC_MESSAGES_MIN", "BATCH_BYTES_MAX", "BATCH_MESSAGES_MAX", "COMPARED_MAX", "Publisher"]
 
 BATCH_MESSAGES_MAX: Final = 1_000
 """How many messages an atomic batch holds: as many as a server takes."""
