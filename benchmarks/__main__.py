@@ -25,7 +25,8 @@ from onstage.cli.run_node import tune_collector
 
 if TYPE_CHECKING:
     from onstage import App
-    from onstage.stage import ProcessHandle, Stage
+    from onstage.process_handle import ProcessHandle
+    from onstage.stage import Stage
 
 WAITING = 100_000
 WARM = WAITING // 5  # by then caches and pools are full

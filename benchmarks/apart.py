@@ -185,7 +185,7 @@ async def _arrived(folder: Path, count: int) -> None:
 
 
 async def _publishing(url: str) -> tuple[float, float, float]:
-    """Of the server itself: medians (ms) of one message and of the smallest atomic batch; messages/s in large batches."""
+    """Medians (ms) of one message and of the smallest atomic batch; messages a second in large batches."""
     broker = NatsBroker(f"{url}?namespace=limit")
     await broker.open()
     alone = [await _publish_ms(broker, _batch(f"a-{number}", 1)) for number in range(200)]

@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from onstage.stage import ProcessHandle, Stage
+from onstage.process_handle import ProcessHandle
+from onstage.stage import Stage
 
 AT_ONCE: Final = 64
 

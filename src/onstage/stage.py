@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
 from onstage.core.identity import number_in
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
-from onstage.events.duration import seconds
 from onstage.events.envelope import Envelope, from_json
 from onstage.events.event import event_type
 from onstage.ports.clock import SystemClock
+from onstage.process_handle import ProcessHandle
 from onstage.runtime.intake import process_known_as
 from onstage.runtime.local_door import LocalDoor, Moved, RemoteDoor, call_when_running
 from onstage.runtime.local_ways import LocalWays
@@ -28,41 +27,13 @@ if TYPE_CHECKING:
     from onstage.observe.verdict import Verdict
     from onstage.ports.store import Reader
 
-__all__ = ["ProcessHandle", "Stage"]
+__all__ = ["Stage"]
 
-Duration = str | timedelta | float
 T = TypeVar("T")
 SAME_KEY_MAX: Final = 20
 ENTRIES_MAX: Final = 3
 MOVES_MAX: Final = 10
 log = logging.getLogger("onstage.node")
-
-
-class _Watching(Protocol):
-    async def verdict_on(self, process: str, timeout_s: float | None) -> Verdict: ...
-
-
-@final
-class ProcessHandle:
-    """A process that was begun or joined: its public id, and what may be said about it."""
-
-    __slots__ = ("_ways", "id")
-
-    def __init__(self, id: str, ways: _Watching) -> None:
-        """Made by `emit` and `process` only."""
-        self.id = id
-        self._ways = ways
-
-    async def verdict(self, *, timeout: Duration | None = 0) -> Verdict:
-        """Wait for a final verdict for at most `timeout` (None: for ever), then answer the present one.
-
-        What it says is durable. Raises LookupError if there is no such process.
-        """
-        return await self._ways.verdict_on(self.id, None if timeout is None else seconds(timeout))
-
-    def __repr__(self) -> str:
-        """The public id."""
-        return f"Process[{self.id}]"
 
 
 @final

@@ -15,7 +15,8 @@ from tests.apart import apart_app
 from tests.apart.apart_app import SERVICES, Placed, app
 
 from onstage import connect
-from onstage.stage import ProcessHandle, Stage
+from onstage.process_handle import ProcessHandle
+from onstage.stage import Stage
 from onstage.testing.nats_server import NatsServer
 from onstage.testing.tcp_proxy import TcpProxy
 

@@ -11,7 +11,8 @@ import sys
 from tests.faults.play import Begun, Cue, app, outside
 
 from onstage.errors import StoreUnavailable
-from onstage.stage import ProcessHandle, Stage
+from onstage.process_handle import ProcessHandle
+from onstage.stage import Stage
 from onstage.testing.power_vfs import Fault, FaultKind, PowerVFS
 
 KEYS = [f"k{n}" for n in range(12)]

@@ -20,9 +20,10 @@ from onstage.errors import DuplicateId, InvalidEvent, OperationError, UsageError
 from onstage.events.codec import DecodeFailed
 from onstage.events.envelope import Envelope, from_json, to_json
 from onstage.observe.verdict import Verdict
+from onstage.process_handle import ProcessHandle
 from onstage.runtime.door_messages import reply_in, request_number
 from onstage.runtime.local_door import LocalDoor, RemoteDoor
-from onstage.stage import ProcessHandle, Stage
+from onstage.stage import Stage
 
 SEED = 20_260_102
 FRAMES = 3_000

@@ -5,8 +5,13 @@ from typing import Any
 
 import pytest
 
-from onstage.core.execution import Execution, Look, Perform, StepRequest
+from onstage.core.execution import Execution
 from onstage.core.journal import Slept, Stepped, Transacted, Undone, Valued, WaitEnded
+from onstage.core.requests import (
+    Look,
+    Perform,
+    StepRequest,
+)
 from onstage.events.receipt import Status
 from onstage.runtime import calls, undo
 from onstage.runtime.dispatcher import Dispatcher

@@ -10,8 +10,9 @@ import pytest
 
 from onstage import App, Envelope, Process, Reject, Service, connect, event, wait
 from onstage.errors import DuplicateId, InvalidEvent, StoreUnavailable, UsageError
+from onstage.process_handle import ProcessHandle
 from onstage.runtime import local_door
-from onstage.stage import ProcessHandle, Stage
+from onstage.stage import Stage
 
 
 @event("stage.placed", key="id")

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from onstage.events.event import EventType
     from onstage.observe.verdict import Verdict
     from onstage.ports.store import ProcessView
-    from onstage.stage import ProcessHandle, Stage
+    from onstage.process_handle import ProcessHandle
+    from onstage.stage import Stage
 
 __all__ = ["PAGE_LINES_MAX", "Sender", "command"]
 

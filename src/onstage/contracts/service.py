@@ -1,4 +1,4 @@
-"""``Service`` and ``Handler``: who reacts to which event, and under which options.
+"""``Service``: a named group of handlers, declared by its decorators.
 
 A handler is checked where it is declared. What it names may be defined further down in the module, so what
 cannot be resolved yet is resolved by ``Handler.resolve()``, which ``App(...)`` calls.
@@ -6,30 +6,22 @@ cannot be resolved yet is resolved by ``Handler.resolve()``, which ``App(...)`` 
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack, cast, final, overload
+from typing import Any, Final, TypeVar, Unpack, cast, final, overload
 
+from onstage.contracts.handler import Handler, HandlerOptions
 from onstage.contracts.inference import (
-    Duration,
-    Events,
-    code_fingerprint,
-    declared_duration,
-    declared_events,
     refuse_unknown_options,
-    returned_events,
-    waited_events,
 )
-from onstage.contracts.manifest import HandlerManifest
 from onstage.errors import refusal
 from onstage.events.envelope import Envelope
-from onstage.events.event import EventType, event_type, field_names, is_event, place_of
+from onstage.events.event import EventType, event_type, is_event, place_of
 from onstage.events.topic import Topic
 
-__all__ = ["Handler", "HandlerOptions", "Lifespan", "Service"]
+__all__ = ["Lifespan", "Service"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,152 +32,9 @@ E3 = TypeVar("E3")
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 """Makes the async context manager that gives a service's steps their resources."""
 
-CONCURRENCY_MAX: Final = 100_000
 NAMESPACE: Final = "onstage"
 _TOKEN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]+(-+[a-z0-9]+)*(\.[a-z0-9]+(-+[a-z0-9]+)*)*")
-_HANDLER: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
-    "on_failure": ("block", "park"),
-    "lane": ("until-end", "until-wait"),
-    "start": ("new",),
-    "gating": (None, True, False),
-}
-_TO_COME: Final = ("a new handler cannot be given the events of before yet", "leave start= out, emit them again")
-
-
-class HandlerOptions(TypedDict, total=False):
-    """The options of ``Service.on``.
-
-    ``name`` and ``was`` keep identity across renames. ``key`` is a field of the event that replaces its own
-    key. ``concurrency`` is how many executions run at once (100). ``retry`` is a ``Retry``. ``on_failure`` is
-    "block" or "park", ``lane`` "until-end" or "until-wait", ``start`` "new". ``timeout`` limits
-    one attempt. ``gating`` defaults to true, false for patterns. ``emits`` and ``waits`` add event classes to
-    what is inferred.
-    """
-
-    name: str | None
-    was: Iterable[str]
-    key: str | None
-    concurrency: int
-    retry: object | None
-    on_failure: Literal["block", "park"]
-    lane: Literal["until-end", "until-wait"]
-    start: Literal["new"]
-    timeout: Duration | None
-    gating: bool | None
-    emits: Events
-    waits: Events
-
-
-@final
-class Handler(Generic[T, R]):
-    """One declared reaction; made by ``Service.on``, changed only by ``resolve`` and the node.
-
-    ``fn`` is the plain function, and calling the handler calls it. ``triggers`` are the event types, or empty
-    with ``pattern`` set. ``emits`` and ``waits`` are event classes, complete once ``resolved``. ``timeout_s``
-    is in seconds. ``where`` is ``"file.py:12"``, ``code`` the fingerprint of the bytecode.
-    """
-
-    __slots__ = (
-        "__weakref__", "_emits_known", "code", "concurrency", "emits", "fn", "full_name", "gating",
-        "key", "lane", "name", "on_failure", "pattern", "resolved", "retry", "service", "start",
-        "timeout_s", "triggers", "waits", "was", "where",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        service: str,
-        fn: Callable[[T], Coroutine[Any, Any, R]],
-        *,
-        triggers: tuple[EventType, ...],
-        pattern: Topic | None,
-        options: HandlerOptions,
-    ) -> None:
-        """Check the function and the options; resolve nothing yet."""
-        self.fn = fn
-        self.service: Final = service
-        self.where: Final = place_of(fn)
-        self.triggers: Final = triggers
-        self.pattern: Final = pattern
-        self.resolved = False
-        self._emits_known = False
-        self.name: Final = _handler_name(fn, options, self.where)
-        self.full_name: Final = f"{service}.{self.name}"
-        _refuse_wrong_function(fn, self.full_name, self.where)
-        _refuse_wrong_choices(options, self.full_name, self.where)
-        self.was: Final = _former_names(service, options, self.where)
-        self.key: Final = _checked_key(self, options.get("key"))
-        self.concurrency: Final = _checked_concurrency(self, options.get("concurrency", 100))
-        owner, timeout = f"handler {self.full_name}", options.get("timeout")
-        limit_s = None if timeout is None else declared_duration(owner, "timeout", timeout, self.where)
-        self.timeout_s: Final = limit_s
-        self.retry: Final = options.get("retry")
-        self.on_failure: Final = options.get("on_failure", "block")
-        self.lane: Final = options.get("lane", "until-end")
-        self.start: Final = options.get("start", "new")
-        gating = options.get("gating")
-        self.gating: Final = pattern is None if gating is None else gating
-        emits = declared_events(owner, "emits", options.get("emits", ()), self.where)
-        self.emits = frozenset(known.cls for known in emits)
-        waits = declared_events(owner, "waits", options.get("waits", ()), self.where)
-        self.waits = frozenset(known.cls for known in waits)
-        self.code: Final = code_fingerprint(fn)
-
-    def __call__(self, event: T, /) -> Coroutine[Any, Any, R]:
-        """Call the plain function, as a unit test does."""
-        return self.fn(event)
-
-    def __repr__(self) -> str:
-        """Return the full name in brackets."""
-        return f"Handler[{self.full_name}]"
-
-    def learn_emits(self, local_names: Mapping[str, object] | None = None) -> None:
-        """Add the events of the return annotation to ``emits``; once, later calls do nothing.
-
-        Raises:
-            DefinitionError: if a member of the annotation is not an event.
-            NameError: if a name in it is not known yet.
-        """
-        if not self._emits_known:
-            self.emits |= {known.cls for known in returned_events(self.fn, local_names)}
-            self._emits_known = True
-
-    def resolve(self) -> None:
-        """Complete ``emits`` and ``waits``, when all modules are; once, later calls do nothing.
-
-        Raises:
-            DefinitionError: if a member of the return annotation is no event, or a name in it is unknown.
-        """
-        if self.resolved:
-            return
-        try:
-            self.learn_emits()
-        except NameError as error:
-            mend = f"import or define {error.name or 'it'} in the module of the handler"
-            what = f"the return annotation of handler {self.full_name} cannot be resolved"
-            raise refusal(what, str(error), mend, self.where) from error
-        self.waits |= frozenset(waited_events(self.fn))
-        self.resolved = True
-
-    def manifest(self) -> HandlerManifest:
-        """Return what this handler declares, as a plain value; call ``resolve`` before."""
-        triggers = (self.pattern.pattern,) if self.pattern else tuple(known.name for known in self.triggers)
-        return HandlerManifest(
-            name=self.full_name,
-            service=self.service,
-            triggers=triggers,
-            pattern=self.pattern is not None,
-            emits=tuple(sorted(event_type(cls).name for cls in self.emits)),
-            waits=tuple(sorted(event_type(cls).name for cls in self.waits)),
-            gating=self.gating,
-            key=self.key,
-            on_failure=self.on_failure,
-            lane=self.lane,
-            start=self.start,
-            was=self.was,
-            code=self.code,
-        )
 
 
 @final
@@ -333,67 +182,3 @@ def _trigger(service: str, trigger: object, where: str) -> EventType:
     made_at = f" ({place_of(trigger)})" if place_of(trigger) else ""
     mend = f"put @event above class {shown}{made_at}, or name the event class you meant"
     raise refusal(what, "it is not an event: it was not itself decorated with @event", mend, where)
-
-
-def _handler_name(fn: object, options: HandlerOptions, where: str) -> str:
-    name = options.get("name") or getattr(fn, "__name__", "")
-    if not isinstance(name, str) or not _HANDLER.fullmatch(name):
-        why = "a handler name is 1 to 128 of A-Z, a-z, 0-9, - and _"
-        raise refusal(f"a handler cannot be named {name!r}", why, 'write name="reserve", say', where)
-    return name
-
-
-def _refuse_wrong_function(fn: Callable[..., Any], name: str, where: str) -> None:
-    if not inspect.iscoroutinefunction(fn):
-        mend = "write async def (blocking work belongs in a step, which runs in a thread)"
-        raise refusal(f"handler {name} is not an async def function", "a handler awaits its steps", mend, where)
-    signature = inspect.signature(fn)
-    parameters = tuple(signature.parameters.values())
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    if len(parameters) != 1 or parameters[0].kind not in positional:
-        shown = signature.replace(return_annotation=signature.empty)
-        why = f"its parameters are {shown}, but the event is all it is given"
-        mend = f"write async def {fn.__name__}(e: TheEvent); state comes from resource(...) inside a step"
-        raise refusal(f"handler {name} does not take exactly one event", why, mend, where)
-
-
-def _refuse_wrong_choices(options: HandlerOptions, name: str, where: str) -> None:
-    for option, choices in _CHOICES.items():
-        value = options.get(option, choices[0])
-        if value not in choices:
-            unknown = ("there is no such choice", f"choose one of {', '.join(map(repr, choices))}")
-            why, mend = _TO_COME if value == "earliest" else unknown
-            raise refusal(f"handler {name} has {option}={value!r}", why, mend, where)
-
-
-def _former_names(service: str, options: HandlerOptions, where: str) -> tuple[str, ...]:
-    was = options.get("was", ())
-    names = (was,) if isinstance(was, str) else tuple(was)
-    for name in names:
-        if not all(map(_HANDLER.fullmatch, name.split(".", 1))):
-            mend = 'write was=["old_name"] or was=["service.old_name"]'
-            raise refusal(f"{name!r} in was= is not a handler name", "it has other characters", mend, where)
-    return tuple(name if "." in name else f"{service}.{name}" for name in names)
-
-
-def _checked_key(handler: Handler[Any, Any], key: str | None) -> str | None:
-    if key is None:
-        return None
-    what = f"handler {handler.full_name} has key={key!r}"
-    if handler.pattern is not None:
-        mend = "leave key= out; the envelope's subject is the key"
-        raise refusal(what, "a pattern handler gets envelopes of any type", mend, handler.where)
-    for known in handler.triggers:
-        if key not in field_names(known.cls):
-            mend = f"name one of its fields: {', '.join(field_names(known.cls))}"
-            why = f"{known.cls.__qualname__} ({known.where}) has no such field"
-            raise refusal(what, why, mend, handler.where)
-    return key
-
-
-def _checked_concurrency(handler: Handler[Any, Any], value: object) -> int:
-    if type(value) is int and 1 <= value <= CONCURRENCY_MAX:
-        return value
-    what = f"handler {handler.full_name} has concurrency={value!r}"
-    why = f"it is a whole number from 1 to {CONCURRENCY_MAX}"
-    raise refusal(what, why, "write concurrency=100, say", handler.where)

@@ -9,9 +9,10 @@ from typing import Any, final
 
 import msgspec
 
+from onstage.contracts.handler import Handler
 from onstage.contracts.manifest import AppManifest, TypeManifest, digest
 from onstage.contracts.process import Process
-from onstage.contracts.service import Handler, Service
+from onstage.contracts.service import Service
 from onstage.errors import DefinitionError, refusal
 from onstage.events.event import EventType, event_type
 

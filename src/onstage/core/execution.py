@@ -15,133 +15,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, assert_never, final
 
-import msgspec
-
 from onstage.core.journal import (
     JOURNAL_ENTRIES_MAX,
     Attempted,
     Begun,
-    Emitted,
     Entry,
     Failed,
     Rejected,
     SleepOpened,
     Slept,
-    Stepped,
-    Transacted,
     Undone,
-    Valued,
     WaitEnded,
     WaitOpened,
     is_final,
+)
+from onstage.core.requests import (
+    Answer,
+    DivergedAnswer,
+    EmitRequest,
+    Look,
+    ParkAnswer,
+    Perform,
+    Recorded,
+    Request,
+    SleepRequest,
+    StepRequest,
+    TransactionRequest,
+    ValueRequest,
+    WaitRequest,
+    describe,
+    fits,
+    shown,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = [
-    "Answer",
-    "DivergedAnswer",
-    "EmitRequest",
-    "Execution",
-    "Look",
-    "ParkAnswer",
-    "Perform",
-    "Recorded",
-    "Request",
-    "SleepRequest",
-    "StepRequest",
-    "TransactionRequest",
-    "ValueRequest",
-    "WaitRequest",
-]
-
-
-@final
-class StepRequest(msgspec.Struct, frozen=True):
-    """A step with these arguments (hashed)."""
-
-    arguments: int
-
-
-@final
-class TransactionRequest(msgspec.Struct, frozen=True):
-    """A transaction with these arguments (hashed)."""
-
-    arguments: int
-
-
-@final
-class EmitRequest(msgspec.Struct, frozen=True):
-    """An event emitted in the middle; `arguments` is the hash of its type and data."""
-
-    arguments: int
-
-
-@final
-class WaitRequest(msgspec.Struct, frozen=True):
-    """A wait for one of `types`, for at most `timeout_ms`."""
-
-    types: tuple[str, ...]
-    timeout_ms: int | None
-
-
-@final
-class SleepRequest(msgspec.Struct, frozen=True):
-    """A sleep of `duration_ms`."""
-
-    duration_ms: int
-
-
-@final
-class ValueRequest(msgspec.Struct, frozen=True):
-    """A reading of the clock, of randomness or of a uuid."""
-
-
-Request = StepRequest | TransactionRequest | EmitRequest | WaitRequest | SleepRequest | ValueRequest
-
-
-@final
-class Recorded(msgspec.Struct, frozen=True):
-    """It has happened; this is its entry."""
-
-    entry: Entry
-
-
-@final
-class Perform(msgspec.Struct, frozen=True):
-    """Do it, as attempt number `attempt`; the first one began at `first` (ms, 0 if this is it).
-
-    `begun` says that the in-doubt mark is written, so an earlier attempt may have had its effect.
-    """
-
-    attempt: int
-    begun: bool
-    first: int = 0
-
-
-@final
-class Look(msgspec.Struct, frozen=True):
-    """Look in the mailbox for one of the types; if there is none, park until `due` (None: for ever)."""
-
-    due: int | None
-
-
-@final
-class ParkAnswer(msgspec.Struct, frozen=True):
-    """Nothing to do before `due`."""
-
-    due: int
-
-
-@final
-class DivergedAnswer(msgspec.Struct, frozen=True):
-    """The code asked for something else than the journal recorded; `diff` shows both."""
-
-    diff: str
-
-
-Answer = Recorded | Perform | Look | ParkAnswer | DivergedAnswer
+__all__ = ["Execution"]
 
 _PERFORM_FIRST: Final = Perform(1, begun=False)
 _NO_ENTRIES: Final[dict[str, Entry]] = {}
@@ -207,8 +117,8 @@ class Execution:
         entry = self._recorded.get(position)
         if entry is None and self._unmade:
             return self._diverged(position, f"asks for {position}, which is not in the journal")
-        if entry is not None and not _fits(entry, request):
-            return self._diverged(position, f"asks for {_describe(request)}, the journal has {_entry_text(entry)}")
+        if entry is not None and not fits(entry, request):
+            return self._diverged(position, f"asks for {describe(request)}, the journal has {shown(entry)}")
         if entry is not None and is_final(entry):
             return Recorded(entry)
         match request:
@@ -334,7 +244,7 @@ class Execution:
         if entry is None:
             entry = SleepOpened(position, now_ms + request.duration_ms)
             self._record(entry)
-        assert isinstance(entry, SleepOpened), "`_fits` lets only a sleep through"
+        assert isinstance(entry, SleepOpened), "`fits` lets only a sleep through"
         if entry.due > now_ms:
             return ParkAnswer(entry.due)
         slept = Slept(position)
@@ -342,7 +252,7 @@ class Execution:
         return Recorded(slept)
 
     def _diverged(self, position: str, what: str) -> DivergedAnswer:
-        recorded = "\n".join(f"    {_entry_text(entry)}" for entry in self._recorded.values())
+        recorded = "\n".join(f"    {shown(entry)}" for entry in self._recorded.values())
         unmade = ", ".join(sorted(self._unmade or ())) or "none"
         return DivergedAnswer(
             f"the code {what}\n  recorded:\n{recorded}\n  recorded but not asked again: {unmade}\n  at: {position}"
@@ -359,38 +269,3 @@ def _next_attempt(entry: Entry | None, now_ms: int) -> Perform | ParkAnswer:
             return Perform(1, begun=True)
         case _:
             return _PERFORM_FIRST
-
-
-_KINDS: Final[dict[type, tuple[type, ...]]] = {
-    StepRequest: (Begun, Attempted, Stepped, Failed),
-    TransactionRequest: (Transacted, Failed),
-    EmitRequest: (Emitted,),
-    WaitRequest: (WaitOpened, WaitEnded),
-    SleepRequest: (SleepOpened, Slept),
-    ValueRequest: (Valued,),
-}
-
-
-def _fits(entry: Entry, request: Request) -> bool:
-    if not isinstance(entry, _KINDS[type(request)]):
-        return False
-    if isinstance(request, StepRequest | TransactionRequest | EmitRequest):
-        return getattr(entry, "arguments", None) == request.arguments
-    if isinstance(entry, WaitOpened) and isinstance(request, WaitRequest):
-        return entry.types == request.types
-    return True
-
-
-def _describe(request: Request) -> str:
-    name = type(request).__name__.removesuffix("Request").lower()
-    if isinstance(request, StepRequest | TransactionRequest | EmitRequest):
-        return f"{name} with arguments {request.arguments:08x}"
-    if isinstance(request, WaitRequest):
-        return f"wait for {', '.join(request.types)}"
-    return name
-
-
-def _entry_text(entry: Entry) -> str:
-    arguments = getattr(entry, "arguments", None)
-    suffix = "" if arguments is None else f" with arguments {arguments:08x}"
-    return f"{entry.position}: {type(entry).__name__.lower()}{suffix}"

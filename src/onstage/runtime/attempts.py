@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 import msgspec
 
 from onstage.core.commit import RefusedBecause, Transaction
-from onstage.core.execution import (
+from onstage.core.journal import Attempted, Begun, Failed, Stepped, Transacted
+from onstage.core.requests import (
     DivergedAnswer,
     Look,
     ParkAnswer,
@@ -20,7 +21,6 @@ from onstage.core.execution import (
     StepRequest,
     TransactionRequest,
 )
-from onstage.core.journal import Attempted, Begun, Failed, Stepped, Transacted
 from onstage.core.retry import delay
 from onstage.errors import Reject, StepFailed, UsageError
 from onstage.events.codec import DecodeFailed, NoCodec, encode_any

@@ -13,7 +13,8 @@ from uuid import UUID
 
 import msgspec
 
-from onstage.core.execution import (
+from onstage.core.journal import Emitted, Valued, WaitEnded, fingerprint
+from onstage.core.requests import (
     DivergedAnswer,
     EmitRequest,
     Perform,
@@ -22,7 +23,6 @@ from onstage.core.execution import (
     ValueRequest,
     WaitRequest,
 )
-from onstage.core.journal import Emitted, Valued, WaitEnded, fingerprint
 from onstage.errors import NotInExecution, UndeclaredEvent, UsageError
 from onstage.events.duration import seconds
 from onstage.events.event import event_type

@@ -10,7 +10,7 @@ import msgspec
 from onstage.core.commit import event_of
 
 if TYPE_CHECKING:
-    from onstage.contracts.service import Handler
+    from onstage.contracts.handler import Handler
     from onstage.core.retry import Retry
     from onstage.events.event import EventType
 

@@ -6,22 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onstage.core.execution import (
-    Answer,
-    DivergedAnswer,
-    EmitRequest,
-    Execution,
-    Look,
-    ParkAnswer,
-    Perform,
-    Recorded,
-    Request,
-    SleepRequest,
-    StepRequest,
-    TransactionRequest,
-    ValueRequest,
-    WaitRequest,
-)
+from onstage.core.execution import Execution
 from onstage.core.journal import (
     Attempted,
     Begun,
@@ -39,6 +24,21 @@ from onstage.core.journal import (
     WaitOpened,
     decode_entry,
     encode_entry,
+)
+from onstage.core.requests import (
+    Answer,
+    DivergedAnswer,
+    EmitRequest,
+    Look,
+    ParkAnswer,
+    Perform,
+    Recorded,
+    Request,
+    SleepRequest,
+    StepRequest,
+    TransactionRequest,
+    ValueRequest,
+    WaitRequest,
 )
 
 NOW = 1_000_000

@@ -3,17 +3,7 @@
 import pytest
 from tests.unit.core.test_execution import NOW, Call, run
 
-from onstage.core.execution import (
-    DivergedAnswer,
-    Execution,
-    Perform,
-    Recorded,
-    Request,
-    StepRequest,
-    TransactionRequest,
-    ValueRequest,
-    WaitRequest,
-)
+from onstage.core.execution import Execution
 from onstage.core.journal import (
     Attempted,
     Begun,
@@ -23,6 +13,16 @@ from onstage.core.journal import (
     Transacted,
     Valued,
     WaitEnded,
+)
+from onstage.core.requests import (
+    DivergedAnswer,
+    Perform,
+    Recorded,
+    Request,
+    StepRequest,
+    TransactionRequest,
+    ValueRequest,
+    WaitRequest,
 )
 
 

@@ -15,9 +15,10 @@ from onstage.events.receipt import Status
 from onstage.observe.verdict import Verdict
 from onstage.ports.clock import SystemClock
 from onstage.ports.store import BatchOutcome, EventView, ExecutionView, Stored
+from onstage.process_handle import ProcessHandle
 from onstage.runtime.node import Node
 from onstage.runtime.workers import ThreadWorkers
-from onstage.stage import ProcessHandle, Stage
+from onstage.stage import Stage
 from onstage.stores.memory import MemoryStore
 from onstage.stores.sqlite.store import SqliteStore
 from onstage.testing.inline_workers import InlineWorkers

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.runtime.playhouse import Approved, House, Paid, Placed, logged, playing
 
 from onstage import Service, emit, now, step, wait
-from onstage.contracts.service import Handler
+from onstage.contracts.handler import Handler
 from onstage.errors import AwaitedTwice, InsideStep, NotInExecution
 
 

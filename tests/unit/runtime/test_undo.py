@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from tests.unit.runtime.playhouse import Placed, Refused, memory, playing
 
 from onstage import Reject, Retry, Service, step
-from onstage.contracts.service import Handler
+from onstage.contracts.handler import Handler
 from onstage.events.receipt import Status
 
 Book = list[str]

@@ -1,0 +1,165 @@
+"""What a durable call asks its execution, and what it is answered."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+import msgspec
+
+from onstage.core.journal import (
+    Attempted,
+    Begun,
+    Emitted,
+    Entry,
+    Failed,
+    SleepOpened,
+    Slept,
+    Stepped,
+    Transacted,
+    Valued,
+    WaitEnded,
+    WaitOpened,
+)
+
+__all__ = [
+    "Answer",
+    "DivergedAnswer",
+    "EmitRequest",
+    "Look",
+    "ParkAnswer",
+    "Perform",
+    "Recorded",
+    "Request",
+    "SleepRequest",
+    "StepRequest",
+    "TransactionRequest",
+    "ValueRequest",
+    "WaitRequest",
+    "describe",
+    "fits",
+    "shown",
+]
+
+
+@final
+class StepRequest(msgspec.Struct, frozen=True):
+    """A step with these arguments (hashed)."""
+
+    arguments: int
+
+
+@final
+class TransactionRequest(msgspec.Struct, frozen=True):
+    """A transaction with these arguments (hashed)."""
+
+    arguments: int
+
+
+@final
+class EmitRequest(msgspec.Struct, frozen=True):
+    """An event emitted in the middle; `arguments` is the hash of its type and data."""
+
+    arguments: int
+
+
+@final
+class WaitRequest(msgspec.Struct, frozen=True):
+    """A wait for one of `types`, for at most `timeout_ms`."""
+
+    types: tuple[str, ...]
+    timeout_ms: int | None
+
+
+@final
+class SleepRequest(msgspec.Struct, frozen=True):
+    """A sleep of `duration_ms`."""
+
+    duration_ms: int
+
+
+@final
+class ValueRequest(msgspec.Struct, frozen=True):
+    """A reading of the clock, of randomness or of a uuid."""
+
+
+Request = StepRequest | TransactionRequest | EmitRequest | WaitRequest | SleepRequest | ValueRequest
+
+
+@final
+class Recorded(msgspec.Struct, frozen=True):
+    """It has happened; this is its entry."""
+
+    entry: Entry
+
+
+@final
+class Perform(msgspec.Struct, frozen=True):
+    """Do it, as attempt number `attempt`; the first one began at `first` (ms, 0 if this is it).
+
+    `begun` says that the in-doubt mark is written, so an earlier attempt may have had its effect.
+    """
+
+    attempt: int
+    begun: bool
+    first: int = 0
+
+
+@final
+class Look(msgspec.Struct, frozen=True):
+    """Look in the mailbox for one of the types; if there is none, park until `due` (None: for ever)."""
+
+    due: int | None
+
+
+@final
+class ParkAnswer(msgspec.Struct, frozen=True):
+    """Nothing to do before `due`."""
+
+    due: int
+
+
+@final
+class DivergedAnswer(msgspec.Struct, frozen=True):
+    """The code asked for something else than the journal recorded; `diff` shows both."""
+
+    diff: str
+
+
+Answer = Recorded | Perform | Look | ParkAnswer | DivergedAnswer
+
+_KINDS: Final[dict[type, tuple[type, ...]]] = {
+    StepRequest: (Begun, Attempted, Stepped, Failed),
+    TransactionRequest: (Transacted, Failed),
+    EmitRequest: (Emitted,),
+    WaitRequest: (WaitOpened, WaitEnded),
+    SleepRequest: (SleepOpened, Slept),
+    ValueRequest: (Valued,),
+}
+
+
+def fits(entry: Entry, request: Request) -> bool:
+    """Whether the journal has at this position what the code asks for."""
+    if not isinstance(entry, _KINDS[type(request)]):
+        return False
+    if isinstance(request, StepRequest | TransactionRequest | EmitRequest):
+        return getattr(entry, "arguments", None) == request.arguments
+    if isinstance(entry, WaitOpened) and isinstance(request, WaitRequest):
+        return entry.types == request.types
+    return True
+
+
+def describe(request: Request) -> str:
+    """What is asked for, for people."""
+    name = type(request).__name__.removesuffix("Request").lower()
+    if isinstance(request, StepRequest | TransactionRequest | EmitRequest):
+        return f"{name} with arguments {request.arguments:08x}"
+    if isinstance(request, WaitRequest):
+        return f"wait for {', '.join(request.types)}"
+    return name
+
+
+def shown(entry: Entry) -> str:
+    """What is recorded, for people."""
+    arguments = getattr(entry, "arguments", None)
+    suffix = "" if arguments is None else f" with arguments {arguments:08x}"
+    return f"{entry.position}: {type(entry).__name__.lower()}{suffix}"
