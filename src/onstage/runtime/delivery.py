@@ -29,6 +29,7 @@ class Reaction:
         "fn",
         "gating",
         "handler",
+        "is_ordered",
         "key",
         "lanes",
         "name",
@@ -67,6 +68,7 @@ class Reaction:
         self.lanes: dict[str, deque[Delivery] | None] = {}
         self.backlog: deque[Delivery] = deque()
         self.wants_envelope = handler.pattern is not None
+        self.is_ordered = True  # events with a key go through its lane
         self.warned = False
 
 
@@ -77,7 +79,8 @@ class Delivery(msgspec.Struct, eq=False):
     `data` is None where it is read from the store before running; `after` is the position of the commit that the
     delivery follows from. `lane` is the key of the lane it holds or waits for, None for no order.
     `names` are the public ids of process and event, unless both are this store's own. `signed` is the name that the
-    handler had when the obligation was opened, unless it is the present one.
+    handler had when the obligation was opened, unless it is the present one. From the moment `expires` (ms) on it is
+    not begun any more.
     """
 
     id: int
@@ -96,6 +99,7 @@ class Delivery(msgspec.Struct, eq=False):
     waits: tuple[str, ...] = ()
     names: tuple[str, str] | None = None
     signed: str | None = None
+    expires: int | None = None
 
     @property
     def n(self) -> int:

@@ -14,6 +14,7 @@ import msgspec
 
 from onstage.errors import OperationError, UsageError
 from onstage.events.codec import DecodeFailed
+from onstage.events.delayed import When
 from onstage.events.duration import DURATION_S_MAX
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class _Emission(msgspec.Struct, frozen=True):
     source: str | None
     process: str | None = None
     extra: bytes | None = None
+    when: When | None = None
 
 
 class Emit(_Request, frozen=True, tag="emit"):

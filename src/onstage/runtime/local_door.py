@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from onstage.events.delayed import When
+
 __all__ = ["LocalDoor", "Moved", "RemoteDoor", "call_when_running"]
 
 ATTEMPTS_MAX: Final = 60
@@ -54,7 +56,15 @@ log = logging.getLogger("onstage.door")
 
 class _Ways(Protocol):
     async def emit(
-        self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
+        self,
+        type: str,
+        data: bytes,
+        *,
+        id: str | None,
+        source: str | None,
+        process: str | None,
+        extra: bytes | None,
+        when: When | None,
     ) -> str: ...
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]: ...
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
@@ -178,6 +188,7 @@ class RemoteDoor:
         source: str | None,
         process: str | None = None,
         extra: bytes | None = None,
+        when: When | None = None,
     ) -> str:
         """Emit through the node. The id is drawn before the first attempt, so a repetition is recognised."""
         if len(data) > EVENT_BYTES_MAX:
@@ -186,7 +197,7 @@ class RemoteDoor:
                 "  to do: store the large part elsewhere and send its address"
             )
         drawn = id or self._token(16).hex()
-        request = Emit.of(type=type, data=data, id=drawn, source=source, process=process, extra=extra)
+        request = Emit.of(type=type, data=data, id=drawn, source=source, process=process, extra=extra, when=when)
         answer: str = await self._request(lambda: request, str)
         return answer
 

@@ -10,6 +10,7 @@ from onstage.runtime.wire import check_outside
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from onstage.events.delayed import When
     from onstage.observe.verdict import Verdict
     from onstage.runtime.admission import Admitted
     from onstage.runtime.node import Node
@@ -45,10 +46,11 @@ class LocalWays:
         source: str | None,
         process: str | None = None,
         extra: bytes | None = None,
+        when: When | None = None,
     ) -> str:
         """Check, admit and make durable; answers the public id of the process, or one that leads to it."""
         admission = self._node.admission
-        admitted = await self._admit(type, data, id=id, source=source, process=process, extra=extra)
+        admitted = await self._admit(type, data, id=id, source=source, process=process, extra=extra, when=when)
         return await admission.process_id(admitted)
 
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]:
@@ -75,14 +77,24 @@ class LocalWays:
         return [each if isinstance(each, Exception) else await process_id(each) for each in decided]
 
     async def _admit(
-        self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
+        self,
+        type: str,
+        data: bytes,
+        *,
+        id: str | None,
+        source: str | None,
+        process: str | None,
+        extra: bytes | None,
+        when: When | None = None,
     ) -> Admitted:
         admission = self._node.admission
         route, stored, key = admission.check(type, data)
         if extra is not None:
             check_outside(extra)
         joined = None if process is None else await self._present(process)
-        return await admission.admit(route, stored, key, id=id, source=source, process=joined, extra=extra)
+        return await admission.admit(
+            route, stored, key, id=id, source=source, process=joined, extra=extra, when=when
+        )
 
     async def _present(self, process: str) -> int:
         number = self.number(process)

@@ -15,11 +15,13 @@ from onstage.contracts.validation import declared
 from onstage.core.commit import Commit, Refusal, RefusedBecause, handler_of
 from onstage.core.identity import Identity
 from onstage.errors import StoreUnavailable
+from onstage.events.delayed import LATER
 from onstage.events.envelope import EVENT_BYTES_MAX, Envelope
 from onstage.events.receipt import Status
 from onstage.ports.store import Declaration, Refused
 from onstage.runtime.admission import Admission
 from onstage.runtime.attempts import run_function
+from onstage.runtime.delaying import Delaying
 from onstage.runtime.delivery import Delivery, Reaction
 from onstage.runtime.dispatcher import Dispatcher
 from onstage.runtime.driver import Driver
@@ -33,7 +35,7 @@ from onstage.runtime.routing import routing_of
 from onstage.runtime.timer_loop import TimerLoop
 from onstage.runtime.undo_registry import undo_steps_of
 from onstage.runtime.watch import Watch
-from onstage.runtime.wire import names_of, to_envelope
+from onstage.runtime.wire import expiry_of, names_of, to_envelope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -123,6 +125,8 @@ class Node:
         self.routes.update(routing.routes)
         self.routes_by_class.update((route.type.cls, route) for route in routing.routes.values())
         self.reactions.update(routing.reactions)
+        self.delaying = Delaying(opened)
+        self.reactions[self.delaying.reaction.number] = self.delaying.reaction
         self.handler_names = {number: name for name, number in opened.handlers.items()} | opened.retired_handlers
         self.type_names = {number: name for (name, _), number in opened.types.items()}
         self.writers = [f"{opened.store}-{name}" for _, name in opened.incarnations]
@@ -141,9 +145,10 @@ class Node:
 
     def _declaration(self) -> Declaration:
         return Declaration(
-            types=tuple((known.name, known.version) for known in self.types.values()),
-            handlers=tuple(
-                (handler.name, handler.was) for handler in self.manifest.handlers if handler.service in self.hosted
+            types=(*((known.name, known.version) for known in self.types.values()), (LATER, 1)),
+            handlers=(
+                *((handler.name, handler.was) for handler in self.manifest.handlers if handler.service in self.hosted),
+                (LATER, ()),
             ),
             outcomes={process.name: process.outcomes for process in self.processes},
             manifest=self._declared.stored,
@@ -166,7 +171,10 @@ class Node:
             for delivery in emission.deliveries:
                 delivery.after = position
                 self.open[delivery.id] = delivery
-                self.dispatcher.offer(delivery)
+                if delivery.due is None:
+                    self.dispatcher.offer(delivery)
+                else:
+                    self.timers.hold(delivery)
         if emission.mail:
             self.mailbox.arrived(position, emission)
         return position
@@ -240,8 +248,12 @@ class Node:
             self.dispatcher.wake()
             return
         delivery.data, delivery.resumed, delivery.after, delivery.due = None, True, 0, None
+        delivery.expires = expiry_of(stored.event.extra)
         view = self.recovery.aside_if_unwritable(stored)
-        if view.status not in (Status.PARKED, Status.DIVERGED):
+        if view.status == Status.READY and view.due is not None:
+            delivery.due = view.due
+            self.timers.hold(delivery)
+        elif view.status not in (Status.PARKED, Status.DIVERGED):
             self.dispatcher.offer(delivery)
         else:
             self._keep_aside(delivery, view.status)
@@ -349,7 +361,11 @@ class Node:
         reaction = self.reactions.get(handler_of(stored.cause)) if stored.cause else None
         if reaction is None:
             return "//onstage/door"
-        return next(service.source for service in self.services if service.name == reaction.service)
+        return self.service_source(reaction.service)
+
+    def service_source(self, name: str) -> str:
+        """The CloudEvents source of the service with this name."""
+        return next((service.source for service in self.services if service.name == name), "//onstage/door")
 
     async def run_in_thread(self, function: Callable[[], T]) -> T:
         """Run a synchronous function of the user's in its context, off the loop."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, final
 from onstage.contracts.manifest import from_stored
 from onstage.core.commit import event_of
 from onstage.errors import StoreUnavailable
+from onstage.events.codec import DecodeFailed
+from onstage.events.delayed import LATER, decode_delayed
 from onstage.events.receipt import Status
 from onstage.observe.verdict import Blocker, LastEvent, OpenObligation, Verdict, judge
 
@@ -59,11 +61,12 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
         after = page[-1].id
     shown = views[:OBLIGATIONS_SHOWN_MAX]
     behind = await _blockers(reader, [view for view in shown if view.status == Status.READY])
+    kept = {view.id: await _kept_type(reader, view) for view in shown if view.handler == LATER}
     return [
         OpenObligation(
             view.handler,
             Status(view.status),
-            view.waits,
+            kept.get(view.id, view.waits),
             view.due,
             view.error,
             live is None or view.handler in live,
@@ -71,6 +74,14 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
         )
         for view in shown
     ]
+
+
+async def _kept_type(reader: Reader, view: ExecutionView) -> tuple[str, ...]:
+    event = await reader.event(event_of(view.id))
+    try:
+        return () if event is None else (decode_delayed(event.data).type,)
+    except DecodeFailed:
+        return ()
 
 
 async def _blockers(reader: Reader, ready: list[ExecutionView]) -> dict[int, Blocker]:
@@ -107,6 +118,8 @@ async def _last_events(reader: Reader, process: int) -> list[LastEvent]:
             continue
         if view.status == Status.REJECTED:
             rejected.setdefault(event_of(view.id), []).append(f"{view.handler} rejected it: {view.error}")
+        elif view.status == Status.SKIPPED:
+            rejected.setdefault(event_of(view.id), []).append(f"{view.handler} skipped it: {view.error}")
         else:
             handled.setdefault(event_of(view.id), []).append(view.handler)
         if view.id in causes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
+from onstage.events.delayed import when_of
 from onstage.events.duration import seconds
 from onstage.runtime.operations import operate
 from onstage.testing.planned_faults import Crash, Delay, Fail, Fault, Stub
@@ -17,7 +18,7 @@ from onstage.testing.sim_world import World
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from types import TracebackType
 
     from onstage.app import App
@@ -79,12 +80,21 @@ class Sim:
 
     # What happens.
 
-    async def emit(self, event: object, *, id: str | None = None) -> str:
-        """Emit an event from outside, as a client would; answers the public id of its process.
+    async def emit(
+        self,
+        event: object,
+        *,
+        id: str | None = None,
+        after: str | timedelta | float | None = None,
+        at: datetime | None = None,
+        expires: str | timedelta | float | datetime | None = None,
+    ) -> str:
+        """Emit an event from outside, as a client would; answers the public id of its process. See `Stage.emit`.
 
         If the node dies meanwhile, the client sends the same event with the same id to the next one.
         """
-        return await self._do(lambda: self._world.emit(event, id))
+        when = when_of(after, at, expires)
+        return await self._do(lambda: self._world.emit(event, id, when))
 
     async def settle(self) -> None:
         """Run until nothing is ready or running.
