@@ -357,6 +357,15 @@ class Stage:
         """Retry or drop a dead letter by its execution number; answers what was done."""
         return await self._through(lambda ways: ways.operate(action, execution), repeat=False)
 
+    async def operate_schedule(
+        self, action: str, name: str, *, first_ms: int | None = None, last_ms: int | None = None
+    ) -> str:
+        """Pause, resume or backfill (with the ends of a range, ms) a schedule by its full name; answers what was done.
+
+        Raises UsageError.
+        """
+        return await self._through(lambda ways: ways.schedule(action, name, first_ms, last_ms))
+
     def _entered(self) -> LocalWays | RemoteDoor:
         if self._ways is None:
             raise RuntimeError(

@@ -49,12 +49,13 @@ async def _later(envelope: Envelope) -> Delayed:
 class Delaying:
     """Keeps delayed events; one for a node."""
 
-    def __init__(self, opened: Opened) -> None:
-        """With the numbers that the store has given."""
+    def __init__(self, opened: Opened, reactions: dict[int, Reaction]) -> None:
+        """With the numbers that the store has given; adds its own reaction to those of the node."""
         options: Any = {"name": "later", "gating": True, "concurrency": CONCURRENCY_MAX}
         handler = Handler("onstage", _later, triggers=(), pattern=Topic(LATER), options=options)
         self.reaction = Reaction(handler, opened.handlers[LATER], HANDLER_RETRY)
         self.reaction.is_ordered = False
+        reactions[self.reaction.number] = self.reaction
         self._type_id = opened.types[LATER, LATER_TYPE.version]
         self._routes: dict[str, Route] = {}
 

@@ -10,6 +10,8 @@ import msgspec
 from onstage.core.commit import event_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from onstage.contracts.handler import Handler
     from onstage.core.retry import Retry
     from onstage.events.event import EventType
@@ -52,7 +54,7 @@ class Reaction:
         self.number = number
         self.name = handler.full_name
         self.service = handler.service
-        self.fn = handler.fn
+        self.fn: Callable[[Any], Coroutine[Any, Any, Any]] = handler.fn if handler.takes_event else _without(handler)
         self.gating = handler.gating
         self.emits = handler.emits
         self.waits = handler.waits
@@ -105,6 +107,11 @@ class Delivery(msgspec.Struct, eq=False):
     def n(self) -> int:
         """The number of the event."""
         return event_of(self.id)
+
+
+def _without(handler: Handler[Any, Any]) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+    fn: Callable[[], Coroutine[Any, Any, Any]] = handler.fn  # type: ignore[assignment]  # declared so: it takes nothing
+    return lambda _: fn()
 
 
 def lane_key(type: EventType, field: str, data: bytes) -> str | None:

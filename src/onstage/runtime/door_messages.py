@@ -30,6 +30,7 @@ __all__ = [
     "EmitAll",
     "MakeWay",
     "Operate",
+    "OperateSchedule",
     "Ping",
     "Pong",
     "Reply",
@@ -117,7 +118,16 @@ class Operate(_Request, frozen=True, tag="operate"):
     execution: _Number
 
 
-Request = Ping | MakeWay | Emit | EmitAll | AskVerdict | Operate
+class OperateSchedule(_Request, frozen=True, tag="schedule"):
+    """Pause, resume or backfill a schedule. Answered with what was done."""
+
+    action: str
+    name: str
+    first_ms: _Number | None = None
+    last_ms: _Number | None = None
+
+
+Request = Ping | MakeWay | Emit | EmitAll | AskVerdict | Operate | OperateSchedule
 Answers = list[str | tuple[str, str]]
 """What became of each event: the public id of its process, or the name and text of the error that refused it."""
 

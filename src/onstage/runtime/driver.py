@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core import lifecycle
@@ -23,6 +23,7 @@ from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.call import active
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import error_text, leaves, said, storable
+from onstage.runtime.expiry import Expired, may_begin, settle_expired
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.output import emission_of
 from onstage.runtime.undo import undo_steps
@@ -62,7 +63,8 @@ class Driver:
         frame = Frame(delivery, delivery.reaction, self, delivery.after, self._now_ms(), Execution())
         if delivery.resumed or delivery.data is None:
             return frame, self._resume(frame)
-        if delivery.expires is not None and not self._may_begin(frame, delivery.expires):
+        if (expires := delivery.expires) is not None and not may_begin(frame, expires):
+            settle_expired(frame, expires)
             return frame, None
         reaction = delivery.reaction
         try:
@@ -72,22 +74,6 @@ class Driver:
             self._set_aside(frame, f"poison: the event cannot be decoded: {said(error)}", Input.FAIL)
             return frame, None
         return frame, self._call(reaction, event)
-
-    def _may_begin(self, frame: Frame, expires: int) -> bool:
-        """Whether an event is still good; if it is not, it is settled. That it began is stored before any effect."""
-        frame.delivery.expires = None
-        if self._now_ms() >= expires:
-            self._expired(frame, expires)
-            return False
-        self.commit(frame, Status.RUNNING)
-        return True
-
-    def _expired(self, frame: Frame, expires: int) -> None:
-        moment = datetime.fromtimestamp(expires / 1000, UTC)
-        status = lifecycle.advance(Status.READY, Input.EXPIRE)
-        self.commit(frame, status, error=f"it expired at {moment:%Y-%m-%d %H:%M:%S} UTC, before it was begun")
-        frame.closed = True
-        self.node.settled(frame, status)
 
     def _event(self, delivery: Delivery, stored: EventView) -> Any:
         if delivery.reaction.handler.pattern is not None:
@@ -115,11 +101,8 @@ class Driver:
         frame.execution = Execution(stored.entries)
         frame.segment, frame.attempts = view.segment, view.attempts
         frame.started = view.started or frame.started
-        expires, delivery.expires = delivery.expires, None
-        if expires is not None and not view.started:
-            if self._now_ms() >= expires:
-                raise _Expired(expires)
-            self.commit(frame, Status.RUNNING)
+        if (expires := delivery.expires) is not None and not view.started and not may_begin(frame, expires):
+            raise Expired(expires)
         if frame.execution.rejected is not None:
             return await _then_rejected(frame)
         try:
@@ -165,8 +148,8 @@ class Driver:
                 self._diverged(frame, error.args[0])
             case Reject():
                 return self._rejected(frame, error)
-            case _Expired():
-                self._expired(frame, error.expires)
+            case Expired():
+                settle_expired(frame, error.expires)
             case _Poison():
                 self._set_aside(frame, f"poison: the event cannot be decoded: {error}", Input.FAIL)
             case KeyboardInterrupt() | SystemExit():
@@ -367,14 +350,6 @@ class Driver:
         """A delivery whose commit was refused will not run."""
         self.node.dispatcher.release_place(delivery)
         self.node.dispatcher.release_lane(delivery)
-
-
-class _Expired(Exception):
-    """The event is no longer good, and was not begun."""
-
-    def __init__(self, expires: int) -> None:
-        super().__init__(expires)
-        self.expires = expires
 
 
 class _Poison(Exception):

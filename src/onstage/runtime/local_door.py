@@ -31,6 +31,7 @@ from onstage.runtime.door_messages import (
     EmitAll,
     MakeWay,
     Operate,
+    OperateSchedule,
     Ping,
     Pong,
     Reply,
@@ -69,6 +70,7 @@ class _Ways(Protocol):
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]: ...
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
     async def operate(self, action: str, execution: int) -> str: ...
+    async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str: ...
     @property
     def runs(self) -> bool: ...
     def make_way(self) -> None: ...
@@ -143,6 +145,8 @@ class LocalDoor:
                 return msgspec.to_builtins(verdict)
             case Operate(action=action, execution=execution):
                 return await self._ways.operate(action, execution)
+            case OperateSchedule(action=action, name=name, first_ms=first_ms, last_ms=last_ms):
+                return await self._ways.schedule(action, name, first_ms, last_ms)
             case _:
                 assert_never(request)
 
@@ -223,6 +227,12 @@ class RemoteDoor:
         """An operator's action on a dead letter. Once it was sent, it is not repeated if the connection breaks."""
         request = Operate(action=action, execution=execution)
         answer: str = await self._request(lambda: request, str, repeat=False)
+        return answer
+
+    async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str:
+        """An operator's action on a schedule; repeating it does no harm."""
+        request = OperateSchedule(action=action, name=name, first_ms=first_ms, last_ms=last_ms)
+        answer: str = await self._request(lambda: request, str)
         return answer
 
     async def _request(self, request: Callable[[], Request], type_: Any, *, repeat: bool = True) -> Any:

@@ -117,6 +117,10 @@ class LocalWays:
         number = self.number(process)
         return await node.watch.verdict(number, timeout_s, node.live, known_open=node.admission.is_open(number))
 
+    async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str:
+        """Pause, resume or backfill a schedule; answers what was done."""
+        return await self._node.scheduler.operate(action, name, first_ms, last_ms)
+
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter; answers what was done."""
         from onstage.runtime.operations import operate

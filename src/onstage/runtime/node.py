@@ -31,7 +31,8 @@ from onstage.runtime.frame import Frame, Park
 from onstage.runtime.mailbox import Mailbox
 from onstage.runtime.recovery import Recovery
 from onstage.runtime.resources import Resources
-from onstage.runtime.routing import routing_of
+from onstage.runtime.routing import routing_of, source_of
+from onstage.runtime.scheduler import Scheduler
 from onstage.runtime.timer_loop import TimerLoop
 from onstage.runtime.undo_registry import undo_steps_of
 from onstage.runtime.watch import Watch
@@ -119,14 +120,14 @@ class Node:
         self.watch = Watch(self.store)
         self.admission = Admission(self)
         self.recovery = Recovery(self)
+        self.scheduler = Scheduler(self)
         self.store.on_batch = self._on_batch
         self._opened = True
         routing = routing_of(self._declared, self.services, self.processes, self.hosted, opened)
         self.routes.update(routing.routes)
         self.routes_by_class.update((route.type.cls, route) for route in routing.routes.values())
         self.reactions.update(routing.reactions)
-        self.delaying = Delaying(opened)
-        self.reactions[self.delaying.reaction.number] = self.delaying.reaction
+        self.delaying = Delaying(opened, self.reactions)
         self.handler_names = {number: name for name, number in opened.handlers.items()} | opened.retired_handlers
         self.type_names = {number: name for (name, _), number in opened.types.items()}
         self.writers = [f"{opened.store}-{name}" for _, name in opened.incarnations]
@@ -139,6 +140,7 @@ class Node:
             return
         await self.resources.open([service for service in self.services if service.name in self.hosted])
         await self.recovery.start()
+        await self.scheduler.start()
         if self.exchange is not None:
             await self.exchange.start()
         self.dispatcher.wake()
@@ -361,11 +363,7 @@ class Node:
         reaction = self.reactions.get(handler_of(stored.cause)) if stored.cause else None
         if reaction is None:
             return "//onstage/door"
-        return self.service_source(reaction.service)
-
-    def service_source(self, name: str) -> str:
-        """The CloudEvents source of the service with this name."""
-        return next((service.source for service in self.services if service.name == name), "//onstage/door")
+        return source_of(self.services, reaction.service)
 
     async def run_in_thread(self, function: Callable[[], T]) -> T:
         """Run a synchronous function of the user's in its context, off the loop."""
@@ -389,6 +387,7 @@ class Node:
         self._closed = True
         if self._opened:
             self.timers.close()
+            self.scheduler.close()
             self.recovery.close()
             await self.dispatcher.close(grace_s)
             if self.exchange is not None:

@@ -11,6 +11,7 @@ from onstage.events.envelope import KEY_BYTES_MAX
 from onstage.events.event import event_type, is_event
 from onstage.runtime.delaying import release, timed
 from onstage.runtime.emission import Emission
+from onstage.runtime.routing import source_of
 from onstage.runtime.wire import joined, with_source
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _emit_timed(
     node, delivery = frame.driver.node, frame.delivery
     due, expires, extra = timed(when, None, emitted["now_ms"])
     if due is not None:
-        extra = with_source(extra, node.service_source(frame.reaction.service))
+        extra = with_source(extra, source_of(node.services, frame.reaction.service))
         return node.delaying.keep(emission, route, data, key, due=due, expires=expires, extra=extra, **emitted)
     if extra is not None and delivery.names is not None:
         extra = joined(extra, emitted["process_id"], emitted["causation"])

@@ -55,6 +55,7 @@ class Sim:
         self.app = app
         self.seed = seed
         self._faults = tuple(faults)
+        self._kills_at: set[tuple[int, str]] = set()
         self._folder: TemporaryDirectory[str]
         self._thread: ThreadPoolExecutor
         self._world: World
@@ -64,6 +65,7 @@ class Sim:
         self._folder = TemporaryDirectory(prefix="onstage-sim-")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="onstage-sim")
         self._world = World(self.app, self.seed, Path(self._folder.name) / "sim.db")
+        self._world.kills_at = self._kills_at
         self.apply(*self._faults)
         await self._do(self._world.start)
         return self
@@ -118,6 +120,13 @@ class Sim:
         for execution in aside:
             await self._do(lambda: self._world.call(lambda: operate(self._world.node, action, execution)))  # noqa: B023
         return len(aside)
+
+    async def operate_schedule(
+        self, action: str, name: str, *, first_ms: int | None = None, last_ms: int | None = None
+    ) -> str:
+        """Pause, resume or backfill a schedule; see `Stage.operate_schedule`."""
+        scheduler = self._world.node.scheduler
+        return await self._do(lambda: self._world.call(lambda: scheduler.operate(action, name, first_ms, last_ms)))
 
     # Faults, from now on.
 
@@ -201,8 +210,9 @@ class Sim:
         return len(points)
 
     async def _crash_at(self, batch: int, phase: str, batches: int, scenario: Callable[[Sim], Awaitable[None]]) -> None:
-        async with Sim(self.app, seed=self.seed, faults=self._faults) as sim:
-            sim.world.kills_at = {(batch, phase)}
+        doomed = Sim(self.app, seed=self.seed, faults=self._faults)
+        doomed._kills_at = {(batch, phase)}
+        async with doomed as sim:
             try:
                 await scenario(sim)
                 assert sim.world.kills, "this point was not reached: the run is not repeatable"
