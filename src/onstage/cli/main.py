@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dead": ("dead_letters", "Dead letters: list, show, retry or drop them."),
     "waits": ("list_waits", "List what waits for an event, and until when."),
     "timers": ("list_timers", "List what is due next."),
+    "schedules": ("manage_schedules", "Schedules: list, pause, resume or backfill them."),
     "events": ("read_events", "Read the event log."),
     "db": ("database", "The store's file: status, migrate, backup, path."),
     "sql": ("query_sql", "Ask the store with SQL; it can only read."),

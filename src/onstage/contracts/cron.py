@@ -48,7 +48,10 @@ _EXAMPLE: Final = '"0 9 * * MON-FRI" (minute, hour, day, month, weekday) or an i
 class Plan(Protocol):
     """Tells when a schedule is due."""
 
-    text: str
+    @property
+    def text(self) -> str:
+        """The plan as it was written, in one form."""
+        ...
 
     def next_after(self, moment: datetime) -> datetime:
         """The first planned time after `moment`, both aware; the answer is in UTC."""
@@ -107,7 +110,7 @@ class Cron:
         return by_day or by_weekday if self.either else by_day and by_weekday
 
     def _moments(self, day: date) -> Iterator[datetime]:
-        evenly = len(self.hours) == 24  # noqa: PLR2004  every hour of the day
+        evenly = len(self.hours) == 24
         for hour in self.hours:
             for minute in self.minutes:
                 wall = datetime.combine(day, time(hour, minute))
@@ -148,12 +151,12 @@ def plan_of(text: str | timedelta, zone: tzinfo) -> Plan:
     Raises:
         ValueError: with three lines (what, why, what to do) if it is none, or is never due.
     """
-    if isinstance(text, timedelta) or (isinstance(text, str) and len(text.split()) == 1 and text[:1] != "@"):
+    if isinstance(text, timedelta) or (len(text.split()) == 1 and not text.startswith("@")):
         return _interval(text)
-    if not isinstance(text, str) or len(text) > _TEXT_CHARS_MAX:
-        raise _bad(text, "it is no text, or a very long one")
+    if len(text) > _TEXT_CHARS_MAX:
+        raise _bad(text, f"it has more than {_TEXT_CHARS_MAX} characters")
     fields = _SHORT.get(text.strip().lower(), text).split()
-    if len(fields) != 5:  # noqa: PLR2004  minute, hour, day, month, weekday
+    if len(fields) != 5:
         raise _bad(text, f"it has {len(fields)} fields, of five")
     try:
         cron = _cron(" ".join(text.split()), fields, zone)
@@ -218,9 +221,9 @@ def _last(
 ) -> int:
     if end is not None:
         last = _number(field, end, low, high, names, first)
-        return 7 if field == "weekday" and end.upper() == "SUN" else last  # noqa: PLR2004  FRI-SUN ends with the week
+        return 7 if field == "weekday" and end.upper() == "SUN" else last
     if begin == "*" or has_step:
-        return 6 if field == "weekday" else high  # noqa: PLR2004  Sunday once
+        return 6 if field == "weekday" else high
     return _number(field, begin, low, high, names, first)
 
 

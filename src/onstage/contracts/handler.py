@@ -77,9 +77,30 @@ class Handler(Generic[T, R]):
     """
 
     __slots__ = (
-        "__weakref__", "_emits_known", "code", "concurrency", "emits", "fn", "full_name", "gating",
-        "key", "lane", "name", "on_failure", "pattern", "resolved", "retry", "service", "start",
-        "schedule", "takes_event", "timeout_s", "triggers", "waits", "was", "where",
+        "__weakref__",
+        "_emits_known",
+        "code",
+        "concurrency",
+        "emits",
+        "fn",
+        "full_name",
+        "gating",
+        "key",
+        "lane",
+        "name",
+        "on_failure",
+        "pattern",
+        "resolved",
+        "retry",
+        "schedule",
+        "service",
+        "start",
+        "takes_event",
+        "timeout_s",
+        "triggers",
+        "waits",
+        "was",
+        "where",
     )  # fmt: skip
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, Final, Literal, TypedDict, TypeVar, cast, final
+from typing import Any, Final, Literal, TypedDict, TypeVar, final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from onstage.contracts.cron import Plan, plan_of
@@ -112,6 +112,7 @@ def tick_types(names: Iterable[str], schedule: Schedule, where: str) -> tuple[Ev
     key = None if schedule.overlap == "allow" else "schedule"
     types = []
     for name in names:
-        cls = dataclass(frozen=True)(type("Tick", (Tick,), {"__module__": __name__, "__doc__": Tick.__doc__}))
-        types.append(define_event(cast("type[Any]", cls), name=f"{TICK_PREFIX}{name}", key=key, where=where))
+        own: type[Any] = type("Tick", (Tick,), {"__module__": __name__, "__doc__": Tick.__doc__})
+        cls = dataclass(frozen=True)(own)
+        types.append(define_event(cls, name=f"{TICK_PREFIX}{name}", key=key, where=where))
     return tuple(types)

@@ -89,9 +89,7 @@ def when_of(
     if after is None and at is None and expires is None:
         return None
     if after is not None and at is not None:
-        raise UsageError(
-            "an event is emitted with after= and at=\n  why: it is due once\n  to do: give one of the two"
-        )
+        raise UsageError("an event is emitted with after= and at=\n  why: it is due once\n  to do: give one of the two")
     moment = isinstance(expires, datetime)
     return When(
         None if after is None else _ms(after),

@@ -35,7 +35,6 @@ Admitted = tuple[int, int, int, str | None]
 """What was decided about an event: its process, its position (0 if it came before), its number, its id."""
 
 
-
 class _Times(NamedTuple):
     """When an event is emitted, is due and expires, in ms."""
 

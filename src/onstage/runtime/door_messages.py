@@ -28,6 +28,7 @@ __all__ = [
     "AskVerdict",
     "Emit",
     "EmitAll",
+    "EmitTimed",
     "MakeWay",
     "Operate",
     "OperateSchedule",
@@ -78,7 +79,6 @@ class _Emission(msgspec.Struct, frozen=True):
     source: str | None
     process: str | None = None
     extra: bytes | None = None
-    when: When | None = None
 
 
 class Emit(_Request, frozen=True, tag="emit"):
@@ -90,6 +90,18 @@ class Emit(_Request, frozen=True, tag="emit"):
     def of(cls, **event: Any) -> Emit:
         """The request for these arguments of `emit`."""
         return cls(event=_Emission(**event))
+
+
+class EmitTimed(_Request, frozen=True, tag="emit timed"):
+    """Admit one event that is due later, or expires: a node that does not know this must not take it for an `Emit`."""
+
+    event: _Emission = msgspec.field(name="with")
+    when: When
+
+    @classmethod
+    def of(cls, when: When, **event: Any) -> EmitTimed:
+        """The request for these arguments of `emit`."""
+        return cls(event=_Emission(**event), when=when)
 
 
 class EmitAll(_Request, frozen=True, tag="emit all"):
@@ -127,7 +139,7 @@ class OperateSchedule(_Request, frozen=True, tag="schedule"):
     last_ms: _Number | None = None
 
 
-Request = Ping | MakeWay | Emit | EmitAll | AskVerdict | Operate | OperateSchedule
+Request = Ping | MakeWay | Emit | EmitTimed | EmitAll | AskVerdict | Operate | OperateSchedule
 Answers = list[str | tuple[str, str]]
 """What became of each event: the public id of its process, or the name and text of the error that refused it."""
 

@@ -29,6 +29,7 @@ from onstage.runtime.door_messages import (
     AskVerdict,
     Emit,
     EmitAll,
+    EmitTimed,
     MakeWay,
     Operate,
     OperateSchedule,
@@ -65,7 +66,7 @@ class _Ways(Protocol):
         source: str | None,
         process: str | None,
         extra: bytes | None,
-        when: When | None,
+        when: When | None = None,
     ) -> str: ...
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]: ...
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
@@ -137,6 +138,8 @@ class LocalDoor:
                 return self._ways.make_way()
             case Emit(event=event):
                 return await self._ways.emit(**msgspec.structs.asdict(event))
+            case EmitTimed(event=event, when=when):
+                return await self._ways.emit(**msgspec.structs.asdict(event), when=when)
             case EmitAll(events=events, go_on=go_on):
                 answers = await self._ways.emit_all([msgspec.structs.asdict(event) for event in events], go_on=go_on)
                 return [_told(answer) if isinstance(answer, Exception) else answer for answer in answers]
@@ -201,7 +204,8 @@ class RemoteDoor:
                 "  to do: store the large part elsewhere and send its address"
             )
         drawn = id or self._token(16).hex()
-        request = Emit.of(type=type, data=data, id=drawn, source=source, process=process, extra=extra, when=when)
+        event = {"type": type, "data": data, "id": drawn, "source": source, "process": process, "extra": extra}
+        request = Emit.of(**event) if when is None else EmitTimed.of(when, **event)
         answer: str = await self._request(lambda: request, str)
         return answer
 

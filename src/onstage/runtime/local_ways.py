@@ -92,9 +92,7 @@ class LocalWays:
         if extra is not None:
             check_outside(extra)
         joined = None if process is None else await self._present(process)
-        return await admission.admit(
-            route, stored, key, id=id, source=source, process=joined, extra=extra, when=when
-        )
+        return await admission.admit(route, stored, key, id=id, source=source, process=joined, extra=extra, when=when)
 
     async def _present(self, process: str) -> int:
         number = self.number(process)

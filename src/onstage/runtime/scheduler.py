@@ -93,8 +93,7 @@ class Scheduler:
         node = self._node
         declared = [each for each in node.reactions.values() if each.handler.schedule is not None]
         stored = {
-            note.number: decode_row(note.body)
-            for note in await node.store.reader.notes(SCHEDULES, limit=SCHEDULES_MAX)
+            note.number: decode_row(note.body) for note in await node.store.reader.notes(SCHEDULES, limit=SCHEDULES_MAX)
         }
         now, notes = node.clock.now_ms(), list[Note]()
         for reaction in declared:

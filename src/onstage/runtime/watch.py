@@ -15,9 +15,9 @@ from onstage.events.receipt import Status
 from onstage.observe.verdict import Blocker, LastEvent, OpenObligation, Verdict, judge
 
 if TYPE_CHECKING:
-    from onstage.ports.store import BatchOutcome, Closed, ExecutionView, Reader, Store
+    from onstage.ports.store import BatchOutcome, Closed, EventView, ExecutionView, Reader, Store
 
-__all__ = ["Watch", "verdict_of"]
+__all__ = ["Watch", "kept_type", "verdict_of"]
 
 OBLIGATIONS_SHOWN_MAX: Final = 100
 PAGE: Final = 100
@@ -76,12 +76,20 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
     ]
 
 
+def kept_type(event: EventView) -> str | None:
+    """The type of the delayed event that this one keeps until it is due; None if it is no such event."""
+    if event.type != LATER:
+        return None
+    try:
+        return decode_delayed(event.data).type
+    except DecodeFailed:
+        return None
+
+
 async def _kept_type(reader: Reader, view: ExecutionView) -> tuple[str, ...]:
     event = await reader.event(event_of(view.id))
-    try:
-        return () if event is None else (decode_delayed(event.data).type,)
-    except DecodeFailed:
-        return ()
+    kept = None if event is None else kept_type(event)
+    return () if kept is None else (kept,)
 
 
 async def _blockers(reader: Reader, ready: list[ExecutionView]) -> dict[int, Blocker]:
