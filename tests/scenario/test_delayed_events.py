@@ -79,7 +79,8 @@ async def test_a_delayed_event_comes_when_it_is_due_and_not_earlier() -> None:
         verdict = sim.verdict("o1")
         assert (verdict.status, verdict.until) == ("waiting", BEGIN + timedelta(minutes=10))
         assert "late.reminded comes at 2026-01-01 00:10:00 UTC" in verdict.reasons[0]
-        assert sim.emitted(Reminded) == [] and sim.outcome("o1") is None
+        assert sim.emitted(Reminded) == []
+        assert sim.outcome("o1") is None
         await sim.advance("59s")
         assert sim.emitted(Reminded) == []
         await sim.advance("2s")
@@ -119,11 +120,13 @@ async def test_from_outside_it_opens_its_process_at_once_and_its_id_is_known() -
         process = await sim.emit(Placed("o1"), id="once", at=due)
         assert await sim.emit(Placed("o1"), id="once", at=due) == process
         await sim.settle()
-        assert sim.verdict("o1").status == "waiting" and sim.emitted(Placed) == []
+        assert sim.verdict("o1").status == "waiting"
+        assert sim.emitted(Placed) == []
         await sim.advance("59m")
         assert sim.emitted(Placed) == []
         await sim.advance("30m")
-        assert sim.emitted(Placed) == [Placed("o1")] and sim.outcome("o1") == "Paid"
+        assert sim.emitted(Placed) == [Placed("o1")]
+        assert sim.outcome("o1") == "Paid"
         assert len(sim.read(lambda reader: reader.processes())) == 1
 
 
@@ -146,7 +149,8 @@ async def test_many_that_are_due_at_once_come_in_the_order_of_their_times() -> N
         await sim.restart()
         await sim.advance("2m")
         dues = [(each.which * 7) % 1_000 for each in sim.emitted(Reminded)]
-        assert len(dues) == 1_200 and dues == sorted(dues)
+        assert len(dues) == 1_200
+        assert dues == sorted(dues)
 
 
 # Waits.

@@ -74,10 +74,12 @@ def minutes(*numbers: int) -> list[datetime]:
 async def test_a_schedule_runs_at_its_planned_times_and_each_run_is_a_process() -> None:
     async with Sim(hourly(), seed=1) as sim:
         await sim.advance("59m")
-        assert ran == [] and row(sim).due == START_MS + 3_600_000
+        assert ran == []
+        assert row(sim).due == START_MS + 3_600_000
         await sim.advance("2h")
         assert [planned for planned, _ in ran] == [at for _, at in ran] == minutes(60, 120)
-        assert row(sim).due == START_MS + 3 * 3_600_000 and row(sim).runs == 2
+        assert row(sim).due == START_MS + 3 * 3_600_000
+        assert row(sim).runs == 2
         assert [each.key for each in sim.read(lambda reader: reader.processes())] == ["clock.report"] * 2
         assert sim.verdict("clock.report").is_final
 
@@ -93,7 +95,7 @@ async def test_a_handler_without_parameters_runs_too_and_allows_overlap() -> Non
 
     async with Sim(App(clock), seed=2) as sim:
         await sim.advance("11m")
-        assert calls[0] == calls[-2] - timedelta(minutes=5) or len(calls) >= 2
+        assert set(calls) == set(minutes(5, 10))
         assert len(sim.read(lambda reader: reader.processes(open_only=True))) == 2
     assert plain.fn is not None
 
@@ -178,7 +180,8 @@ async def test_a_run_that_is_due_while_one_is_under_way_is_left_out() -> None:
     async with Sim(taking("25m"), seed=8) as sim:
         await sim.advance("61m")
         assert effects == minutes(10, 40)
-        assert row(sim).skipped == 4 and row(sim).skipped_why == "the run before was still under way"
+        assert row(sim).skipped == 4
+        assert row(sim).skipped_why == "the run before was still under way"
 
 
 @scene
@@ -201,7 +204,8 @@ async def test_a_paused_schedule_stands_still_across_a_restart_and_goes_on_with_
         assert await _operate(sim, "pause") == "clock.report is paused"
         await sim.restart()
         await sim.advance("3h")
-        assert len(ran) == 1 and row(sim).paused
+        assert len(ran) == 1
+        assert row(sim).paused
         await _operate(sim, "resume")
         await sim.advance("1h")
         assert [planned for planned, _ in ran] == minutes(60, 300)

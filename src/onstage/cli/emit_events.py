@@ -82,11 +82,11 @@ def _later(after: str | None, at: str | None) -> dict[str, Any]:
     from onstage.events.delayed import when_of
 
     try:
-        given = {"after": after, "at": None if at is None else datetime.fromisoformat(at)}
-        when_of(**given)
+        moment = None if at is None else datetime.fromisoformat(at)
+        when_of(after, moment)
     except (UsageError, ValueError) as error:
         raise click.UsageError(f"--after, --at: {error}") from error
-    return given
+    return {"after": after, "at": moment}
 
 
 def _run_file(at: Surroundings, file: str, options: dict[str, Any]) -> int:

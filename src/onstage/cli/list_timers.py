@@ -78,11 +78,8 @@ async def find_timers(store: StoreFile, limit: int) -> list[dict[str, Any]]:
     rows = []
     for each in await find_schedules(store):
         if each["status"] == "on":
-            shown = {name: each[name] for name in ("due", "due_ms")}
-            what = f"next run of {each['plan']}"
-            rows.append(
-                shown | {"execution": None, "handler": each["schedule"], "process": "", "key": "", "what": what}
-            )
+            due = {"due": each["due"], "due_ms": each["due_ms"], "execution": None, "process": "", "key": ""}
+            rows.append(due | {"handler": each["schedule"], "what": f"next run of {each['plan']}"})
     for view in await store.timers(limit=limit):
         process = await store.reader.process(view.process)
         rows.append(

@@ -14,9 +14,11 @@ Sources: POSIX crontab for the fields, cron(8) of Vixie for names, steps and "ei
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol, final
 
 from onstage.events.duration import seconds
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["DAYS_AHEAD_MAX", "INTERVAL_S_MIN", "Cron", "Interval", "Plan", "plan_of"]
 
 DAYS_AHEAD_MAX: Final = 366 * 12
-"""So far ahead the next day is looked for: 29 February may be eight years away. Beyond it, an expression is never due."""
+"""So far ahead the next day is looked for: 29 February may be eight years away. What is not due by then never is."""
 INTERVAL_S_MIN: Final = 1.0
 """The shortest interval of a schedule, in seconds."""
 
@@ -96,9 +98,10 @@ class Cron:
         day = moment.astimezone(self.zone).date() - timedelta(days=1)  # what a gap put off may belong to the day before
         for _ in range(DAYS_AHEAD_MAX):
             if self._is_on(day):
-                found = min((at for at in self._moments(day) if at > moment), default=None)
-                if found is not None:
-                    return found
+                moments = _moments_of(self, day)
+                place = bisect_right(moments, moment)
+                if place < len(moments):
+                    return moments[place]
             day += timedelta(days=1)
         raise ValueError(f"{self.text!r} is never due")
 
@@ -109,7 +112,8 @@ class Cron:
         by_weekday = day.isoweekday() % 7 in self.weekdays
         return by_day or by_weekday if self.either else by_day and by_weekday
 
-    def _moments(self, day: date) -> Iterator[datetime]:
+    def moments(self, day: date) -> Iterator[datetime]:
+        """The planned times of a day of the wall clock that is one of its days, in UTC and in no order."""
         evenly = len(self.hours) == 24
         for hour in self.hours:
             for minute in self.minutes:
@@ -125,6 +129,12 @@ class Cron:
     def _once(self, wall: datetime) -> datetime:
         first = next(self._both(wall), None)
         return _after_gap(wall, self.zone) if first is None else first
+
+
+@lru_cache(maxsize=64)
+def _moments_of(cron: Cron, day: date) -> tuple[datetime, ...]:
+    # Whoever asks for one planned time of a day soon asks for the next.
+    return tuple(sorted(set(cron.moments(day))))
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,7 +1,7 @@
 """Fires schedules: one event for each planned time, as the root of a process of its own.
 
 Theory of operation. The row of a schedule (`core/planned_run.py`) is a note of the store. The commit that holds the
-event of a run also moves its row on, and bears the identity of (schedule, planned time) at the door: whatever dies when,
+event of a run also moves its row on, and bears the identity of (schedule, planned time) at the door: whatever dies,
 a planned time has its event once. What a run comes to is the business of its handler; nothing here waits for it, and
 no failure here ends the loop: what could not be written is tried again, and the row still says what is due.
 """
@@ -239,14 +239,16 @@ class Scheduler:
                 return await self._backfill(kept, first_ms, last_ms)
             case _:
                 raise UsageError(
-                    f"a schedule has no action {action}\n  why: it is none of pause, resume, backfill (with both ends)\n"
+                    f"a schedule has no action {action}\n"
+                    "  why: it is none of pause, resume, backfill (with both ends)\n"
                     "  to do: choose one"
                 )
 
     async def _backfill(self, kept: _Kept, first_ms: int, last_ms: int) -> str:
         if not first_ms <= last_ms < self._node.clock.now_ms():
             raise UsageError(
-                "this range cannot be backfilled\n  why: it is empty, or not over yet\n  to do: give two moments of the past"
+                "this range cannot be backfilled\n  why: it is empty, or not over yet\n"
+                "  to do: give two moments of the past"
             )
         planned = planned_between(kept.schedule, first_ms, last_ms, BACKFILLED_MAX)
         if len(planned) > BACKFILLED_MAX:

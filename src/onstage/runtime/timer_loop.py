@@ -44,7 +44,7 @@ class TimerLoop:
             self._arm()
 
     def hold(self, delivery: Delivery) -> None:
-        """Keep a delivery that has not begun until its `due`; one that is due already comes in the order of the dues."""
+        """Keep a delivery that has not begun until its `due`; those that are due already come in that order."""
         delivery.parked = delivery.resumed = True
         self.add(delivery)
 
