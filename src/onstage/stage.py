@@ -206,7 +206,7 @@ class Stage:
         Raises InvalidEvent, DuplicateId, AmbiguousProcess, StoreUnavailable, UsageError for a moment without a time
         zone, ValueError for what is no duration; then nothing is stored.
         """
-        when = when_of(after, at, expires)
+        when = when_of(after=after, at=at, expires=expires)
         known = event_type(type(event))
         try:
             data = known.encode(event)
@@ -235,7 +235,7 @@ class Stage:
             id=envelope.id,
             source=envelope.source,
             extra=from_outside(envelope),
-            when=when_of(after, at, envelope.expirytime if after is not None or at is not None else None),
+            when=None if after is None and at is None else when_of(after=after, at=at, expires=envelope.expirytime),
         )
 
     async def emit_envelopes(

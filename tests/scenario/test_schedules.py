@@ -192,8 +192,8 @@ async def test_a_run_that_is_due_while_one_is_under_way_waits_its_turn() -> None
         assert row(sim).runs == 6
 
 
-async def _operate(sim: Sim, action: str, first: datetime | None = None, last: datetime | None = None) -> str:
-    ends = [None if each is None else round(each.timestamp() * 1000) for each in (first, last)]
+async def _operate(sim: Sim, action: str, *moments: datetime) -> str:
+    ends = [round(each.timestamp() * 1000) for each in moments] or [None, None]
     return await sim.operate_schedule(action, "clock.report", first_ms=ends[0], last_ms=ends[1])
 
 

@@ -83,7 +83,7 @@ def _later(after: str | None, at: str | None) -> dict[str, Any]:
 
     try:
         moment = None if at is None else datetime.fromisoformat(at)
-        when_of(after, moment)
+        when_of(after=after, at=moment)
     except (UsageError, ValueError) as error:
         raise click.UsageError(f"--after, --at: {error}") from error
     return {"after": after, "at": moment}

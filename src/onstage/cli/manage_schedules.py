@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -108,15 +108,18 @@ def resume(at: Surroundings, *, name: str) -> None:
 @surroundings
 def backfill(at: Surroundings, *, name: str, first: str, last: str) -> None:
     """Emit the planned runs of a range of the past that have none yet."""
-    _act(at, "backfill", name, _ms("--from", first), _ms("--to", last))
+    _act(at, "backfill", name, (_ms("--from", first), _ms("--to", last)))
 
 
-def _act(at: Surroundings, action: str, name: str, first_ms: int | None = None, last_ms: int | None = None) -> None:
+_NO_RANGE: Final = (None, None)
+
+
+def _act(at: Surroundings, action: str, name: str, ends: tuple[int | None, int | None] = _NO_RANGE) -> None:
     from onstage.cli.node_access import acting
 
     async def act() -> str:
         async with acting(at) as ways:
-            return await ways.schedule(action, name, first_ms, last_ms)
+            return await ways.schedule(action, name, *ends)
 
     told = asyncio.run(act())
     if at.is_json:

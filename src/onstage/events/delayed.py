@@ -78,7 +78,7 @@ def decode_delayed(data: bytes) -> Delayed:
 
 
 def when_of(
-    after: Duration | None = None, at: datetime | None = None, expires: Duration | datetime | None = None
+    *, after: Duration | None = None, at: datetime | None = None, expires: Duration | datetime | None = None
 ) -> When | None:
     """What these options of an emission say; None if they say nothing.
 

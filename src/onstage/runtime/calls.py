@@ -204,7 +204,7 @@ def emit(
     `after` and `at` together or a moment without a time zone, ValueError for what is no duration.
     """
     frame = _frame_for("emit")
-    name, when = event_type(type(event)).name, when_of(after, at, expires)
+    name, when = event_type(type(event)).name, when_of(after=after, at=at, expires=expires)
     return Call("emit", partial(_emit, frame, frame.execution.make(f"emit {name}"), event, when), frame)
 
 

@@ -117,7 +117,7 @@ class LocalWays:
 
     async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str:
         """Pause, resume or backfill a schedule; answers what was done."""
-        return await self._node.scheduler.operate(action, name, first_ms, last_ms)
+        return await self._node.scheduler.operate(action, name, first_ms=first_ms, last_ms=last_ms)
 
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter; answers what was done."""

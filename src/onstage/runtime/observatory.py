@@ -189,7 +189,7 @@ class Observatory:
             watch = self.watch
         if number is None:
             return None
-        return await watch.verdict(number, timeout_s, self._registry.current.handler_names)
+        return await watch.verdict(number, timeout_s, self._registry.current.handler_names | {LATER})
 
 
 def _declaration(known: Sequence[Topology]) -> Declaration:

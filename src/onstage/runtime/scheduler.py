@@ -207,7 +207,7 @@ class Scheduler:
 
     # For operators.
 
-    async def operate(self, action: str, name: str, first_ms: int | None = None, last_ms: int | None = None) -> str:
+    async def operate(self, action: str, name: str, *, first_ms: int | None = None, last_ms: int | None = None) -> str:
         """Pause, resume or backfill a schedule; durable when this returns. Answers what was done.
 
         A backfill emits the planned times from `first_ms` to `last_ms` that have no event yet. Raises UsageError.

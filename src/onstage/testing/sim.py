@@ -95,7 +95,7 @@ class Sim:
 
         If the node dies meanwhile, the client sends the same event with the same id to the next one.
         """
-        when = when_of(after, at, expires)
+        when = when_of(after=after, at=at, expires=expires)
         return await self._do(lambda: self._world.emit(event, id, when))
 
     async def settle(self) -> None:
@@ -126,7 +126,9 @@ class Sim:
     ) -> str:
         """Pause, resume or backfill a schedule; see `Stage.operate_schedule`."""
         scheduler = self._world.node.scheduler
-        return await self._do(lambda: self._world.call(lambda: scheduler.operate(action, name, first_ms, last_ms)))
+        return await self._do(
+            lambda: self._world.call(lambda: scheduler.operate(action, name, first_ms=first_ms, last_ms=last_ms))
+        )
 
     # Faults, from now on.
 

@@ -23,6 +23,11 @@ def test_a_delayed_event_is_emitted_shown_and_cancelled_on_the_command_line(tiny
 
 def test_a_time_that_is_none_is_refused_before_anything_is_sent(tiny: Any) -> None:
     event = ("emit", "order-placed", '{"order_id": "o9", "amount": 5}')
-    for options in (("--after", "soon"), ("--at", "2026-01-01T09:00"), ("--at", "noon"), ("--after", "1h", "--at", "x")):
+    for options in (
+        ("--after", "soon"),
+        ("--at", "2026-01-01T09:00"),
+        ("--at", "noon"),
+        ("--after", "1h", "--at", "x"),
+    ):
         assert tiny.run(*event, *options).exit_code == 2
     assert not tiny.store.exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -84,8 +83,9 @@ def test_every_planned_time_is_the_one_of_the_oracle(fields: tuple[str, ...], wh
     zone, begin = where
     try:
         cron = plan_of(" ".join(fields), zone)
-    except ValueError as error:
-        assert "there is no such day" in str(error)
+    except ValueError:
+        with pytest.raises(ValueError, match="there is no such day"):
+            plan_of(" ".join(fields), zone)
         return
     assert isinstance(cron, Cron)
     assert first_ones(cron, at(begin), 2) == spelled_out(cron, at(begin), 2)
@@ -132,10 +132,11 @@ def test_both_day_fields_mean_either() -> None:
 def test_an_interval_is_counted_from_the_epoch_and_does_not_drift() -> None:
     plan = plan_of("15m", UTC)
     assert isinstance(plan, Interval)
-    moment, random = at("2026-01-01T00:00"), Random(3)
+    moment = at("2026-01-01T00:00")
     for count in range(1, 200):
-        late = moment + timedelta(seconds=random.random() * 800)
-        assert plan.next_after(late) == (moment := at("2026-01-01T00:00") + count * timedelta(minutes=15))
+        late = moment + timedelta(seconds=count * 37 % 800)
+        moment = at("2026-01-01T00:00") + count * timedelta(minutes=15)
+        assert plan.next_after(late) == moment
     assert plan_of(timedelta(seconds=90), UTC).text == "90s"
     assert INTERVAL_S_MIN == 1
 
@@ -173,8 +174,9 @@ def test_what_is_no_schedule_is_refused_in_three_lines(text: str, why: str) -> N
 def test_any_text_is_a_plan_or_refused(text: str) -> None:
     try:
         plan = plan_of(text, BERLIN)
-    except ValueError as error:
-        assert str(error).startswith("not a schedule")
+    except ValueError:
+        with pytest.raises(ValueError, match="not a schedule"):
+            plan_of(text, BERLIN)
         return
     moment = plan.next_after(at("2026-01-01T00:00"))
     assert moment > at("2026-01-01T00:00")

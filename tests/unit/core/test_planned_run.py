@@ -44,7 +44,9 @@ def test_one_that_stands_keeps_its_due_time_so_that_what_it_missed_is_seen() -> 
     assert first_row("a.b", hourly(), stored, BEGIN) == stored
 
 
-@pytest.mark.parametrize("stored", [row(BEGIN - 5 * HOUR, gone=True), msgspec.structs.replace(row(BEGIN), said="2h UTC")])
+@pytest.mark.parametrize(
+    "stored", [row(BEGIN - 5 * HOUR, gone=True), msgspec.structs.replace(row(BEGIN), said="2h UTC")]
+)
 def test_a_new_plan_and_one_that_was_gone_begin_now(stored: ScheduleRow) -> None:
     taken = first_row("a.c", hourly(), stored, BEGIN + 5)
     assert (taken.name, taken.said, taken.due, taken.gone) == ("a.c", "1h UTC", BEGIN + HOUR, False)

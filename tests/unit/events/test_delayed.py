@@ -39,7 +39,7 @@ def test_times_count_from_the_emission_and_validity_from_the_due_time(
 
 def test_options_become_milliseconds() -> None:
     assert when_of() is None
-    assert when_of("10m", None, timedelta(seconds=1)) == When(after=600_000, lasts=1_000)
+    assert when_of(after="10m", expires=timedelta(seconds=1)) == When(after=600_000, lasts=1_000)
     assert when_of(at=MOMENT, expires=MOMENT) == When(at=MS, expires=MS)
 
 

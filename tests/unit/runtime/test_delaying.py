@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from tests.unit.runtime.playhouse import Paid, Placed, playing
@@ -87,7 +87,7 @@ def test_a_moment_must_say_its_zone() -> None:
             await emit(Paid(e.id), at=datetime(2026, 1, 1))  # noqa: DTZ001
         except UsageError as error:
             refused.append(str(error))
-        await emit(Paid(e.id), at=datetime.now(UTC) - timedelta(days=1))
+        await emit(Paid(e.id), at=datetime(2026, 1, 1, tzinfo=UTC))
 
     async def story() -> None:
         async with playing(service) as house:

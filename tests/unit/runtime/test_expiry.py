@@ -40,9 +40,9 @@ def test_an_expiry_from_outside_is_heeded_when_the_handler_would_begin() -> None
     async def story() -> None:
         calls.clear()
         async with playing(shop()) as house:
-            now = datetime.now(UTC)
-            for id, ahead in (("old", -1), ("young", 3_600)):
-                process = await house.stage.emit_envelope(of_age(id, now + timedelta(seconds=ahead)))
+            now = datetime.fromtimestamp(house.node.clock.now_ms() / 1000, UTC)
+            for name, ahead in (("old", -1), ("young", 3_600)):
+                process = await house.stage.emit_envelope(of_age(name, now + timedelta(seconds=ahead)))
                 await process.verdict(timeout=10)
             assert calls == ["young"]
             (skipped,) = [

@@ -65,7 +65,7 @@ def test_operators_pause_resume_and_backfill() -> None:
             assert (await rows(house.node))[0].paused
             await scheduler.operate("resume", "clock.chime")
             assert not (await rows(house.node))[0].paused
-            said = await scheduler.operate("backfill", "clock.chime", now - 3 * 3_600_000, now - 1)
+            said = await scheduler.operate("backfill", "clock.chime", first_ms=now - 3 * 3_600_000, last_ms=now - 1)
             assert said == "clock.chime: 3 runs added, 0 had been emitted before"
             for action, first, last, told in (
                 ("backfill", now - 5, now + 9_000, "not over yet"),
@@ -74,6 +74,6 @@ def test_operators_pause_resume_and_backfill() -> None:
                 ("stop", None, None, "no action stop"),
             ):
                 with pytest.raises(UsageError, match=told):
-                    await scheduler.operate(action, "clock.chime", first, last)
+                    await scheduler.operate(action, "clock.chime", first_ms=first, last_ms=last)
 
     asyncio.run(story())
