@@ -59,7 +59,7 @@ _ATTRIBUTES: Final = _Outside.__struct_fields__[: _Outside.__struct_fields__.ind
 _OURS: Final = ("wire", "correlationid", "causationid")
 _NONE: Final = _Outside()
 DUE: Final = "onstagedue"
-DUE_DIGITS_MAX: Final = 15
+_DUE_DIGITS_MAX: Final = 15
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DECODE: Final = msgspec.json.Decoder(_Outside).decode
 
@@ -171,7 +171,7 @@ def delayed_until(envelope: Envelope, due: int | None) -> Envelope:
 def due_of(envelope: Envelope) -> tuple[int | None, Envelope]:
     """What `delayed_until` has put there, and the envelope without it."""
     due = envelope.extensions.get(DUE, "")
-    if not (due.isascii() and due.isdecimal() and len(due) <= DUE_DIGITS_MAX):
+    if not (due.isascii() and due.isdecimal() and len(due) <= _DUE_DIGITS_MAX):
         return None, envelope
     rest = {name: value for name, value in envelope.extensions.items() if name != DUE}
     return int(due), msgspec.structs.replace(envelope, extensions=rest)
