@@ -108,6 +108,7 @@ async def test_one_that_fell_due_while_no_node_ran_comes_at_the_start() -> None:
         await sim.emit(Placed("o1"))
         await sim.settle()
         await sim.restart()
+        await sim.advance("1m")
         assert sim.emitted(Reminded) == []
         await sim.advance("10m")
         assert len(sim.emitted(Reminded)) == 1
@@ -209,7 +210,7 @@ slow = Service("late-slow")
 
 @slow.on(Reminded, key="which")
 async def long(e: Reminded) -> Paid | None:
-    await note(e.which, now())
+    await note(e.which, BEGIN)  # nothing before the effect that would be recorded
     return Paid(e.id)
 
 

@@ -198,7 +198,7 @@ async def _operate(sim: Sim, action: str, *moments: datetime) -> str:
 
 
 @scene
-async def test_a_paused_schedule_stands_still_across_a_restart_and_goes_on_with_the_next() -> None:
+async def test_a_paused_schedule_stands_still_across_a_restart() -> None:
     async with Sim(hourly(), seed=10) as sim:
         await sim.advance("61m")
         assert await _operate(sim, "pause") == "clock.report is paused"
