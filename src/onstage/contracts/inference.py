@@ -23,10 +23,13 @@ from onstage.events.event import EventType, event_type, is_event, place_of
 __all__ = [
     "Duration",
     "Events",
+    "calls_in",
     "code_fingerprint",
     "declared_duration",
     "declared_events",
+    "named_values",
     "refuse_unknown_options",
+    "returned_annotation",
     "returned_events",
     "waited_events",
 ]
@@ -102,11 +105,19 @@ def returned_events(fn: Function, local_names: Mapping[str, object] | None = Non
         DefinitionError: if a member of the annotation is not an event.
         NameError: if a name in it is not known yet; ask again when the module is complete.
     """
+    annotation = returned_annotation(fn, local_names)
+    return () if annotation is None else tuple(dict.fromkeys(_members(fn, annotation)))
+
+
+def returned_annotation(fn: Function, local_names: Mapping[str, object] | None = None) -> object:
+    """Return the evaluated return annotation of ``fn``, None if it has none; see ``returned_events``.
+
+    Raises:
+        DefinitionError: if it cannot be evaluated.
+        NameError: if a name in it is not known yet.
+    """
     annotation = getattr(fn, "__annotations__", {}).get("return")
-    if annotation is None:
-        return ()
-    resolved = _resolved(fn, annotation, local_names or {})
-    return tuple(dict.fromkeys(_members(fn, resolved)))
+    return None if annotation is None else _resolved(fn, annotation, local_names or {})
 
 
 def _resolved(fn: Function, annotation: object, local_names: Mapping[str, object]) -> object:
@@ -172,6 +183,29 @@ def waited_events(fn: Function) -> tuple[type[Any], ...]:
         if _names_a_wait(part):
             found.update(dict.fromkeys(_waits_in(part)))
     return tuple(found)
+
+
+def named_values(fn: Function) -> tuple[object, ...]:
+    """Return what the names in the code of ``fn``, and of the plain functions it calls, stand for."""
+    return tuple(value for part in _reachable(fn) for value in _named_values(part))
+
+
+def calls_in(fn: Function, marker: str) -> Iterator[tuple[ast.Call, tuple[type[Any], ...]]]:
+    """Yield the calls in ``fn`` of what carries ``marker`` (``__onstage_wait__``), and the events they are given.
+
+    As with waits, plain functions are followed, and what names nothing that is marked is not parsed.
+    """
+    for part in _reachable(fn):
+        if any(_is_marked(value, marker) for value in _named_values(part)):
+            for call in _calls(part):
+                if _is_marked(_value(part, call.func), marker):
+                    given = (each for argument in call.args for each in _event_classes(_value(part, argument)))
+                    yield call, tuple(given)
+
+
+def _is_marked(value: object, marker: str) -> bool:
+    is_module = isinstance(value, types.ModuleType)
+    return not is_module and inspect.getattr_static(value, marker, False) is True
 
 
 def _reachable(fn: Function) -> list[Function]:
