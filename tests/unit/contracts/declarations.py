@@ -1,5 +1,7 @@
 """Manifests in a few words, for tests of what is found in them; and random ones."""
 
+from random import Random  # noqa: TID251  # seeded by hypothesis
+
 from hypothesis import strategies as st
 
 from onstage.contracts.manifest import AppManifest, HandlerManifest, ProcessManifest
@@ -33,37 +35,40 @@ def process(starts: str, done: str = "", name: str = "p", **more: object) -> Pro
     return ProcessManifest(**(fields | more))  # type: ignore[arg-type]
 
 
-EVENTS = tuple("abcdef")
-_ways = st.lists(st.lists(st.sampled_from(EVENTS), max_size=2, unique=True), max_size=3)
+EVENTS = "abcdef"
 
 
-@st.composite
-def handlers(draw: st.DrawFn, number: int) -> HandlerManifest:
-    """A handler that hears and may emit any of six events, waits, asks and answers."""
-    ways = tuple(sorted({tuple(sorted(way)) for way in draw(_ways)}))
-    besides = draw(st.sets(st.sampled_from(EVENTS), max_size=1))
-    return HandlerManifest(
-        name=f"s{number % 3}.h{number}",
-        service=f"s{number % 3}",
-        triggers=tuple(draw(st.lists(st.sampled_from(EVENTS), max_size=2, unique=True))),
-        emits=tuple(sorted({name for way in ways for name in way} | besides)),
-        waits=tuple(sorted(draw(st.sets(st.sampled_from(EVENTS), max_size=1)))),
-        alternatives=ways,
-        gating=draw(st.sampled_from((True, True, True, False))),
-        timer=draw(st.booleans()),
-        rejects=draw(st.sampled_from((False, False, False, True))),
-        asks=tuple(sorted(draw(st.sets(st.sampled_from(("q", "r")), max_size=2)))),
-        answers=draw(st.sampled_from((None, None, "q", "r"))),
+def drawn(chance: Random, count: int) -> AppManifest:
+    """So many handlers that hear and emit some of six events, wait, ask and answer; and up to two processes."""
+
+    def some(of: str, most: int, least: int = 0) -> tuple[str, ...]:
+        return tuple(sorted(chance.sample(of, chance.randint(least, most))))
+
+    parts: list[HandlerManifest | ProcessManifest] = []
+    for number in range(count):
+        ways = tuple(sorted({some(EVENTS, 2) for _ in range(chance.randint(0, 3))}))
+        parts.append(
+            HandlerManifest(
+                name=f"s{number % 3}.h{number}",
+                service=f"s{number % 3}",
+                triggers=some(EVENTS, 2),
+                emits=tuple(sorted({*some(EVENTS, 1), *(name for way in ways for name in way)})),
+                waits=some(EVENTS, 1),
+                alternatives=ways,
+                gating=chance.random() < 0.8,
+                timer=chance.random() < 0.5,
+                rejects=chance.random() < 0.2,
+                asks=some("qr", 2),
+                answers=chance.choice((None, None, "q", "r")),
+            )
+        )
+    parts.extend(
+        ProcessManifest(name=name, starts=some(EVENTS, 2, 1), done=some(EVENTS, 2, 1), external=some(EVENTS, 1))
+        for name in ("p", "r")[: chance.randint(0, 2)]
     )
+    return app(*parts)
 
 
-@st.composite
-def manifests(draw: st.DrawFn, most: int = 7) -> AppManifest:
-    """Up to so many of such handlers, and up to two processes."""
-    reactions = [draw(handlers(number)) for number in range(draw(st.integers(0, most)))]
-    named = st.lists(st.sampled_from(EVENTS), min_size=1, max_size=2, unique=True).map(tuple)
-    processes = [
-        ProcessManifest(name=name, starts=draw(named), done=draw(named), external=draw(st.just(()) | named))
-        for name in ("p", "r")[: draw(st.integers(0, 2))]
-    ]
-    return AppManifest(handlers=tuple(reactions), processes=tuple(processes))
+def manifests(most: int = 7) -> st.SearchStrategy[AppManifest]:
+    """Random manifests of up to so many handlers."""
+    return st.builds(lambda count, seed: drawn(Random(seed), count), st.integers(0, most), st.integers(0, 2**40))

@@ -1,14 +1,14 @@
 """Whether processes can end: against all ways in which handlers may decide, tried one by one."""
 
 from collections.abc import Mapping
-from itertools import product
+from itertools import pairwise, product
 
 from hypothesis import given, settings
+from tests.unit.contracts.declarations import app, manifests, process, says
 
 from onstage.contracts.check_completion import Completion, endless_cycles, endless_processes, ways_to_end
 from onstage.contracts.event_graph import EventGraph, node_of
 from onstage.contracts.manifest import AppManifest
-from tests.unit.contracts.declarations import app, manifests, process, says
 
 Choice = Mapping[str, tuple[str, ...]]
 
@@ -46,7 +46,7 @@ def test_each_circle_is_one_and_nothing_leads_out_of_it(manifest: AppManifest) -
     for path in completion.circles:
         assert path[0] == path[-1]
         assert len(set(path)) == len(path) - 1 >= 2
-        assert all(b in completion.graph.after(a) for a, b in zip(path, path[1:], strict=False))
+        assert all(b in completion.graph.after(a) for a, b in pairwise(path))
         assert completion.stuck.issuperset(path)
     assert bool(completion.circles) == bool(completion.stuck)
 

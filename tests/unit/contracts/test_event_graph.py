@@ -1,13 +1,13 @@
 """The graph of manifests: its index, ways and components, against the plainest way to work them out."""
 
-from itertools import product
+from itertools import pairwise, product
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.contracts.declarations import app, manifests, process, says
 
 from onstage.contracts.event_graph import PATH_SHOWN, EventGraph, Ways, node_of, strong_components
 from onstage.contracts.manifest import AppManifest
-from tests.unit.contracts.declarations import app, manifests, process, says
 
 NODES = "abcdefg"
 Edges = dict[str, list[str]]
@@ -83,7 +83,7 @@ def test_a_way_leads_to_what_is_reached_and_is_a_shortest_one(edges: Edges, star
         assert path[0] == start
         assert path[-1] == node
         assert len(path) == steps[node] + 1
-        assert all(b in edges[a] for a, b in zip(path, path[1:], strict=False))
+        assert all(b in edges[a] for a, b in pairwise(path))
 
 
 def test_a_long_way_is_shown_by_its_end() -> None:

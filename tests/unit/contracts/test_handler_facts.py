@@ -141,5 +141,5 @@ def test_a_wait_that_cannot_be_read_is_said_to_be_so() -> None:
 
 def test_a_source_that_is_not_there_is_said_to_be_so() -> None:
     names: dict[str, Any] = {"wait": wait, "B": B}
-    exec("async def unseen(e): await wait(B)", names)
+    exec("async def unseen(e): await wait(B)", names)  # noqa: S102  # code without a file
     assert not facts_of(names["unseen"]).inferred
