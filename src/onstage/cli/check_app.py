@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from onstage.app import App
 
-__all__ = ["command", "lines_at_start", "read_manifest"]
+__all__ = ["command", "declared", "lines_at_start", "read_manifest"]
 
 LINES_AT_START: Final = 3
 """So many findings a node tells when it starts; `onstage check` shows all."""
@@ -58,7 +58,7 @@ def command(
 
     Nothing runs. Exit code 1 if there is an error; warnings and notes do not count.
     """
-    manifest, places = _declared(at, files)
+    manifest, places = declared(at, files)
     _refuse_unknown(ignore, impact, manifest)
     report = check(manifest, places=places, ignore=ignore)
     concerned = None if impact is None else impact_of(EventGraph(manifest), impact)
@@ -71,7 +71,8 @@ def command(
     return Exit.OK if report.is_well else Exit.FOUND
 
 
-def _declared(at: Surroundings, files: Sequence[Path]) -> tuple[AppManifest, Mapping[str, str]]:
+def declared(at: Surroundings, files: Sequence[Path]) -> tuple[AppManifest, Mapping[str, str]]:
+    """What the app, or the files and the store that the present command names, declare; and where handlers are."""
     context = click.get_current_context()
 
     def is_named(option: str) -> bool:
