@@ -35,15 +35,15 @@ OUTSIDE: Final = "outside"
 """The node from which events come that no handler emitted."""
 
 _FAILED: Final = frozenset({Status.PARKED, Status.DIVERGED, Status.DROPPED})
-_EXACT: Final = 32
-_BITS: Final = 5
+_EXACT: Final = 64
+_BITS: Final = 6
 
 
 @final
 class Spread:
     """How long things took: counts per width, so that its size is bounded (some hundred numbers for any durations).
 
-    Durations below 32 ms are exact, others within 1/32 of their value.
+    Durations below 64 ms are exact, others within 1/32 of their value.
     """
 
     def __init__(self) -> None:
@@ -56,6 +56,10 @@ class Spread:
         low = _low_of(max(ms, 0))
         self._counts[low] = self._counts.get(low, 0) + 1
         self.count += 1
+
+    def __len__(self) -> int:
+        """How many numbers it keeps."""
+        return len(self._counts)
 
     def quantile(self, share: float) -> int | None:
         """The least duration (ms) that so large a share of them does not exceed; None if there is none."""
@@ -93,7 +97,8 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """One edge between a handler and an event type.
 
     A handler `emits` or `asks` an event; an event `starts` a handler, `tells` one that only listens, or is one that it
-    `waits` for. Events from outside are emitted by `OUTSIDE`. `seen` is None on a map that is only declared, and where nothing was seen.
+    `waits` for. Events from outside are emitted by `OUTSIDE`. `seen` is None on a map that is only declared, and where
+    nothing was seen.
     """
 
     source: str

@@ -74,7 +74,8 @@ def test_errors_are_told_with_place_way_and_mend_and_end_with_1(faulty: Any) -> 
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert lines[0] == "error OS201: tried causes itself again for ever: no handler on the way may end otherwise"
-    assert lines[1] == f"  at: {faulty.folder}/{faulty.module}.py:{FAULTY.splitlines().index('async def again(e: Tried) -> Tried | tuple[Tried, Lost]:')}"
+    line = FAULTY.splitlines().index("async def again(e: Tried) -> Tried | tuple[Tried, Lost]:")
+    assert lines[1] == f"  at: {faulty.folder}/{faulty.module}.py:{line}"
     assert lines[2] == "  way: tried -> b.again() -> tried"
     assert lines[3].startswith("  to do: ")
     assert "2 errors, 1 warning, 0 notes" in result.stderr
