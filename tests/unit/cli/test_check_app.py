@@ -144,3 +144,15 @@ def test_a_node_says_a_few_findings_of_what_it_runs(faulty: Any) -> None:
         "`onstage check` shows all, and what to do",
     ]
     assert [line.split(":")[0] for line in lines_at_start(app, ["a"])][:-1] == ["error OS202"]
+
+
+def test_run_says_them_before_it_does_anything_and_an_import_says_nothing(
+    faulty: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load_app(f"{faulty.module}:app", faulty.folder)
+    assert capsys.readouterr() == ("", "")
+    result = faulty.run("run", "--store", "sqlite:///no/such/folder/x.db")
+    assert result.exit_code == 3
+    lines = result.stderr.splitlines()
+    assert [line[: line.find(":")] for line in lines[:3]] == ["error OS201", "error OS202", "warning OS101"]
+    assert len(lines) == 4 + 3
