@@ -195,12 +195,10 @@ def calls_in(fn: Function, marker: str) -> Iterator[tuple[ast.Call, tuple[type[A
 
     As with waits, plain functions are followed, and what names nothing that is marked is not parsed.
     """
-    for part in _reachable(fn):
-        if any(_is_marked(value, marker) for value in _named_values(part)):
-            for call in _calls(part):
-                if _is_marked(_value(part, call.func), marker):
-                    given = (each for argument in call.args for each in _event_classes(_value(part, argument)))
-                    yield call, tuple(given)
+    naming = [each for each in _reachable(fn) if any(_is_marked(value, marker) for value in _named_values(each))]
+    for part, call in ((each, call) for each in naming for call in _calls(each)):
+        if _is_marked(_value(part, call.func), marker):
+            yield call, tuple(each for argument in call.args for each in _event_classes(_value(part, argument)))
 
 
 def _is_marked(value: object, marker: str) -> bool:

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from onstage.contracts.manifest import AppManifest, HandlerManifest, ProcessManifest
 
 
-def says(name: str, on: str = "", gives: str = "-", **more: object) -> HandlerManifest:
-    """A handler: `says("stock.reserve", on="accepted", gives="reserved + noted | sold-out | -")`."""
+def says(name: str, *flow: str, **more: object) -> HandlerManifest:
+    """A handler, what it hears and how it may end: `says("stock.reserve", "accepted", "reserved + noted | sold-out")`."""
+    on, gives, *_ = (*flow, *("", "-")[len(flow) :])
     ways = {tuple(sorted(way.split(" + "))) for way in gives.split(" | ") if way != "-"}
     ways |= {()} if "-" in gives.split(" | ") else set()
     fields = {
@@ -29,7 +30,7 @@ def app(*parts: HandlerManifest | ProcessManifest) -> AppManifest:
     )
 
 
-def process(starts: str, done: str = "", name: str = "p", **more: object) -> ProcessManifest:
+def process(starts: str, done: str = "", *, name: str = "p", **more: object) -> ProcessManifest:
     """A declared process."""
     fields: dict[str, object] = {"name": name, "starts": tuple(starts.split()), "done": tuple(done.split())}
     return ProcessManifest(**(fields | more))  # type: ignore[arg-type]

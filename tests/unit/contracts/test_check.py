@@ -45,7 +45,7 @@ def choices(services: int) -> AppManifest:
     for n in range(services):
         ahead = [f"e{n + 1 + chance.randrange(5)}" for _ in range(3)]
         parts.append(says(f"s{n}.do", f"e{n}", f"{ahead[0]} + {ahead[1]} | {ahead[2]}"))
-    return app(*parts, *(process(f"e{n}", f"e{n + 2}", f"p{n}") for n in range(0, services, 10)))
+    return app(*parts, *(process(f"e{n}", f"e{n + 2}", name=f"p{n}") for n in range(0, services, 10)))
 
 
 def lines_run(manifest: AppManifest) -> int:
