@@ -8,7 +8,7 @@ from onstage.contracts.manifest import AppManifest, HandlerManifest, ProcessMani
 
 
 def says(name: str, *flow: str, **more: object) -> HandlerManifest:
-    """A handler, what it hears and how it may end: `says("stock.reserve", "accepted", "reserved + noted | sold-out")`."""
+    """A handler, what it hears and how it may end: `says("stock.take", "accepted", "taken + noted | sold-out")`."""
     on, gives, *_ = (*flow, *("", "-")[len(flow) :])
     ways = {tuple(sorted(way.split(" + "))) for way in gives.split(" | ") if way != "-"}
     ways |= {()} if "-" in gives.split(" | ") else set()
