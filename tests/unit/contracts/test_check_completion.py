@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from tests.unit.contracts.declarations import app, manifests, process, says
 
 from onstage.contracts.check_completion import Completion, endless_cycles, endless_processes, ways_to_end
-from onstage.contracts.event_graph import EventGraph, node_of
+from onstage.contracts.event_graph import EventGraph, Ways, node_of
 from onstage.contracts.manifest import AppManifest
 
 Choice = Mapping[str, tuple[str, ...]]
@@ -48,6 +48,8 @@ def test_each_circle_is_one_and_nothing_leads_out_of_it(manifest: AppManifest) -
         assert len(set(path)) == len(path) - 1 >= 2
         assert all(b in completion.graph.after(a) for a, b in pairwise(path))
         assert completion.stuck.issuperset(path)
+        for node in Ways([path[0]], completion.after):
+            assert path[0] in Ways([node], completion.after), "a way leads out"
     assert bool(completion.circles) == bool(completion.stuck)
 
 
@@ -64,6 +66,14 @@ def test_a_circle_without_a_way_out_is_an_error_with_its_path() -> None:
     (finding,) = endless_cycles(completion)
     assert (finding.code, finding.severity, finding.service) == ("OS201", "error", "t")
     assert finding.path == ("failed", "t.again()", "tried", "s.again()", "failed")
+
+
+def test_a_circle_that_leads_into_another_is_not_the_innermost() -> None:
+    completion = Completion(
+        EventGraph(app(says("s.outer", "tried", "tried + beaten"), says("t.inner", "beaten", "beaten")))
+    )
+    assert completion.stuck >= {"tried", "beaten"}
+    assert completion.circles == [("beaten", "t.inner()", "beaten")]
 
 
 def test_a_way_out_anywhere_is_enough() -> None:

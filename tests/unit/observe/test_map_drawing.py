@@ -17,8 +17,8 @@ SHOP = app(
     says("audit.listen", "*", pattern=True, gating=False),
     process("placed", "reserved", external=("approved",)),
 )
-MERMAID_NODE = re.compile(r'^ +(\w+)(?:\(\["(.*)"\]\)|\["(.*)"\]|\(\("(.*)"\)\))$')
-MERMAID_BOX = re.compile(r'^  subgraph (\w+)\["(.*)"\]$')
+MERMAID_NODE = re.compile(r'^ +(\w+)(?:\(\["([^"<>]*)"\]\)|\["([^"<>]*)"\]|\(\("([^"<>]*)"\)\))$')
+MERMAID_BOX = re.compile(r'^  subgraph (\w+)\["([^"<>]*)"\]$')
 MERMAID_EDGE = re.compile(r'^  (\w+) (-->|-\.->|==>)(?:\|"([^"|]*)"\|)? (\w+)$')
 DOT_EDGE = re.compile(r'^  (\w+) -> (\w+) \[style=(\w+), label="((?:[^"\\]|\\.)*)"\];$')
 DOT_NODE = re.compile(r'^ +(\w+) \[(?:shape=(?:ellipse|circle), )?label="((?:[^"\\]|\\.)*)"\];$')
