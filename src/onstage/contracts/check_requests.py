@@ -45,7 +45,7 @@ def many_asks(graph: EventGraph) -> Iterator[Finding]:
 
 def asked_back(graph: EventGraph) -> Iterator[Finding]:
     """Handlers that wait for an answer which, on its way, asks them: with the same key, each waits for the other."""
-    for component in strong_components(sorted(graph.nodes), lambda node: _asked_by(graph, node)):
+    for component in strong_components(_asking(graph), lambda node: _asked_by(graph, node)):
         first = min(component)
         if len(component) == 1 and first not in _asked_by(graph, first):
             continue
@@ -63,7 +63,7 @@ def ask_chains(graph: EventGraph) -> Iterator[Finding]:
     """The longest chain from each handler that nobody asks, if it is longer than `DEPTH_FINE` questions."""
     depth: dict[str, int] = {}
     onward: dict[str, str] = {}
-    for component in strong_components(sorted(graph.nodes), lambda node: _asked_by(graph, node)):
+    for component in strong_components(_asking(graph), lambda node: _asked_by(graph, node)):
         for node in component if len(component) == 1 else ():
             asked = [other for other in _asked_by(graph, node) if other != node]
             deepest = max(asked, key=lambda other: (depth.get(other, 0), other), default=None)
@@ -78,6 +78,10 @@ def ask_chains(graph: EventGraph) -> Iterator[Finding]:
             )
             mend = "keep what is asked for from events, or let the last one answer by an event"
             yield about(handler, "OS108", "warning", what, mend, path=_chain(onward, node))
+
+
+def _asking(graph: EventGraph) -> list[str]:
+    return [node for node, handler in graph.nodes.items() if handler.asks]
 
 
 def _asked_by(graph: EventGraph, node: str) -> list[str]:

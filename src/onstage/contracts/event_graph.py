@@ -50,6 +50,7 @@ class EventGraph:
         self._after: dict[str, tuple[str, ...]] = {}
         for each in self.handlers:
             self._add(each)
+        self._after |= {name: tuple(map(node_of, heard)) for name, heard in self.heard.items()}
         self.outcomes = frozenset(
             name for process in manifest.processes for name in (*process.done, *process.failed, *process.within_s)
         )
@@ -87,8 +88,7 @@ class EventGraph:
 
     def after(self, node: str) -> Sequence[str]:
         """The nodes to which a node leads. A wait is no edge: it goes on with what has begun already."""
-        said = self._after.get(node)
-        return [node_of(each) for each in self.heard.get(node, ())] if said is None else said
+        return self._after.get(node, ())
 
     def reached_by(self, starts: Sequence[Iterable[str]]) -> dict[str, int]:
         """For each node a mask with bit `i` set if it is reached from one of `starts[i]`; one walk for all of them."""
