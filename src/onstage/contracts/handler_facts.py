@@ -5,14 +5,13 @@ Facts for whoever looks at manifests (`onstage check`); nothing at run time depe
 
 from __future__ import annotations
 
-import inspect
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any, Final, Union, cast, final, get_args, get_origin
 
-from onstage.contracts.inference import calls_in, named_values, returned_annotation
+from onstage.contracts.inference import calls_of, is_marked, returned_annotation, values_named
 from onstage.contracts.manifest import StepManifest
 from onstage.errors import Reject
 from onstage.events.event import event_type, is_event
@@ -78,28 +77,24 @@ def _together(parts: list[set[tuple[str, ...]]]) -> set[tuple[str, ...]]:
 
 def facts_of(fn: Function) -> Facts:
     """Return what the code of ``fn``, and of the plain functions that it calls, tells."""
-    named = named_values(fn)
-    waits = tuple(calls_in(fn, "__onstage_wait__"))
-    emits = tuple(calls_in(fn, "__onstage_emit__"))
+    parts = values_named(fn)
+    named = tuple({id(value): value for _, values in parts for value in values}.values())
+    waiting, emitting = _naming(parts, "__onstage_wait__"), _naming(parts, "__onstage_emit__")
+    waits = [each for part in waiting for each in calls_of(part, "__onstage_wait__")]
+    emits = [each for part in emitting for each in calls_of(part, "__onstage_emit__")]
     limited = any(word.arg == "timeout" for call, _ in waits for word in call.keywords)
     later = any(word.arg in ("after", "at") for call, _ in emits for word in call.keywords)
-    sleeps = any(_static(value, "__onstage_timer__") is True for value in named)
-    is_read = all(classes for _, classes in waits) and (bool(waits) or not _names_a_wait(named))
     return Facts(
-        timer=limited or later or sleeps,
+        timer=limited or later or any(is_marked(value, "__onstage_timer__") for value in named),
         rejects=any(isinstance(value, type) and issubclass(value, Reject) for value in named),
-        steps=tuple(sorted({_step(value) for value in named if _static(value, "__onstage_step__") is True})),
-        inferred=is_read,
+        steps=tuple(sorted({_step(value) for value in named if is_marked(value, "__onstage_step__")})),
+        inferred=all(classes for _, classes in waits) and len(waits) >= len(waiting),
     )
 
 
-def _names_a_wait(named: tuple[object, ...]) -> bool:
-    return any(_static(value, "__onstage_wait__") is True for value in named)
+def _naming(parts: tuple[tuple[Function, tuple[object, ...]], ...], marker: str) -> list[Function]:
+    return [part for part, values in parts if any(is_marked(value, marker) for value in values)]
 
 
 def _step(value: Any) -> StepManifest:
     return StepManifest(name=str(value.name), undo=getattr(value, "undo_name", None) is not None)
-
-
-def _static(value: object, name: str) -> object:
-    return None if isinstance(value, types.ModuleType) else inspect.getattr_static(value, name, None)

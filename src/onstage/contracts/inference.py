@@ -23,14 +23,15 @@ from onstage.events.event import EventType, event_type, is_event, place_of
 __all__ = [
     "Duration",
     "Events",
-    "calls_in",
+    "calls_of",
     "code_fingerprint",
     "declared_duration",
     "declared_events",
-    "named_values",
+    "is_marked",
     "refuse_unknown_options",
     "returned_annotation",
     "returned_events",
+    "values_named",
     "waited_events",
 ]
 
@@ -185,25 +186,24 @@ def waited_events(fn: Function) -> tuple[type[Any], ...]:
     return tuple(found)
 
 
-def named_values(fn: Function) -> tuple[object, ...]:
-    """Return what the names in the code of ``fn``, and of the plain functions it calls, stand for."""
-    return tuple(value for part in _reachable(fn) for value in _named_values(part))
+def values_named(fn: Function) -> tuple[tuple[Function, tuple[object, ...]], ...]:
+    """Return ``fn`` and the plain functions that it calls, each with what the names in its code stand for."""
+    return tuple((part, tuple(_named_values(part))) for part in _reachable(fn))
 
 
-def calls_in(fn: Function, marker: str) -> Iterator[tuple[ast.Call, tuple[type[Any], ...]]]:
-    """Yield the calls in ``fn`` of what carries ``marker`` (``__onstage_wait__``), and the events they are given.
-
-    As with waits, plain functions are followed, and what names nothing that is marked is not parsed.
-    """
-    naming = [each for each in _reachable(fn) if any(_is_marked(value, marker) for value in _named_values(each))]
-    for part, call in ((each, call) for each in naming for call in _calls(each)):
-        if _is_marked(_value(part, call.func), marker):
-            yield call, tuple(each for argument in call.args for each in _event_classes(_value(part, argument)))
+def calls_of(fn: Function, marker: str) -> Iterator[tuple[ast.Call, tuple[type[Any], ...]]]:
+    """Yield the calls that ``fn`` itself makes of what carries ``marker``, and the events they are given; parses it."""
+    for call in _calls(fn):
+        if is_marked(_value(fn, call.func), marker):
+            yield call, tuple(each for argument in call.args for each in _event_classes(_value(fn, argument)))
 
 
-def _is_marked(value: object, marker: str) -> bool:
-    is_module = isinstance(value, types.ModuleType)
-    return not is_module and inspect.getattr_static(value, marker, False) is True
+def is_marked(value: object, marker: str) -> bool:
+    """Whether a function or an object carries ``marker``, as ``__onstage_wait__``; a class or a module never does."""
+    if isinstance(value, types.FunctionType):
+        return value.__dict__.get(marker) is True
+    is_plain = isinstance(value, types.ModuleType | type)
+    return not is_plain and inspect.getattr_static(value, marker, False) is True
 
 
 def _reachable(fn: Function) -> list[Function]:
