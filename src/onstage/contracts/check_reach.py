@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from onstage.contracts.check_codes import Finding, Severity, about
 from onstage.contracts.event_graph import EventGraph, Ways, node_of
 from onstage.contracts.manifest import HandlerManifest, ProcessManifest
+from onstage.events.topic import SYSTEM_PREFIX
 
 __all__ = [
     "dead_handlers",
@@ -32,7 +33,7 @@ def unheard_events(graph: EventGraph, ways: Ways) -> Iterator[Finding]:
     for name in graph.types:
         makers = graph.emitted[name]
         is_heard = graph.gated[name] or graph.waited[name] or graph.asked[name]
-        if not makers or is_heard or name in graph.outcomes or name.startswith("onstage."):
+        if not makers or is_heard or name in graph.outcomes or name.startswith(SYSTEM_PREFIX):
             continue
         listeners = graph.heard[name]
         severity: Severity = "info" if listeners else "warning"

@@ -49,6 +49,8 @@ def asked_back(graph: EventGraph) -> Iterator[Finding]:
         first = min(component)
         if len(component) == 1 and first not in _asked_by(graph, first):
             continue
+        if all(graph.nodes[node].lane == "until-wait" for node in component):
+            continue  # whoever waits has left its lane
         inside = frozenset(component)
         ways = Ways([first], lambda node, inside=inside: [o for o in _asked_by(graph, node) if o in inside])  # type: ignore[misc]
         last = next(node for node in ways if first in _asked_by(graph, node))

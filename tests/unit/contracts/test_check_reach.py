@@ -62,6 +62,10 @@ def test_outcomes_milestones_waits_and_requests_are_handled() -> None:
     assert unheard(PAY, MAIL, says("shop.help", answers="declined")) == []
 
 
+def test_events_of_onstage_itself_are_nobodys_to_handle() -> None:
+    assert unheard(says("a.b", "placed", "onstage.answer/price")) == []
+
+
 def test_an_event_that_is_only_listened_to_is_a_note() -> None:
     (finding,) = unheard(PAY, MAIL, says("audit.listen", "declined", gating=False))
     assert (finding.severity, finding.event) == ("info", "declined")

@@ -62,6 +62,13 @@ def test_a_question_that_comes_back_is_found_with_its_way() -> None:
     assert found(asked_back, there, says("b.tell", answers="q")) == []
 
 
+def test_who_leaves_its_lane_while_it_waits_may_be_asked_back() -> None:
+    free = {"lane": "until-wait"}
+    there, back = says("a.tell", asks=("q",), answers="p", **free), says("b.tell", asks=("p",), answers="q", **free)
+    assert found(asked_back, there, back) == []
+    assert found(asked_back, there, says("b.tell", asks=("p",), answers="q")) != []
+
+
 @given(manifests(most=5))
 def test_a_question_comes_back_exactly_if_a_handler_reaches_itself(manifest: AppManifest) -> None:
     reach = {(a.name, b.name) for a in manifest.handlers for b in manifest.handlers if b.answers in a.asks}
