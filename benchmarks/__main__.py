@@ -21,6 +21,7 @@ from benchmarks.apart import chain_apart
 from benchmarks.chain_app import chain, make, stepping, waiting
 from benchmarks.floor import run as run_floor
 from benchmarks.load import run_processes
+from benchmarks.manifests import check_of
 from benchmarks.timers import timers
 from onstage.cli.run_node import tune_collector
 
@@ -158,6 +159,8 @@ BENCHMARKS: dict[str, tuple[Any, ...]] = {
     "stored events": (stored,),
     "chain of 3 apart": (chain_apart,),
     "100,000 timers": (timers,),
+    "check of 1,000 services": (check_of, 1_000),
+    "check of 10,000 services": (check_of, 10_000),
 }
 
 

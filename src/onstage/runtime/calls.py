@@ -182,6 +182,9 @@ def sleep(duration: Duration) -> Call[None]:
     return Call("sleep", partial(_sleep, frame, frame.execution.make("sleep"), duration_ms), frame)
 
 
+sleep.__onstage_timer__ = True  # type: ignore[attr-defined]  # how a handler's source is recognised to take time
+
+
 async def _sleep(frame: Frame, position: str, duration_ms: int) -> None:
     with active(frame):
         await ask(frame, position, SleepRequest(duration_ms))
@@ -206,6 +209,9 @@ def emit(
     frame = _frame_for("emit")
     name, when = event_type(type(event)).name, when_of(after=after, at=at, expires=expires)
     return Call("emit", partial(_emit, frame, frame.execution.make(f"emit {name}"), event, when), frame)
+
+
+emit.__onstage_emit__ = True  # type: ignore[attr-defined]
 
 
 _UNBUILT: Final = {
