@@ -21,7 +21,7 @@ from onstage.events.envelope import (
 )
 from onstage.ports.store import Refused
 from onstage.runtime.emission import Emission
-from onstage.runtime.wire import from_outside, with_outside
+from onstage.runtime.wire import envelope_of_version, from_outside, with_outside
 
 if TYPE_CHECKING:
     from onstage.runtime.emission import Route
@@ -88,7 +88,8 @@ class Admission:
         exchange = self._node.exchange if forward and process is None else None
         owner = None if exchange is None or self._joined(route, key) else exchange.owner(route.type.name)
         if exchange is not None and owner is not None:
-            return exchange.forward(owner, _sent_on(route, data, key, id, source, extra))
+            sent = _sent_on(route, data, key, id, source, extra)
+            return exchange.forward(owner, envelope_of_version(sent, str(route.type.version)))
         door = _door(source or OWN_SOURCE, id, route.type.name, data) if id else None
         if door is not None:
             if door.identity in self._recent:
@@ -236,10 +237,10 @@ class Admission:
 
     # Checking.
 
-    def check(self, type_name: str, data: bytes) -> tuple[Route, bytes, str | None]:
+    def check(self, type_name: str, data: bytes, version: int | None = None) -> tuple[Route, bytes, str | None]:
         """Check the type and payload of an event from outside; answers its route, its payload as stored, its key.
 
-        Raises InvalidEvent, with the reason.
+        `version` is the one that the payload was written as, if it says so. Raises InvalidEvent, with the reason.
         """
         route = self._node.routes.get(type_name)
         if route is None:
@@ -256,7 +257,7 @@ class Admission:
             )
         check_depth(data)
         try:
-            event = route.type.decode(data)
+            event = route.type.decode(data) if version is None else route.type.read(data, version)
             return route, route.type.encode(event), self.key_of(route, event)
         except InvalidEvent:
             raise

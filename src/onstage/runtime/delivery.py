@@ -103,7 +103,10 @@ class Delivery(msgspec.Struct, eq=False):
         return event_of(self.id)
 
 
-def lane_key(type: EventType, field: str, data: bytes) -> str | None:
-    """The lane of an event at a handler with a key of its own (`key=`). Raises ValueError if it cannot be decoded."""
-    value = getattr(type.decode(data), field)
+def lane_key(type: EventType, field: str, data: bytes, version: int | None = None) -> str | None:
+    """The lane of an event at a handler with a key of its own (`key=`). Raises ValueError if it cannot be decoded.
+
+    `version` is that of the data, None for the present one.
+    """
+    value = getattr(type.decode(data) if version is None else type.read(data, version), field)
     return None if value is None else str(value)

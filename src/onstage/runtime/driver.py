@@ -26,6 +26,7 @@ from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.output import emission_of
 from onstage.runtime.undo import undo_steps
+from onstage.runtime.wire import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -74,9 +75,10 @@ class Driver:
     def _event(self, delivery: Delivery, stored: EventView) -> Any:
         if delivery.reaction.handler.pattern is not None:
             return self.node.envelope(stored)
-        if delivery.type is None:
+        known = self.node.types.get(stored.type)
+        if known is None:
             raise ValueError(f"no class of this application is {stored.type} version {stored.version}")
-        return delivery.type.decode(stored.data)
+        return known.read(stored.data, version_of(stored))
 
     def _call(self, reaction: Reaction, event: Any) -> Coroutine[Any, Any, Any]:
         return reaction.fn(event) if reaction.timeout_s is None else self._limited(reaction, event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from onstage.errors import StoreUnavailable, UsageError
-from onstage.runtime.wire import check_outside
+from onstage.runtime.wire import check_outside, of_present_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,9 +78,11 @@ class LocalWays:
         self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
     ) -> Admitted:
         admission = self._node.admission
-        route, stored, key = admission.check(type, data)
+        version = None
         if extra is not None:
             check_outside(extra)
+            extra, version = of_present_version(extra)
+        route, stored, key = admission.check(type, data, version)
         joined = None if process is None else await self._present(process)
         return await admission.admit(route, stored, key, id=id, source=source, process=joined, extra=extra)
 

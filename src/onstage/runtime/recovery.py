@@ -27,6 +27,7 @@ from onstage.ports.store import Refused
 from onstage.runtime.delivery import Delivery, lane_key
 from onstage.runtime.error_text import said, storable
 from onstage.runtime.operations import commit_of
+from onstage.runtime.wire import version_of
 
 if TYPE_CHECKING:
     from onstage.ports.store import EventView, ExecutionView, Stored
@@ -134,7 +135,7 @@ class Recovery:
         assert event is not None, "an obligation is written with its event"
         delivery = Delivery(view.id, reaction, view.process, type=None, lane=None)
         delivery.type = None if reaction.handler.pattern else node.type_named(event.type, event.version)
-        delivery.lane = None if await self._has_left_lane(reaction, view) else self._lane(delivery, view, event)
+        delivery.lane = None if await self._has_left_lane(reaction, view) else self._lane(reaction, view, event)
         delivery.names, delivery.signed = node.names_of(event), await self.signed(reaction, event)
         node.numbers.hear(event.hlc, node.clock.now_ms())  # the store knows its own readings only
         delivery.resumed = True
@@ -196,14 +197,15 @@ class Recovery:
         known = exchange.registry.kept(topology)
         return set() if known is None else {handler.name for handler in known.handlers}
 
-    def _lane(self, delivery: Delivery, view: ExecutionView, event: EventView) -> str | None:
-        reaction, status = delivery.reaction, Status(view.status)
+    def _lane(self, reaction: Reaction, view: ExecutionView, event: EventView) -> str | None:
+        status = Status(view.status)
         if status is Status.PARKED and reaction.parks:
             return None
-        if reaction.key is None or delivery.type is None:
+        known = self._node.types.get(event.type)
+        if reaction.key is None or known is None:
             return event.key
         try:
-            return lane_key(delivery.type, reaction.key, event.data)
+            return lane_key(known, reaction.key, event.data, version_of(event))
         except (ValueError, RecursionError):
             return event.key
 
