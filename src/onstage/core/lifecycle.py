@@ -26,6 +26,8 @@ class Input(StrEnum):
     REJECT = "the handler rejected, its steps are undone"
     RESUME = "an operator retries it"
     DROP = "an operator drops it"
+    SKIP = "its process was cancelled before"
+    RETIRE = "its handler is gone and was retired"
 
 
 class IllegalTransition(AssertionError):
@@ -45,6 +47,8 @@ TRANSITIONS: Final[dict[tuple[Status, Input], Status]] = {
     **{(state, Input.REJECT): Status.REJECTED for state in _ACTIVE},
     **{(state, Input.RESUME): Status.READY for state in _SET_ASIDE},
     **{(state, Input.DROP): Status.DROPPED for state in _SET_ASIDE},
+    (Status.READY, Input.SKIP): Status.SKIPPED,
+    **{(state, Input.RETIRE): Status.WRITTEN_OFF for state in (*_ACTIVE, *_SET_ASIDE)},
 }
 
 

@@ -59,6 +59,8 @@ async def ask(frame: Frame, position: str, request: Request) -> Recorded | Perfo
 async def perform_step(step: Step[..., Any], frame: Frame, position: str, arguments: tuple[Any, ...]) -> Any:
     """One step: its recorded result, or one attempt of it."""
     with active(frame):
+        if step.undo is not None and not frame.reaction.handler.gating:
+            raise _no_undo_here(step, frame)
         hashed = step.hash_of(arguments)
         answer = await ask(frame, position, StepRequest(hashed))
         if isinstance(answer, Recorded):
@@ -84,6 +86,15 @@ async def perform_step(step: Step[..., Any], frame: Frame, position: str, argume
         entry = Stepped(position, hashed, data, step.schema, answer.attempt, ended, undo, call, step.version)
         driver.tell(frame, entry)
         return result
+
+
+def _no_undo_here(step: Step[..., Any], frame: Frame) -> UsageError:
+    return UsageError(
+        f"{frame.reaction.name} calls {step.name}, a step with an undo, and is not gating\n"
+        "  why: no process waits for this handler, so none would have its steps undone\n"
+        f"  to do: write gating=True where the handler is declared ({frame.reaction.handler.where}), or use a step "
+        "without undo="
+    )
 
 
 async def run_function(step: Step[..., Any], frame: Frame, position: str, arguments: tuple[Any, ...]) -> Any:

@@ -23,12 +23,15 @@ class Reaction:
 
     __slots__ = (
         "backlog",
+        "behind",
         "code",
         "concurrency",
         "emits",
         "fn",
         "gating",
+        "generation",
         "handler",
+        "held",
         "key",
         "lanes",
         "name",
@@ -45,14 +48,15 @@ class Reaction:
         "warned",
     )
 
-    def __init__(self, handler: Handler[Any, Any], number: int, retry: Retry) -> None:
-        """Take over the declaration."""
+    def __init__(self, handler: Handler[Any, Any], number: int, retry: Retry, *, generation: int = 0) -> None:
+        """Take over the declaration. A `generation` is a replay of the handler: it is outside every ledger."""
         self.handler = handler
         self.number = number
-        self.name = handler.full_name
+        self.generation = generation
+        self.name = f"{handler.full_name}@{generation}" if generation else handler.full_name
         self.service = handler.service
         self.fn = handler.fn
-        self.gating = handler.gating
+        self.gating = handler.gating and not generation
         self.emits = handler.emits
         self.waits = handler.waits
         self.key = handler.key
@@ -63,6 +67,8 @@ class Reaction:
         self.parks = handler.on_failure == "park"
         self.releases_lane = handler.lane == "until-wait"
         self.running = 0
+        self.behind = 0  # the event up to which history is delivered first, 0 if none is
+        self.held: list[Delivery] = []  # what waits for that, to keep the order of its lane
         self.patient = False  # waits for the disk before it does anything that lasts
         self.lanes: dict[str, deque[Delivery] | None] = {}
         self.backlog: deque[Delivery] = deque()
@@ -77,7 +83,8 @@ class Delivery(msgspec.Struct, eq=False):
     `data` is None where it is read from the store before running; `after` is the position of the commit that the
     delivery follows from. `lane` is the key of the lane it holds or waits for, None for no order.
     `names` are the public ids of process and event, unless both are this store's own. `signed` is the name that the
-    handler had when the obligation was opened, unless it is the present one.
+    handler had when the obligation was opened, unless it is the present one. `gating` says whether its process waits
+    for it; an older event that is delivered late is not gating, whatever its handler is.
     """
 
     id: int
@@ -96,6 +103,7 @@ class Delivery(msgspec.Struct, eq=False):
     waits: tuple[str, ...] = ()
     names: tuple[str, str] | None = None
     signed: str | None = None
+    gating: bool = True
 
     @property
     def n(self) -> int:

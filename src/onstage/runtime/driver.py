@@ -257,7 +257,7 @@ class Driver:
         commit = Commit(
             delivery.id,
             delivery.process,
-            frame.reaction.gating,
+            delivery.gating,
             node.epoch,
             execution.length,
             (frame.after,),
@@ -287,7 +287,7 @@ class Driver:
 
     def _delta(self, frame: Frame, status: Status, emission: Emission | None) -> bytes:
         """Close this segment's token if the obligation is settled or something was emitted; open what follows."""
-        if not frame.reaction.gating:
+        if not frame.delivery.gating:
             return _ZERO
         delta = emission.delta if emission is not None else 0
         ends = status > OPEN_MAX

@@ -210,6 +210,7 @@ class Emission(msgspec.Struct, eq=False):
             lane = key if reaction.key is None else _lane_of(route.type, reaction.key, data, key)
             delivery = Delivery(x, reaction, process, route.type, lane, 0, None if reaction.wants_envelope else data)
             delivery.names = names
+            delivery.gating = gating
             if gating:
                 public = public or self.numbers.names(process, n)
                 name = _obliged(reaction, expected) if expected else reaction.name

@@ -26,6 +26,7 @@ from onstage.runtime.driver import Driver
 from onstage.runtime.emission import Emission, Numbers, Route
 from onstage.runtime.exchange import Exchange
 from onstage.runtime.frame import Frame, Park
+from onstage.runtime.history import History
 from onstage.runtime.mailbox import Mailbox
 from onstage.runtime.recovery import Recovery
 from onstage.runtime.resources import Resources
@@ -117,6 +118,7 @@ class Node:
         self.watch = Watch(self.store)
         self.admission = Admission(self)
         self.recovery = Recovery(self)
+        self.history = History(self)
         self.store.on_batch = self._on_batch
         self._opened = True
         routing = routing_of(self._declared, self.services, self.processes, self.hosted, opened)
@@ -131,10 +133,12 @@ class Node:
         await self.admission.load()
         if self.exchange is not None:
             await self.exchange.open()
+        await self.history.load()
         if not self.dispatches:
             return
         await self.resources.open([service for service in self.services if service.name in self.hosted])
         await self.recovery.start()
+        self.history.begin()
         if self.exchange is not None:
             await self.exchange.start()
         self.dispatcher.wake()
@@ -278,6 +282,7 @@ class Node:
         self.admission.durable(outcome.position)
         self.dispatcher.durable(outcome.position)
         self.dispatcher.wake()
+        self.history.look()
         if self.exchange is not None:
             self.exchange.durable(outcome.position)
 

@@ -42,7 +42,7 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int) -> int:
     key = route.type.key_of(output)
     if key is not None and len(key) > KEY_BYTES_MAX // 4:  # a character has at most four bytes
         key = node.admission.key_of(route, output)
-    delivery, joined = frame.delivery, reaction.gating
+    delivery, joined = frame.delivery, frame.delivery.gating
     return emission.emit(
         route,
         data,

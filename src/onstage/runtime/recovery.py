@@ -138,7 +138,7 @@ class Recovery:
         delivery.lane = None if await self._has_left_lane(reaction, view) else self._lane(reaction, view, event)
         delivery.names, delivery.signed = node.names_of(event), await self.signed(reaction, event)
         node.numbers.hear(event.hlc, node.clock.now_ms())  # the store knows its own readings only
-        delivery.resumed = True
+        delivery.resumed, delivery.gating = True, view.gating
         if Status(view.status) not in (Status.READY, Status.RUNNING) and delivery.lane in reaction.lanes:
             self._contend(delivery)
         node.open[view.id] = delivery
@@ -184,10 +184,13 @@ class Recovery:
 
         Tokens are made of names, and one is closed under the name it was opened with.
         """
-        if not reaction.handler.was or event.topology == self._node.numbers.topology:
+        if not reaction.handler.was or reaction.generation:
+            return None
+        if event.topology == self._node.numbers.topology:
             return None
         known = await self._handlers_of(event.topology)
-        return next((name for name in reaction.handler.was if name in known), None)
+        earlier = next((name for name in reaction.handler.was if name in known), None)
+        return earlier or self._node.history.signed(reaction, event.n)
 
     async def _handlers_of(self, topology: int) -> set[str]:
         exchange = self._node.exchange
@@ -201,6 +204,10 @@ class Recovery:
         status = Status(view.status)
         if status is Status.PARKED and reaction.parks:
             return None
+        return self.lane_of(reaction, event)
+
+    def lane_of(self, reaction: Reaction, event: EventView) -> str | None:
+        """The lane of a stored event at a handler; of one that cannot be decoded, the event's own."""
         known = self._node.types.get(event.type)
         if reaction.key is None or known is None:
             return event.key

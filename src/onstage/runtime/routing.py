@@ -13,14 +13,14 @@ from onstage.runtime.delivery import Reaction
 from onstage.runtime.emission import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from onstage.contracts.process import Process
     from onstage.contracts.service import Service
     from onstage.contracts.validation import Declared
     from onstage.ports.store import Opened
 
-__all__ = ["Routing", "routing_of"]
+__all__ = ["Routing", "generations", "routing_of"]
 
 
 class Routing(NamedTuple):
@@ -53,4 +53,15 @@ def routing_of(
                 routes[name].triggers.append(reaction)
             for name in declared.waited[handler]:
                 routes[name].waiters.append(reaction)
+    generations(reactions, opened.handlers)
     return Routing(routes, reactions)
+
+
+def generations(reactions: dict[int, Reaction], handlers: Mapping[str, int]) -> None:
+    """Add a reaction for each replay that the store knows of these handlers, under whatever name it began."""
+    by_name = {name: each for each in tuple(reactions.values()) for name in (*each.handler.was, each.name)}
+    for full_name, number in handlers.items():
+        name, _, generation = full_name.rpartition("@")
+        if name in by_name:
+            base = by_name[name]
+            reactions[number] = Reaction(base.handler, number, base.retry, generation=int(generation))

@@ -102,6 +102,11 @@ class Sim:
         """Kill the node between two things, and start another one on the same file."""
         await self._do(self._world.restart)
 
+    async def deploy(self, app: App) -> None:
+        """Kill the node, and start one with another version of the application on the same file."""
+        self.app = app
+        await self._do(lambda: self._world.deploy(app))
+
     async def operate(self, action: str, key: str) -> int:
         """Retry or drop ("retry", "drop") what is set aside in the process with this key; answers how many."""
         aside = [view.id for view in self._ask(lambda history: history.set_aside(key))]

@@ -136,6 +136,11 @@ class World:
         self.loop = VirtualLoop(self.loop.time())
         self.start()
 
+    def deploy(self, app: App) -> None:
+        """The same, with another version of the application."""
+        self._app = app
+        self.restart()
+
     def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine in the world to its end; if the node dies meanwhile, make and run it again."""
         while True:
