@@ -28,6 +28,7 @@ __all__ = [
     "Emit",
     "EmitAll",
     "MakeWay",
+    "Manage",
     "Operate",
     "Ping",
     "Pong",
@@ -115,7 +116,15 @@ class Operate(_Request, frozen=True, tag="operate"):
     execution: _Number
 
 
-Request = Ping | MakeWay | Emit | EmitAll | AskVerdict | Operate
+class Manage(_Request, frozen=True, tag="manage"):
+    """Replay or retire a handler. Answered with what was done, in figures."""
+
+    action: str
+    handler: str
+    options: dict[str, _Number] = {}
+
+
+Request = Ping | MakeWay | Emit | EmitAll | AskVerdict | Operate | Manage
 Answers = list[str | tuple[str, str]]
 """What became of each event: the public id of its process, or the name and text of the error that refused it."""
 

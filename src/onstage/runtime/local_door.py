@@ -30,6 +30,7 @@ from onstage.runtime.door_messages import (
     Emit,
     EmitAll,
     MakeWay,
+    Manage,
     Operate,
     Ping,
     Pong,
@@ -59,6 +60,7 @@ class _Ways(Protocol):
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]: ...
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
     async def operate(self, action: str, execution: int) -> str: ...
+    async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]: ...
     @property
     def runs(self) -> bool: ...
     def make_way(self) -> None: ...
@@ -133,6 +135,8 @@ class LocalDoor:
                 return msgspec.to_builtins(verdict)
             case Operate(action=action, execution=execution):
                 return await self._ways.operate(action, execution)
+            case Manage(action=action, handler=handler, options=options):
+                return await self._ways.manage(action, handler, options)
             case _:
                 assert_never(request)
 
@@ -212,6 +216,12 @@ class RemoteDoor:
         """An operator's action on a dead letter. Once it was sent, it is not repeated if the connection breaks."""
         request = Operate(action=action, execution=execution)
         answer: str = await self._request(lambda: request, str, repeat=False)
+        return answer
+
+    async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]:
+        """Replay or retire a handler. Once it was sent, it is not repeated if the connection breaks."""
+        request = Manage(action=action, handler=handler, options=dict(options))
+        answer: dict[str, int | str] = await self._request(lambda: request, dict[str, int | str], repeat=False)
         return answer
 
     async def _request(self, request: Callable[[], Request], type_: Any, *, repeat: bool = True) -> Any:

@@ -107,6 +107,12 @@ class LocalWays:
         number = self.number(process)
         return await node.watch.verdict(number, timeout_s, node.live, known_open=node.admission.is_open(number))
 
+    async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]:
+        """Replay or retire a handler; answers what was done, in figures."""
+        from onstage.runtime.subscriptions import manage
+
+        return await manage(self._node, action, handler, options)
+
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter; answers what was done."""
         from onstage.runtime.operations import operate

@@ -188,11 +188,12 @@ class Recovery:
             return None
         if event.topology == self._node.numbers.topology:
             return None
-        known = await self._handlers_of(event.topology)
+        known = await self.handlers_of(event.topology)
         earlier = next((name for name in reaction.handler.was if name in known), None)
         return earlier or self._node.history.signed(reaction, event.n)
 
-    async def _handlers_of(self, topology: int) -> set[str]:
+    async def handlers_of(self, topology: int) -> set[str]:
+        """The names of the handlers of a topology epoch, as far as it is known here."""
         exchange = self._node.exchange
         if exchange is None:
             declared = from_stored(await self._node.store.reader.manifest(topology))

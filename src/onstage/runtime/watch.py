@@ -107,6 +107,8 @@ async def _last_events(reader: Reader, process: int) -> list[LastEvent]:
             continue
         if view.status == Status.REJECTED:
             rejected.setdefault(event_of(view.id), []).append(f"{view.handler} rejected it: {view.error}")
+        elif view.status == Status.WRITTEN_OFF:
+            rejected.setdefault(event_of(view.id), []).append(f"{view.handler} was retired")
         else:
             handled.setdefault(event_of(view.id), []).append(view.handler)
         if view.id in causes:
