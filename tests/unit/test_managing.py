@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.unit.runtime.playhouse import Placed
-from tests.unit.runtime.test_subscriptions import counting
+from tests.unit.runtime.playhouse import Placed, playing
+from tests.unit.runtime.test_subscriptions import at_rest, counting
 
 from onstage import App, connect
 from onstage.errors import UsageError
@@ -41,9 +41,8 @@ def test_without_a_node_it_is_noted_and_the_next_node_does_it(tmp_path: Path, mo
         async with connect(url, app) as client:
             assert (await client.replay("shop.count"))["handler"] == "shop.count@1"
         assert seen == ["a"]
-        async with app.run(url), asyncio.timeout(5):
-            while len(seen) < 2:
-                await asyncio.sleep(0.01)
+        async with playing(counting(seen), on=tmp_path / "shop.db") as house:
+            await at_rest(house)
 
     asyncio.run(story())
     assert seen == ["a", "a"]

@@ -1,4 +1,4 @@
-"""What an operator does to a subscription: deliver its history once more, or write off what a gone handler left open."""
+"""What an operator does to a subscription: deliver its history again, or write off what a gone handler left open."""
 
 from __future__ import annotations
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.runtime.playhouse import Approved, House, Paid, Placed, memory, playing
 
-from onstage import Envelope, Process, Reject, Retry, Service, step, wait
-from onstage.errors import UsageError
+from onstage import Envelope, Reject, Retry, Service, step, wait
 from onstage.events.receipt import Status
 from onstage.runtime import history
 from onstage.runtime.history import courses_in
@@ -39,8 +38,8 @@ def with_reader(seen: list[Any], **options: Any) -> tuple[Service, Service]:
 
 async def filled(store: Any, *ids: str) -> None:
     async with playing(quiet(), on=store) as house:
-        for id in ids:
-            await house.settled(Placed(id))
+        for name in ids:
+            await house.settled(Placed(name))
 
 
 async def caught_up(house: House) -> None:
@@ -161,7 +160,7 @@ def test_newer_events_of_a_key_wait_for_the_older_ones_and_others_do_not() -> No
             await caught_up(house)
 
     asyncio.run(story())
-    of_a = [amount for id, amount in seen if id == "a"]
+    of_a = [amount for name, amount in seen if name == "a"]
     assert of_a == [*range(1, history.PAGE * 3, 2), 1_000]
     assert len(seen) == history.PAGE * 3 + 1
 
@@ -277,8 +276,8 @@ def test_events_of_a_process_that_was_cancelled_are_skipped() -> None:
                 raise Reject("off")
 
         async with playing(shop, on=store) as house:
-            for id in ("on", "off"):
-                await house.settled(Placed(id))
+            for name in ("on", "off"):
+                await house.settled(Placed(name))
         async with playing(shop, with_reader(seen)[1], on=store) as house:
             await caught_up(house)
             (course,) = (await courses_in(store.reader)).values()
