@@ -79,12 +79,12 @@ class Sim:
 
     # What happens.
 
-    async def emit(self, event: object, *, id: str | None = None) -> str:
+    async def emit(self, event: object, *, id: str | None = None, process: str | None = None) -> str:
         """Emit an event from outside, as a client would; answers the public id of its process.
 
-        If the node dies meanwhile, the client sends the same event with the same id to the next one.
+        `process` is the one that it is to join, by its public id. If the node dies meanwhile, the client sends the same event with the same id to the next one.
         """
-        return await self._do(lambda: self._world.emit(event, id))
+        return await self._do(lambda: self._world.emit(event, id, process))
 
     async def settle(self) -> None:
         """Run until nothing is ready or running.
@@ -113,6 +113,12 @@ class Sim:
         for execution in aside:
             await self._do(lambda: self._world.call(lambda: operate(self._world.node, action, execution)))  # noqa: B023
         return len(aside)
+
+    async def manage(self, action: str, handler: str, **options: int) -> dict[str, int | str]:
+        """Replay or retire a handler ("replay", "retire"), as `Stage.replay` and `Stage.retire` do; then settle."""
+        told = await self._do(lambda: self._world.manage(action, handler, options))
+        await self.settle()
+        return told
 
     # Faults, from now on.
 

@@ -222,12 +222,16 @@ class World:
 
     # Doors.
 
-    def emit(self, event: object, id: str | None) -> str:
+    def manage(self, action: str, handler: str, options: dict[str, int]) -> dict[str, int | str]:
+        """Replay or retire a handler; asked again if the node dies before it answers."""
+        return self.call(lambda: LocalWays(self.node).manage(action, handler, options))
+
+    def emit(self, event: object, id: str | None, process: str | None = None) -> str:
         """Emit as a client would: the id is drawn once, and the event sent again if the answer was lost."""
         known = event_type(type(event))
         data, identity = known.encode(event), id or self.clock.token(8).hex()
         self.note("emit", known.name, identity, data)
-        return self.call(lambda: LocalWays(self.node).emit(known.name, data, id=identity, source=None))
+        return self.call(lambda: LocalWays(self.node).emit(known.name, data, id=identity, source=None, process=process))
 
     # The trace.
 
