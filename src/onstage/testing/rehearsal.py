@@ -6,7 +6,6 @@ there the rehearsal stops. So it tells whether the code still fits what was reco
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Frontier", "Rehearsed", "Scene", "place_in", "rehearse"]
 
 _ONSTAGE: Final = str(Path(__file__).parent.parent)
-_BRANCH_TURNS: Final = 3
 
 
 class Frontier(BaseException):
@@ -100,9 +98,6 @@ async def rehearse(delivery: Delivery, entries: Iterable[Entry], event: Any, nod
         end = error
     finally:
         CURRENT.reset(mark)
-    if isinstance(end, Frontier):
-        for _ in range(_BRANCH_TURNS):  # its branches may have something to say as well
-            await asyncio.sleep(0)
     frame.closed = True
     return Rehearsed(frame, result, end)
 

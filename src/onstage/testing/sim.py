@@ -82,7 +82,8 @@ class Sim:
     async def emit(self, event: object, *, id: str | None = None, process: str | None = None) -> str:
         """Emit an event from outside, as a client would; answers the public id of its process.
 
-        `process` is the one that it is to join, by its public id. If the node dies meanwhile, the client sends the same event with the same id to the next one.
+        `process` is the one that it is to join, by its public id. If the node dies meanwhile, the client sends the
+        same event with the same id to the next one.
         """
         return await self._do(lambda: self._world.emit(event, id, process))
 
