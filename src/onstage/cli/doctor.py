@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 import apsw
 import click
-import msgspec
 
 from onstage.cli.broker_findings import examine_broker
 from onstage.cli.failures import Exit
 from onstage.cli.finding import Finding, bytes_shown
+from onstage.cli.list_subscriptions import under_way
 from onstage.cli.options import Surroundings, app_option, broker_option, surroundings
 from onstage.cli.printing import clean, plural, print_json, styled
 from onstage.cli.read_events import history_in
@@ -200,12 +200,7 @@ def _contents(store: StoreFile, at: Surroundings) -> Iterator[Finding]:
 
 
 def _history(store: StoreFile) -> str:
-    from onstage.cli.list_subscriptions import progress
-    from onstage.runtime.history import courses_in
-
-    under_way = [course for course in asyncio.run(courses_in(store.reader)).values() if not course.ended]
-    told = [f"{each.name}: {progress(msgspec.structs.asdict(each))}" for each in under_way]
-    return "; ".join([history_in(store).removeprefix("history "), *told])
+    return "; ".join([history_in(store).removeprefix("history "), *asyncio.run(under_way(store))])
 
 
 # Who writes, and the app.

@@ -55,6 +55,7 @@ def command(at: Surroundings, **options: Any) -> None:
 
 
 async def _list(at: Surroundings, *, limit: int, since: str | None, **filters: Any) -> None:
+    from onstage.cli.list_subscriptions import under_way
     from onstage.cli.store_file import looking_at, standing
     from onstage.ports.clock import SystemClock
 
@@ -64,6 +65,7 @@ async def _list(at: Surroundings, *, limit: int, since: str | None, **filters: A
         views = find_processes(store, begun_after=begun_after, **filters)
         rows = [await _row(store, view, now) async for view in _first(views, limit)]
         counts, standing_note = store.counts(), standing(store)
+        histories = await under_way(store)
     if at.is_json:
         print_json(rows)
         return
@@ -72,8 +74,8 @@ async def _list(at: Surroundings, *, limit: int, since: str | None, **filters: A
         print_table(["KEY", "PROCESS", "VERDICT", "AGE", "NOW"], lines)
     aside = f", {plural(counts.set_aside, 'dead letter')} (`onstage dead ls`)" if counts.set_aside else ""
     note(f"{len(rows):,} of {plural(counts.processes, 'process')} shown; {counts.open:,} open{aside}")
-    if standing_note:
-        note(standing_note)
+    for text in (*histories, *([standing_note] if standing_note else [])):
+        note(text)
 
 
 def milliseconds(since: str) -> float:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from onstage.cli.store_file import StoreFile
     from onstage.runtime.history import Course
 
-__all__ = ["command", "managing", "progress"]
+__all__ = ["command", "managing", "progress", "under_way"]
 
 
 @click.group("subscriptions", short_help="Who hears what; deliver history once more.")
@@ -58,6 +58,14 @@ def progress(course: Mapping[str, int]) -> str:
     if course["ended"]:
         return f"{given}, complete"
     return f"{given}, at event {course['after']:,} of {course['until']:,}"
+
+
+async def under_way(store: StoreFile) -> list[str]:
+    """The histories and replays that are not complete, one line each."""
+    from onstage.runtime.history import courses_in
+
+    courses = (await courses_in(store.reader)).values()
+    return [f"history of {each.name}: {progress(_course(each))}" for each in courses if not each.ended]
 
 
 async def _subscriptions(store: StoreFile) -> list[dict[str, Any]]:
