@@ -25,6 +25,7 @@ import pytest
 from tests.planted import broker_bugs as broker
 from tests.planted import run_bugs as run
 from tests.planted import store_bugs as store
+from tests.planted import subs_bugs as subs
 from tests.planted import time_bugs as timing
 from tests.planted import tour_bugs as tour
 from tests.planted import trap_bugs as trap
@@ -129,6 +130,7 @@ ON_TOUR: dict[Plant, str] = {
 
 CONTRACT = "tests/contract/test_stores.py::TestSqliteStoreInline::"
 RUNTIME = "tests/unit/runtime/"
+STORIES = "tests/scenario/test_subscriptions.py::"
 NATS = "tests/unit/brokers/nats/"
 CONNECTION = "tests/unit/stores/sqlite/test_connection.py::"
 DELAYED = "tests/scenario/test_delayed_events.py::"
@@ -158,6 +160,21 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     broker.refused_batch_given_up: f"{NATS}test_publishing.py::"
     "test_whatever_the_server_has_each_number_holds_its_message",
     broker.silence_borne: f"{NATS}test_pulling.py::test_silence_for_twice_the_heartbeat_loses_the_cursor",
+    subs.begun_history_taken_for_complete: f"{STORIES}test_history_is_whole_wherever_the_node_dies",
+    subs.history_reopens: f"{RUNTIME}test_history.py::"
+    "test_what_is_delivered_late_does_not_reopen_a_finished_process_and_its_outputs_are_new_roots",
+    subs.newer_events_overtake_history: f"{RUNTIME}test_history.py::"
+    "test_newer_events_of_a_key_wait_for_the_older_ones_and_others_do_not",
+    subs.replay_gates: f"{RUNTIME}test_subscriptions.py::"
+    "test_a_replay_delivers_again_as_executions_of_its_own_outside_of_the_processes",
+    subs.retired_under_its_last_name: f"{RUNTIME}test_subscriptions.py::"
+    "test_a_renamed_handler_is_retired_under_the_name_it_was_obliged_with",
+    subs.write_off_leaves_the_rest: f"{STORIES}test_a_write_off_is_whole_wherever_the_node_dies",
+    subs.one_way_is_enough: "tests/unit/events/test_ways.py::test_a_value_goes_every_way_from_its_version_on_once",
+    subs.event_taken_as_it_is: f"{STORIES}test_what_is_lifted_is_the_same_wherever_the_node_dies",
+    subs.result_taken_as_it_is: "tests/unit/test_versions.py::"
+    "test_a_recorded_result_and_the_arguments_of_an_undo_are_lifted",
+    subs.named_handler_not_stored: f"{CONTRACT}test_a_handler_may_be_named_in_a_commit",
     trap.doctor_silent: "tests/unit/cli/test_doctor.py::test_the_wal_reset_bug_is_known_by_version",
     timing.delayed_at_once: f"{DELAYED}test_a_delayed_event_comes_when_it_is_due_and_not_earlier",
     timing.due_time_not_stored: f"{DELAYED}test_one_that_fell_due_while_no_node_ran_comes_at_the_start",

@@ -218,7 +218,9 @@ def _execution_line(node: ExecutionNode, now_ms: int) -> str:
         parts.append(f"in {age(node.took_ms)}")
     if node.attempts > 1:
         parts.append(f"{node.attempts} attempts")
-    if not node.gating:
+    if "@" in node.handler:
+        parts.append(f"(replay {clean(node.handler.partition('@')[2])})")
+    elif not node.gating:
         parts.append("(not gating)")
     return f"{clean(node.handler)}  {' '.join(parts)}"
 

@@ -38,10 +38,9 @@ _HANDLER: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
     "on_failure": ("block", "park"),
     "lane": ("until-end", "until-wait"),
-    "start": ("new",),
+    "start": ("new", "earliest"),
     "gating": (None, True, False),
 }
-_TO_COME: Final = ("a new handler cannot be given the events of before yet", "leave start= out, emit them again")
 
 
 class HandlerOptions(TypedDict, total=False):
@@ -49,9 +48,9 @@ class HandlerOptions(TypedDict, total=False):
 
     ``name`` and ``was`` keep identity across renames. ``key`` is a field of the event that replaces its own
     key. ``concurrency`` is how many executions run at once (100). ``retry`` is a ``Retry``. ``on_failure`` is
-    "block" or "park", ``lane`` "until-end" or "until-wait", ``start`` "new". ``timeout`` limits
-    one attempt. ``gating`` defaults to true, false for patterns. ``emits`` and ``waits`` add event classes to
-    what is inferred.
+    "block" or "park", ``lane`` "until-end" or "until-wait". With ``start`` "earliest" a new handler is given the
+    events of before it too, with "new" only later ones. ``timeout`` limits one attempt. ``gating`` defaults to
+    true, false for patterns. ``emits`` and ``waits`` add event classes to what is inferred.
     """
 
     name: str | None
@@ -61,7 +60,7 @@ class HandlerOptions(TypedDict, total=False):
     retry: object | None
     on_failure: Literal["block", "park"]
     lane: Literal["until-end", "until-wait"]
-    start: Literal["new"]
+    start: Literal["new", "earliest"]
     timeout: Duration | None
     gating: bool | None
     emits: Events
@@ -244,8 +243,7 @@ def _refuse_wrong_choices(options: HandlerOptions, name: str, where: str) -> Non
     for option, choices in _CHOICES.items():
         value = options.get(option, choices[0])
         if value not in choices:
-            unknown = ("there is no such choice", f"choose one of {', '.join(map(repr, choices))}")
-            why, mend = _TO_COME if value == "earliest" else unknown
+            why, mend = "there is no such choice", f"choose one of {', '.join(map(repr, choices))}"
             raise refusal(f"handler {name} has {option}={value!r}", why, mend, where)
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "Door",
     "Mail",
     "NewEvent",
+    "NewHandler",
     "NewProcess",
     "Note",
     "Notes",
@@ -85,6 +86,13 @@ class Mail(msgspec.Struct, gc=False):
     handler: int
     process: int
     n: int
+
+
+class NewHandler(msgspec.Struct, frozen=True):
+    """A handler that gets its number while the store is open: a further delivery of history (`shop.bill@1`)."""
+
+    number: int
+    name: str
 
 
 class NewProcess(msgspec.Struct, gc=False):
@@ -164,6 +172,7 @@ class Commit(msgspec.Struct):
     transaction: Transaction | None = None
     notes: Notes | None = None
     position: int = 0
+    handlers: Sequence[NewHandler] = ()
 
 
 class RefusedBecause:

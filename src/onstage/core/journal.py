@@ -70,7 +70,10 @@ class Attempted(_Entry, tag=2, frozen=True):
 
 
 class Stepped(_Entry, tag=3, frozen=True):
-    """A step ended with a result. `undo` and `call` (its arguments) are kept for a step that can be undone."""
+    """A step ended with a result. `undo` and `call` (its arguments) are kept for a step that can be undone.
+
+    `version` is the step's as it was then.
+    """
 
     arguments: int
     result: bytes
@@ -79,6 +82,7 @@ class Stepped(_Entry, tag=3, frozen=True):
     ended: int
     undo: str | None = None
     call: bytes | None = None
+    version: int = 1
 
 
 class Failed(_Entry, tag=4, frozen=True):
@@ -97,6 +101,7 @@ class Transacted(_Entry, tag=5, frozen=True):
     arguments: int
     result: bytes
     schema: int
+    version: int = 1
 
 
 class Emitted(_Entry, tag=6, frozen=True):
@@ -114,11 +119,12 @@ class WaitOpened(_Entry, tag=7, frozen=True):
 
 
 class WaitEnded(_Entry, tag=8, frozen=True):
-    """The wait took event number `event`, or timed out (`event` is 0)."""
+    """The wait took event number `event`, of this version of its type, or timed out (`event` is 0)."""
 
     event: int
     type: str
     data: bytes
+    version: int = 1
 
 
 class SleepOpened(_Entry, tag=9, frozen=True):

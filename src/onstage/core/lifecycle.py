@@ -28,6 +28,8 @@ class Input(StrEnum):
     DROP = "an operator drops it"
     EXPIRE = "its event expired before it began"
     CALL_OFF = "an operator calls the delayed event off"
+    SKIP = "its process was cancelled before"
+    RETIRE = "its handler is gone and was retired"
 
 
 class IllegalTransition(AssertionError):
@@ -49,6 +51,8 @@ TRANSITIONS: Final[dict[tuple[Status, Input], Status]] = {
     **{(state, Input.DROP): Status.DROPPED for state in _SET_ASIDE},
     (Status.READY, Input.EXPIRE): Status.SKIPPED,
     (Status.READY, Input.CALL_OFF): Status.DROPPED,
+    (Status.READY, Input.SKIP): Status.SKIPPED,
+    **{(state, Input.RETIRE): Status.WRITTEN_OFF for state in (*_ACTIVE, *_SET_ASIDE)},
 }
 
 

@@ -59,10 +59,12 @@ async def ask(frame: Frame, position: str, request: Request) -> Recorded | Perfo
 async def perform_step(step: Step[..., Any], frame: Frame, position: str, arguments: tuple[Any, ...]) -> Any:
     """One step: its recorded result, or one attempt of it."""
     with active(frame):
+        if step.undo is not None and not frame.reaction.handler.gating:
+            raise _no_undo_here(step, frame)
         hashed = step.hash_of(arguments)
         answer = await ask(frame, position, StepRequest(hashed))
         if isinstance(answer, Recorded):
-            return _recorded(step, answer.entry)
+            return _recorded(step, answer.entry, frame)
         assert isinstance(answer, Perform), "a step is recorded or performed"
         driver = frame.driver
         undo = step.undo_name
@@ -81,8 +83,18 @@ async def perform_step(step: Step[..., Any], frame: Frame, position: str, argume
         data, result = _as_recorded(step, result)
         call = None if undo is None else step.call_codec.encode(arguments)
         ended = driver.node.clock.now_ms()
-        driver.tell(frame, Stepped(position, hashed, data, step.schema, answer.attempt, ended, undo, call))
+        entry = Stepped(position, hashed, data, step.schema, answer.attempt, ended, undo, call, step.version)
+        driver.tell(frame, entry)
         return result
+
+
+def _no_undo_here(step: Step[..., Any], frame: Frame) -> UsageError:
+    return UsageError(
+        f"{frame.reaction.name} calls {step.name}, a step with an undo, and is not gating\n"
+        "  why: no process waits for this handler, so none would have its steps undone\n"
+        f"  to do: write gating=True where the handler is declared ({frame.reaction.handler.where}), or use a step "
+        "without undo="
+    )
 
 
 async def run_function(step: Step[..., Any], frame: Frame, position: str, arguments: tuple[Any, ...]) -> Any:
@@ -141,17 +153,24 @@ def _give_up(
     return raised
 
 
-def _recorded(durable: Durable[Any], entry: Entry) -> Any:
+def _recorded(durable: Durable[Any], entry: Entry, frame: Frame) -> Any:
     if isinstance(entry, Failed):
         raise _rebuilt(durable, entry)
     assert isinstance(entry, Stepped | Transacted), "`ask` lets nothing else through"
     try:
-        return durable.result_codec.read(entry.result)
+        return durable.recorded_result(entry.result, entry.version)
     except DecodeFailed as error:
-        raise UsageError(
-            f"the recorded result of {durable.name} does not fit its annotation any more: {error}\n"
-            "  why: the result type changed while executions were open\n  to do: accept the old shape too"
-        ) from error
+        frame.diverge(_unreadable(durable, entry, error))
+
+
+def _unreadable(durable: Durable[Any], entry: Stepped | Transacted, error: DecodeFailed) -> str:
+    changed = "its type has changed since" if entry.schema != durable.schema else "its class refuses it"
+    return (
+        f"the recorded result of {durable.name} does not fit its annotation any more: {error}\n"
+        f"  why: it was recorded as version {entry.version}, and {changed} ({durable.where})\n"
+        f"  to do: give the {durable.kind} version={entry.version + 1} and the way there with @upcast({durable.name}, "
+        f"{entry.version}, {entry.version + 1}), or accept the old shape too\n  at: {entry.position}"
+    )
 
 
 def _rebuilt(durable: Durable[Any], failed: Failed) -> Exception:
@@ -195,7 +214,7 @@ async def perform_transaction(
         hashed = step.hash_of(arguments)
         answer = await ask(frame, position, TransactionRequest(hashed))
         if isinstance(answer, Recorded):
-            return _recorded(step, answer.entry)
+            return _recorded(step, answer.entry, frame)
         driver, execution = frame.driver, frame.execution
 
         mark = INSIDE_STEP.set((frame, position))
@@ -204,7 +223,7 @@ async def perform_transaction(
 
         def run(connection: Any) -> Entry:
             result = context.run(step.run, connection, *arguments)
-            return Transacted(position, hashed, _as_recorded(step, result)[0], step.schema)
+            return Transacted(position, hashed, _as_recorded(step, result)[0], step.schema, step.version)
 
         await frame.decided()
         driver.save(frame)

@@ -25,12 +25,15 @@ class Reaction:
 
     __slots__ = (
         "backlog",
+        "behind",
         "code",
         "concurrency",
         "emits",
         "fn",
         "gating",
+        "generation",
         "handler",
+        "held",
         "is_ordered",
         "key",
         "lanes",
@@ -48,14 +51,15 @@ class Reaction:
         "warned",
     )
 
-    def __init__(self, handler: Handler[Any, Any], number: int, retry: Retry) -> None:
-        """Take over the declaration."""
+    def __init__(self, handler: Handler[Any, Any], number: int, retry: Retry, *, generation: int = 0) -> None:
+        """Take over the declaration. A `generation` is a replay of the handler: it is outside every ledger."""
         self.handler = handler
         self.number = number
-        self.name = handler.full_name
+        self.generation = generation
+        self.name = f"{handler.full_name}@{generation}" if generation else handler.full_name
         self.service = handler.service
         self.fn: Callable[[Any], Coroutine[Any, Any, Any]] = handler.fn if handler.takes_event else _without(handler)
-        self.gating = handler.gating
+        self.gating = handler.gating and not generation
         self.emits = handler.emits
         self.waits = handler.waits
         self.key = handler.key
@@ -66,6 +70,8 @@ class Reaction:
         self.parks = handler.on_failure == "park"
         self.releases_lane = handler.lane == "until-wait"
         self.running = 0
+        self.behind = 0  # the event up to which history is delivered first, 0 if none is
+        self.held: list[Delivery] = []  # what waits for that, to keep the order of its lane
         self.patient = False  # waits for the disk before it does anything that lasts
         self.lanes: dict[str, deque[Delivery] | None] = {}
         self.backlog: deque[Delivery] = deque()
@@ -82,7 +88,8 @@ class Delivery(msgspec.Struct, eq=False):
     delivery follows from. `lane` is the key of the lane it holds or waits for, None for no order.
     `names` are the public ids of process and event, unless both are this store's own. `signed` is the name that the
     handler had when the obligation was opened, unless it is the present one. From the moment `expires` (ms) on it is
-    not begun any more.
+    not begun any more. `gating` says whether its process waits for it; an older event that is delivered late is not
+    gating, whatever its handler is.
     """
 
     id: int
@@ -102,6 +109,7 @@ class Delivery(msgspec.Struct, eq=False):
     names: tuple[str, str] | None = None
     signed: str | None = None
     expires: int | None = None
+    gating: bool = True
 
     @property
     def n(self) -> int:
@@ -114,7 +122,10 @@ def _without(handler: Handler[Any, Any]) -> Callable[[Any], Coroutine[Any, Any, 
     return lambda _: fn()
 
 
-def lane_key(type: EventType, field: str, data: bytes) -> str | None:
-    """The lane of an event at a handler with a key of its own (`key=`). Raises ValueError if it cannot be decoded."""
-    value = getattr(type.decode(data), field)
+def lane_key(type: EventType, field: str, data: bytes, version: int | None = None) -> str | None:
+    """The lane of an event at a handler with a key of its own (`key=`). Raises ValueError if it cannot be decoded.
+
+    `version` is that of the data, None for the present one.
+    """
+    value = getattr(type.decode(data) if version is None else type.read(data, version), field)
     return None if value is None else str(value)

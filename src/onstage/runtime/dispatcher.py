@@ -100,6 +100,9 @@ class Dispatcher:
         """Take a delivery over: it runs when its lane and a place at its handler are free."""
         reaction, lane = delivery.reaction, delivery.lane
         if lane is not None and not delivery.has_lane:
+            if reaction.behind and delivery.n > reaction.behind:
+                reaction.held.append(delivery)  # what is older of its key comes first
+                return
             lanes = reaction.lanes
             if lane in lanes:
                 queue = lanes[lane]

@@ -30,6 +30,7 @@ __all__ = [
     "EmitAll",
     "EmitTimed",
     "MakeWay",
+    "Manage",
     "Operate",
     "OperateSchedule",
     "Ping",
@@ -139,7 +140,15 @@ class OperateSchedule(_Request, frozen=True, tag="schedule"):
     last_ms: _Number | None = None
 
 
-Request = Ping | MakeWay | Emit | EmitTimed | EmitAll | AskVerdict | Operate | OperateSchedule
+class Manage(_Request, frozen=True, tag="manage"):
+    """Replay or retire a handler. Answered with what was done, in figures."""
+
+    action: str
+    handler: str
+    options: dict[str, _Number] = {}
+
+
+Request = Ping | MakeWay | Emit | EmitTimed | EmitAll | AskVerdict | Operate | OperateSchedule | Manage
 Answers = list[str | tuple[str, str]]
 """What became of each event: the public id of its process, or the name and text of the error that refused it."""
 

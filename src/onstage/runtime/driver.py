@@ -27,6 +27,7 @@ from onstage.runtime.expiry import Expired, may_begin, settle_expired
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.output import emission_of
 from onstage.runtime.undo import undo_steps
+from onstage.runtime.wire import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -78,9 +79,10 @@ class Driver:
     def _event(self, delivery: Delivery, stored: EventView) -> Any:
         if delivery.reaction.handler.pattern is not None:
             return self.node.envelope(stored)
-        if delivery.type is None:
+        known = self.node.types.get(stored.type)
+        if known is None:
             raise ValueError(f"no class of this application is {stored.type} version {stored.version}")
-        return delivery.type.decode(stored.data)
+        return known.read(stored.data, version_of(stored))
 
     def _call(self, reaction: Reaction, event: Any) -> Coroutine[Any, Any, Any]:
         return reaction.fn(event) if reaction.timeout_s is None else self._limited(reaction, event)
@@ -197,7 +199,7 @@ class Driver:
             self._diverged(frame, park.diff)
             return
         if park.due is None and not park.waits:
-            self.node.gone(frame)
+            self.node.reloading.gone(frame)
             return
         happened = Input.RETRY if park.retrying else Input.PARK
         self._settle(frame, happened, None, due=park.due, waits=park.waits)
@@ -263,7 +265,7 @@ class Driver:
         commit = Commit(
             delivery.id,
             delivery.process,
-            frame.reaction.gating,
+            delivery.gating,
             node.epoch,
             execution.length,
             (frame.after,),
@@ -293,7 +295,7 @@ class Driver:
 
     def _delta(self, frame: Frame, status: Status, emission: Emission | None) -> bytes:
         """Close this segment's token if the obligation is settled or something was emitted; open what follows."""
-        if not frame.reaction.gating:
+        if not frame.delivery.gating:
             return _ZERO
         delta = emission.delta if emission is not None else 0
         ends = status > OPEN_MAX

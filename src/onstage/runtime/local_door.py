@@ -31,6 +31,7 @@ from onstage.runtime.door_messages import (
     EmitAll,
     EmitTimed,
     MakeWay,
+    Manage,
     Operate,
     OperateSchedule,
     Ping,
@@ -72,6 +73,7 @@ class _Ways(Protocol):
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
     async def operate(self, action: str, execution: int) -> str: ...
     async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str: ...
+    async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]: ...
     @property
     def runs(self) -> bool: ...
     def make_way(self) -> None: ...
@@ -150,6 +152,8 @@ class LocalDoor:
                 return await self._ways.operate(action, execution)
             case OperateSchedule(action=action, name=name, first_ms=first_ms, last_ms=last_ms):
                 return await self._ways.schedule(action, name, first_ms, last_ms)
+            case Manage(action=action, handler=handler, options=options):
+                return await self._ways.manage(action, handler, options)
             case _:
                 assert_never(request)
 
@@ -231,6 +235,12 @@ class RemoteDoor:
         """An operator's action on a dead letter. Once it was sent, it is not repeated if the connection breaks."""
         request = Operate(action=action, execution=execution)
         answer: str = await self._request(lambda: request, str, repeat=False)
+        return answer
+
+    async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]:
+        """Replay or retire a handler. Once it was sent, it is not repeated if the connection breaks."""
+        request = Manage(action=action, handler=handler, options=dict(options))
+        answer: dict[str, int | str] = await self._request(lambda: request, dict[str, int | str], repeat=False)
         return answer
 
     async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str:

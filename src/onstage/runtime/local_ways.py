@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from onstage.errors import StoreUnavailable, UsageError
-from onstage.runtime.wire import check_outside
+from onstage.runtime.wire import check_outside, of_present_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -88,9 +88,11 @@ class LocalWays:
         when: When | None = None,
     ) -> Admitted:
         admission = self._node.admission
-        route, stored, key = admission.check(type, data)
+        version = None
         if extra is not None:
             check_outside(extra)
+            extra, version = of_present_version(extra)
+        route, stored, key = admission.check(type, data, version)
         joined = None if process is None else await self._present(process)
         return await admission.admit(route, stored, key, id=id, source=source, process=joined, extra=extra, when=when)
 
@@ -118,6 +120,12 @@ class LocalWays:
     async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str:
         """Pause, resume or backfill a schedule; answers what was done."""
         return await self._node.scheduler.operate(action, name, first_ms=first_ms, last_ms=last_ms)
+
+    async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]:
+        """Replay or retire a handler; answers what was done, in figures."""
+        from onstage.runtime.subscriptions import manage
+
+        return await manage(self._node, action, handler, options)
 
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter; answers what was done."""

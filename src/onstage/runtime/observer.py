@@ -49,6 +49,9 @@ KNOWN_MAX: Final = 200_000
 """How many events and processes an observer remembers by their public ids; others are looked up."""
 _ENCODE_INT: Final = msgspec.msgpack.Encoder().encode
 _DECODE_INT: Final = msgspec.msgpack.Decoder(int).decode
+_OF_MAIL: Final = (Status.CONSUMED, Status.UNMATCHED, Status.LATE)
+"""What settles the obligation of a mailbox, of which there is no execution."""
+
 log = logging.getLogger("onstage.observer")
 
 
@@ -300,7 +303,7 @@ class Observer:
 
         A handler that came later than the event's topology, and hears it all the same, is obliged by its first receipt.
         """
-        if not number or wire.status > Status.DROPPED:
+        if not number or wire.status in _OF_MAIL:
             return 0
         execution, owing = execution_id(event, number), await self._obliged(event)
         if number not in owing and await self._store.reader.execution(execution) is None:

@@ -53,7 +53,7 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int, when: When |
     key = route.type.key_of(output)
     if key is not None and len(key) > KEY_BYTES_MAX // 4:  # a character has at most four bytes
         key = node.admission.key_of(route, output)
-    delivery, joins = frame.delivery, reaction.gating
+    delivery, joins = frame.delivery, frame.delivery.gating
     emit: Callable[..., int] = emission.emit
     if when is not None:
         emit = partial(_emit_timed, frame, emission, when)

@@ -27,7 +27,7 @@ from onstage.ports.store import Refused
 from onstage.runtime.delivery import Delivery, lane_key
 from onstage.runtime.error_text import said, storable
 from onstage.runtime.operations import commit_of
-from onstage.runtime.wire import expiry_of
+from onstage.runtime.wire import expiry_of, version_of
 
 if TYPE_CHECKING:
     from onstage.ports.store import EventView, ExecutionView, Stored
@@ -135,11 +135,11 @@ class Recovery:
         assert event is not None, "an obligation is written with its event"
         delivery = Delivery(view.id, reaction, view.process, type=None, lane=None)
         delivery.type = None if reaction.handler.pattern else node.type_named(event.type, event.version)
-        delivery.lane = None if await self._has_left_lane(reaction, view) else self._lane(delivery, view, event)
+        delivery.lane = None if await self._has_left_lane(reaction, view) else self._lane(reaction, view, event)
         delivery.names, delivery.signed = node.names_of(event), await self.signed(reaction, event)
         delivery.expires = expiry_of(event.extra)
         node.numbers.hear(event.hlc, node.clock.now_ms())  # the store knows its own readings only
-        delivery.resumed = True
+        delivery.resumed, delivery.gating = True, view.gating
         if Status(view.status) not in (Status.READY, Status.RUNNING) and delivery.lane in reaction.lanes:
             self._contend(delivery)
         node.open[view.id] = delivery
@@ -188,12 +188,16 @@ class Recovery:
 
         Tokens are made of names, and one is closed under the name it was opened with.
         """
-        if not reaction.handler.was or event.topology == self._node.numbers.topology:
+        if not reaction.handler.was or reaction.generation:
             return None
-        known = await self._handlers_of(event.topology)
-        return next((name for name in reaction.handler.was if name in known), None)
+        if event.topology == self._node.numbers.topology:
+            return None
+        known = await self.handlers_of(event.topology)
+        earlier = next((name for name in reaction.handler.was if name in known), None)
+        return earlier or self._node.history.signed(reaction, event.n)
 
-    async def _handlers_of(self, topology: int) -> set[str]:
+    async def handlers_of(self, topology: int) -> set[str]:
+        """The names of the handlers of a topology epoch, as far as it is known here."""
         exchange = self._node.exchange
         if exchange is None:
             declared = from_stored(await self._node.store.reader.manifest(topology))
@@ -201,14 +205,19 @@ class Recovery:
         known = exchange.registry.kept(topology)
         return set() if known is None else {handler.name for handler in known.handlers}
 
-    def _lane(self, delivery: Delivery, view: ExecutionView, event: EventView) -> str | None:
-        reaction, status = delivery.reaction, Status(view.status)
+    def _lane(self, reaction: Reaction, view: ExecutionView, event: EventView) -> str | None:
+        status = Status(view.status)
         if not reaction.is_ordered or (status is Status.PARKED and reaction.parks):
             return None
-        if reaction.key is None or delivery.type is None:
+        return self.lane_of(reaction, event)
+
+    def lane_of(self, reaction: Reaction, event: EventView) -> str | None:
+        """The lane of a stored event at a handler; of one that cannot be decoded, the event's own."""
+        known = self._node.types.get(event.type)
+        if reaction.key is None or known is None:
             return event.key
         try:
-            return lane_key(delivery.type, reaction.key, event.data)
+            return lane_key(known, reaction.key, event.data, version_of(event))
         except (ValueError, RecursionError):
             return event.key
 

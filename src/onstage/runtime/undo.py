@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from onstage.core.journal import Attempted, Stepped, Undone
 from onstage.core.retry import HANDLER_RETRY, delay
 from onstage.errors import OperationError
+from onstage.events.codec import DecodeFailed
 from onstage.runtime.call import active
 from onstage.runtime.frame import INSIDE_STEP, Frame, Park
 
@@ -65,8 +66,15 @@ async def _undo(frame: Frame, entry: Stepped, position: str) -> None:
 
 async def _run(step: Step[..., Any], frame: Frame, entry: Stepped, position: str) -> None:
     assert step.undo is not None, "only steps with an undo are undone"
-    result = step.result_codec.decode(entry.result)
-    arguments = step.call_codec.decode(entry.call or b"[]")
+    try:
+        result = step.recorded_result(entry.result, entry.version)
+        arguments = step.recorded_arguments(entry.call or b"[]", entry.version)
+    except DecodeFailed as error:
+        to_do = f"give it version={entry.version + 1}, and the way there with @upcast({step.name}, ...)"
+        frame.diverge(
+            f"the undo of {step.name} cannot be given what was recorded: {error}\n"
+            f"  why: it was recorded as version {entry.version} ({step.where})\n  to do: {to_do}\n  at: {position}"
+        )
     mark = INSIDE_STEP.set((frame, position))
     try:
         undo, named = step.undo, step.keywords_of(arguments)

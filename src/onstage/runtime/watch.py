@@ -128,6 +128,8 @@ async def _last_events(reader: Reader, process: int) -> list[LastEvent]:
             rejected.setdefault(event_of(view.id), []).append(f"{view.handler} rejected it: {view.error}")
         elif view.status == Status.SKIPPED:
             rejected.setdefault(event_of(view.id), []).append(f"{view.handler} skipped it: {view.error}")
+        elif view.status == Status.WRITTEN_OFF:
+            rejected.setdefault(event_of(view.id), []).append(f"{view.handler} was retired")
         else:
             handled.setdefault(event_of(view.id), []).append(view.handler)
         if view.id in causes:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
-    from onstage.core.commit import NewProcess, Notes, Transaction
+    from onstage.core.commit import NewHandler, NewProcess, Notes, Transaction
 
 __all__ = ["BUNDLE_BYTES_MAX", "SHARDS", "Batch", "Peek", "ProcessRow", "Spoilt"]
 
@@ -126,6 +126,7 @@ class Batch:
         self.doors: dict[bytes, Door] = {}
         self.processes: dict[int, ProcessRow] = {}
         self.notes: list[Notes] = []
+        self.handlers: list[NewHandler] = []
         self.refused: list[Refusal] = []
         self.results: dict[int, Entry] = {}
         self.position = 0
@@ -143,7 +144,7 @@ class Batch:
     def is_empty(self) -> bool:
         """Whether there is nothing to write: every commit was refused, or none changes a row."""
         rows = (self.events, self.opened, self.changed, self._receipts, self.mail, self.doors, self.processes)
-        return not any(rows) and not self.notes
+        return not any(rows) and not self.notes and not self.handlers
 
     def add(self, commits: Sequence[Commit]) -> None:
         """Apply the commits in their order, each wholly or not at all."""
@@ -237,6 +238,7 @@ class Batch:
             self.doors[commit.door.identity] = commit.door
         if commit.notes is not None:
             self.notes.append(commit.notes)
+        self.handlers += commit.handlers
         if commit.execution:
             self._settle(commit)
         processes = self.processes

@@ -63,6 +63,10 @@ class MemoryRows:
         if len(letters) < len(batch.mail) or any(n in self.mail.get((h, p), ()) for h, p, n in letters):
             raise ValueError(f"a letter of {batch.mail} is in its mailbox already")
 
+        taken = [new for new in batch.handlers if new.name in self.handlers or new.number in self.handler_names]
+        if taken or len({new.number for new in batch.handlers}) < len(batch.handlers):
+            raise ValueError(f"a handler's number or name is taken: {taken}")
+
     def write(self, batch: Batch) -> None:
         """Write all rows of a batch that passed `check`."""
         for event in batch.events:
@@ -81,6 +85,9 @@ class MemoryRows:
             self.doors[door.identity] = (door.n, door.payload)
         for notes in batch.notes:
             self._write_notes(notes)
+        for new in batch.handlers:
+            self.handlers[new.name], self.handler_names[new.number] = new.number, new.name
+            self.handlers_ever = max(self.handlers_ever, new.number)
         epoch = len(self.incarnations)
         for shard, seq, _, body in batch.bundles():
             self.receipts.append((len(self.receipts) + 1, epoch, shard, seq, body))

@@ -87,16 +87,18 @@ class Sim:
         event: object,
         *,
         id: str | None = None,
+        process: str | None = None,
         after: str | timedelta | float | None = None,
         at: datetime | None = None,
         expires: str | timedelta | float | datetime | None = None,
     ) -> str:
         """Emit an event from outside, as a client would; answers the public id of its process. See `Stage.emit`.
 
-        If the node dies meanwhile, the client sends the same event with the same id to the next one.
+        `process` is the one that it is to join, by its public id. If the node dies meanwhile, the client sends the
+        same event with the same id to the next one.
         """
         when = when_of(after=after, at=at, expires=expires)
-        return await self._do(lambda: self._world.emit(event, id, when))
+        return await self._do(lambda: self._world.emit(event, id, process, when))
 
     async def settle(self) -> None:
         """Run until nothing is ready or running.
@@ -114,6 +116,11 @@ class Sim:
         """Kill the node between two things, and start another one on the same file."""
         await self._do(self._world.restart)
 
+    async def deploy(self, app: App) -> None:
+        """Kill the node, and start one with another version of the application on the same file."""
+        self.app = app
+        await self._do(lambda: self._world.deploy(app))
+
     async def operate(self, action: str, key: str) -> int:
         """Retry or drop ("retry", "drop") what is set aside in the process with this key; answers how many."""
         aside = [view.id for view in self._ask(lambda history: history.set_aside(key))]
@@ -129,6 +136,12 @@ class Sim:
         return await self._do(
             lambda: self._world.call(lambda: scheduler.operate(action, name, first_ms=first_ms, last_ms=last_ms))
         )
+
+    async def manage(self, action: str, handler: str, **options: int) -> dict[str, int | str]:
+        """Replay or retire a handler ("replay", "retire"), as `Stage.replay` and `Stage.retire` do; then settle."""
+        told = await self._do(lambda: self._world.manage(action, handler, options))
+        await self.settle()
+        return told
 
     # Faults, from now on.
 

@@ -46,7 +46,7 @@ class SimHistory:
         """Every event of this class, in order, from inside or outside."""
         known, found, after = event_type(cls), list[E](), 0
         while page := await self._reader.events(type=known.name, after=after, limit=PAGE):
-            found.extend(known.decode(event.data) for event in page)
+            found.extend(known.read(event.data, event.version) for event in page)
             after = page[-1].n
         return found
 
@@ -89,7 +89,7 @@ class SimHistory:
 
     def _named(self, event: EventView) -> str:
         known = self._types.get(event.type)
-        return event.type if known is None else repr(known.decode(event.data))
+        return event.type if known is None else repr(known.read(event.data, event.version))
 
     async def _execution(self, view: ExecutionView) -> list[str]:
         stored = await self._reader.execution(view.id)

@@ -137,6 +137,11 @@ class World:
         self.loop = VirtualLoop(self.loop.time())
         self.start()
 
+    def deploy(self, app: App) -> None:
+        """The same, with another version of the application."""
+        self._app = app
+        self.restart()
+
     def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine in the world to its end; if the node dies meanwhile, make and run it again."""
         while True:
@@ -218,12 +223,18 @@ class World:
 
     # Doors.
 
-    def emit(self, event: object, id: str | None, when: When | None = None) -> str:
+    def manage(self, action: str, handler: str, options: dict[str, int]) -> dict[str, int | str]:
+        """Replay or retire a handler; asked again if the node dies before it answers."""
+        return self.call(lambda: LocalWays(self.node).manage(action, handler, options))
+
+    def emit(self, event: object, id: str | None, process: str | None, when: When | None) -> str:
         """Emit as a client would: the id is drawn once, and the event sent again if the answer was lost."""
         known = event_type(type(event))
         data, identity = known.encode(event), id or self.clock.token(8).hex()
         self.note("emit", known.name, identity, data)
-        return self.call(lambda: LocalWays(self.node).emit(known.name, data, id=identity, source=None, when=when))
+        return self.call(
+            lambda: LocalWays(self.node).emit(known.name, data, id=identity, source=None, process=process, when=when)
+        )
 
     # The trace.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from onstage.core.commit import Commit, NewProcess, Note, Notes, RefusedBecause
+from onstage.core.commit import Commit, NewHandler, NewProcess, Note, Notes, Obligation, RefusedBecause, execution_id
 from onstage.events.receipt import Receipt, Status
 from onstage.testing.commit_script import DECLARATION
 from onstage.testing.store_trial import StoreMaker, Trial, played
@@ -62,6 +62,33 @@ class StoreParts(StoreMaker):
         await trial.put(noting(trial, [Note("place", 1, b"here")]))
         await trial.crash()
         assert await trial.store.reader.notes("place") == [Note("place", 1, b"here")]
+
+    # Handlers that get a number later.
+
+    @played
+    async def test_a_handler_may_be_named_in_a_commit(self, trial: Trial) -> None:
+        """Its executions have that name, also after a restart, and the next handler gets another number."""
+        number = max(trial.opened.handlers.values()) + 1
+        root = trial.script.root(BILL)
+        again = Obligation(execution_id(root.events[0].n, number), root.process, gating=False)
+        named = Commit(epoch=trial.opened.epoch, handlers=(NewHandler(number, "shop.bill@1"),), opened=(again,))
+        assert await trial.why(root, named) == [None, None]
+        await trial.restart(msgspec.structs.replace(DECLARATION, handlers=(*DECLARATION.handlers, ("shop.new", ()))))
+        assert trial.opened.handlers["shop.bill@1"] == number
+        assert trial.opened.handlers["shop.new"] > number
+        views = await trial.store.reader.executions(handler="shop.bill@1")
+        assert [(view.id, view.gating) for view in views] == [(again.execution, False)]
+
+    @played
+    async def test_a_number_or_name_that_is_taken_refuses_the_commit(self, trial: Trial) -> None:
+        """And nothing of it is stored."""
+        known = trial.opened.handlers
+        taken = (NewHandler(known[BILL], "shop.bill@1"), NewHandler(max(known.values()) + 1, BILL))
+        for new in taken:
+            bad = noting(trial, [Note("place", 1, b"")])
+            bad.handlers = (new,)
+            assert await trial.why(bad) == [RefusedBecause.USER]
+        assert await trial.store.reader.notes("place") == []
 
     # Processes of other stores.
 

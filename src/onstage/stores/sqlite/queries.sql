@@ -115,6 +115,10 @@ SELECT id, name FROM onstage_handler
 -- Intern a handler.
 INSERT INTO onstage_handler (name) VALUES (?)
 
+-- name: name_handler
+-- A further delivery of history gets a number. A number or name that is taken violates a key.
+INSERT INTO onstage_handler VALUES (?, ?)
+
 -- name: rename_handler
 -- A handler kept its identity under a new name (`was=`).
 UPDATE onstage_handler SET name = ? WHERE id = ?

@@ -250,6 +250,7 @@ class Writer:
         insert_many(db, "insert_mail", batch.mail)
         insert_many(db, "insert_door", [(d.identity, d.n, d.payload) for d in batch.doors.values()])
         insert_many(db, "upsert_process", batch.close_ledger())
+        insert_many(db, "name_handler", list(map(astuple, batch.handlers)))
         for notes in batch.notes:
             for dropped in notes.dropped:
                 db.execute(query("drop_notes"), dropped)
