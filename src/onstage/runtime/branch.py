@@ -35,10 +35,12 @@ class Branch:
 
     `path` is what the positions of its calls begin with, `root` the path it was opened with (a scope makes it longer).
     `calls` counts its own durable calls under way, `aside` those of tasks of the user's, `joining` the branches it waits
-    for. A `stopped` branch makes no new call; a `lost` one has lost its race for good.
+    for. A `stopped` branch makes no new call; a `lost` one has lost its race for good. `aborted` counts the scopes around it
+    that a rejection has ended in an earlier run: branches opened in them are stopped from the start.
     """
 
     __slots__ = (
+        "aborted",
         "aside",
         "blocked",
         "calls",
@@ -65,7 +67,7 @@ class Branch:
         self.path = self.root = path
         self.runs_code = runs_code
         self.task: asyncio.Task[Any] | None = None
-        self.calls = self.aside = self.joining = self.weight = 0
+        self.aborted = self.calls = self.aside = self.joining = self.weight = 0
         self.started = self.ended = self.stopped = self.lost = self.seen = False
         self.blocked: dict[asyncio.Future[None], None] = {}
         self.children: list[Branch] = []

@@ -309,7 +309,8 @@ def _opened(frame: Frame, position: str, works: Sequence[Work[Any]], *, under: s
     assert frame.open is not None, "the execution has branches"
     for branch, work in zip(branches, works, strict=True):
         frame.execution.open(branch.path, under)
-        branch.stopped, branch.lost = here.stopped, here.lost
+        branch.aborted, branch.lost = here.aborted, here.lost
+        branch.stopped = here.stopped or here.aborted > 0
         context = copy_context()
         context.run(BRANCH.set, branch)
         branch.task = loop.create_task(_run(frame, branch, work), context=context)

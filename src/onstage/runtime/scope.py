@@ -53,6 +53,8 @@ class scope:  # noqa: N801  a context manager, read as a word
             self._branch = branch = frame.fork()
             self._outer, branch.path = branch.path, branch_path(self._position, 0)
             frame.execution.open(branch.path, self._outer)
+            self._was_rejected = isinstance(frame.execution.at(self._position), ScopeRejected)
+            branch.aborted += self._was_rejected
         return self
 
     async def __aexit__(
@@ -79,7 +81,7 @@ class scope:  # noqa: N801  a context manager, read as a word
                 frame.stop(each)
                 each.seen = True
             await frame.join(spawned)
-            if not isinstance(frame.execution.at(self._position), ScopeRejected):
+            if not self._was_rejected:
                 frame.driver.tell(frame, ScopeRejected(self._position, rejected.reason))
             for each in spawned:
                 frame.execution.join(each.root, path)
@@ -88,6 +90,7 @@ class scope:  # noqa: N801  a context manager, read as a word
         finally:
             frame.execution.join(path, self._outer)
             branch.path = self._outer
+            branch.aborted -= self._was_rejected
         self.rejected = rejected
         return True
 
