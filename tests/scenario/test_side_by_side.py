@@ -1,108 +1,30 @@
-"""Durable branches: side by side, raced, spawned and scoped, with parking, retries and a crash at every commit."""
+"""Branches side by side, and raced: parking, retries, failures, and a crash at every commit."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import pytest
+from tests.scenario.branch_scenes import (
+    Asked,
+    No,
+    Told,
+    Yes,
+    act,
+    app_of,
+    at_every_crash,
+    book,
+    count,
+    effects,
+    once,
+    opened,
+    refuse,
+    slow,
+    told,
+)
 
-from onstage import App, Process, Reject, Service, event, gather, idempotency_key, race, sleep, spawn, step, wait
-from onstage.durable import scope
+from onstage import gather, race, sleep, wait
 from onstage.errors import StepFailed
 from onstage.testing import Sim
-
-
-@event("branch.asked", key="key")
-@dataclass(frozen=True)
-class Asked:
-    key: str
-
-
-@event("branch.yes", key="key")
-@dataclass(frozen=True)
-class Yes:
-    key: str
-    by: str = ""
-
-
-@event("branch.no", key="key")
-@dataclass(frozen=True)
-class No:
-    key: str
-    by: str = ""
-
-
-@event("branch.told", key="key")
-@dataclass(frozen=True)
-class Told:
-    key: str
-    text: str
-
-
-Handler = Callable[[Asked], Awaitable[Told]]
-effects: list[tuple[str, str]] = []
-
-
-async def undo_act(result: str | None, name: str) -> None:
-    effects.append((f"undo {name}", idempotency_key()))
-
-
-@step(retries=3)
-async def act(name: str) -> str:
-    effects.append((name, idempotency_key()))
-    return name
-
-
-@step(retries=3, undo=undo_act)
-async def book(name: str) -> str:
-    effects.append((name, idempotency_key()))
-    return name
-
-
-@step(retries=3, undo=undo_act)
-async def slow(name: str) -> str:
-    await asyncio.sleep(10)
-    effects.append((name, idempotency_key()))
-    return name
-
-
-@step
-async def refuse(name: str) -> str:
-    effects.append((name, idempotency_key()))
-    raise ValueError(name)
-
-
-def app_of(handler: Handler) -> App:
-    house = Service("house")
-    house.on(Asked, emits=[Told], waits=[Yes, No])(handler)  # type: ignore[arg-type]
-    return App(house, Process("asked", starts=Asked, done=Told, external=[Yes, No], owner=house))
-
-
-def count() -> Counter[str]:
-    """How many effects there were with a key of their own, by name: an effect that is repeated has the same key."""
-    return Counter(name for name, _ in set(effects))
-
-
-def at_every_crash(handler: Handler, scenario: Callable[[Sim], Awaitable[None]]) -> int:
-    async def fresh(sim: Sim) -> None:
-        effects.clear()
-        await scenario(sim)
-
-    return asyncio.run(Sim(app_of(handler), seed=5).every_crash(fresh))
-
-
-def told(sim: Sim) -> list[str]:
-    return [each.text for each in sim.emitted(Told)]
-
-
-async def opened(sim: Sim, *others: object) -> str:
-    process = await sim.emit(Asked("a"))
-    for other in others:
-        await sim.emit(other)
-    await sim.settle()
-    return process
-
 
 # --- gather ---
 
@@ -196,13 +118,8 @@ def test_a_step_that_failed_beside_a_branch_that_waits_is_not_run_again_at_each_
 
     assert at_every_crash(handler, scenario) > 3
     effects.clear()
-    asyncio.run(_once(app_of(handler), scenario))
+    asyncio.run(once(app_of(handler), scenario))
     assert [name for name, _ in effects] == ["bad"]
-
-
-async def _once(app: App, scenario: Callable[[Sim], Awaitable[None]]) -> None:
-    async with Sim(app, seed=5) as sim:
-        await scenario(sim)
 
 
 def test_a_held_failure_that_leaves_the_handler_opens_its_step_again() -> None:
@@ -352,147 +269,3 @@ def test_a_race_that_fails_fails_with_its_first() -> None:
         assert told(sim) == ["ValueError: bad"]
 
     assert at_every_crash(handler, scenario) > 3
-
-
-# --- spawn ---
-
-
-def test_an_execution_ends_when_its_spawned_branches_have() -> None:
-    async def beside() -> None:
-        await act("b1")
-        await sleep("3h")
-        await act("b2")
-
-    async def handler(e: Asked) -> Told:
-        spawn(beside())
-        answer = spawn(act("answer"))
-        await act("main")
-        await sleep("1h")
-        return Told(e.key, await answer)
-
-    async def scenario(sim: Sim) -> None:
-        await opened(sim)
-        assert count() == Counter(["b1", "answer", "main"])
-        await sim.advance("1h")
-        assert told(sim) == []
-        await sim.advance("2h")
-        assert told(sim) == ["answer"]
-        assert count() == Counter(["b1", "b2", "answer", "main"])
-
-    assert at_every_crash(handler, scenario) > 4
-
-
-def test_a_spawned_failure_that_nobody_awaits_fails_the_attempt() -> None:
-    async def handler(e: Asked) -> Told:
-        spawn(act("shaky"))
-        return Told(e.key, "done")
-
-    async def scenario() -> None:
-        effects.clear()
-        async with Sim(app_of(handler), seed=5) as sim:
-            sim.fail(act, ConnectionError("down"), times=5)
-            await opened(sim)
-            await sim.advance("2h")
-            assert told(sim) == ["done"]
-            assert sim.calls(act) == 6, "four attempts, then the handler's retry opened the step anew"
-
-    asyncio.run(scenario())
-
-
-def test_what_was_spawned_ends_with_a_handler_that_fails() -> None:
-    failing = [True]
-
-    async def beside() -> None:
-        await wait(Yes)
-        await act("never")
-
-    async def handler(e: Asked) -> Told:
-        spawn(beside())
-        await act("main")
-        if failing:
-            failing.clear()
-            raise ConnectionError
-        raise Reject("no")
-
-    async def scenario() -> None:
-        effects.clear()
-        async with Sim(app_of(handler), seed=5) as sim:
-            await opened(sim)
-            await sim.advance("1h")
-            assert "no" in sim.history("a")
-            assert count() == Counter(["main"])
-            assert sim.verdict("a").is_final
-
-    asyncio.run(scenario())
-
-
-# --- scope ---
-
-
-def test_a_rejection_aborts_the_innermost_scope_and_undoes_its_steps_backwards() -> None:
-    async def handler(e: Asked) -> Told:
-        await book("before")
-        async with scope("trip") as trip:
-            await gather(book("flight"), book("hotel"))
-            async with scope("car") as car:
-                await book("car")
-                raise Reject("no cars")
-            await book("taxi" if car.rejected else "petrol")
-            spawn(wait(Yes))
-            raise Reject("no trip")
-        await sleep("1h")
-        return Told(e.key, f"{car.rejected} {trip.rejected} {await act('after')}")
-
-    async def scenario(sim: Sim) -> None:
-        await opened(sim)
-        await sim.advance("1h")
-        assert told(sim) == ["no cars no trip after"]
-        names = ["before", "flight", "hotel", "car", "undo car", "taxi", "undo taxi", "undo hotel", "undo flight", "after"]
-        assert count() == Counter(names)
-        order = list(dict.fromkeys(name for name, _ in effects))
-        assert order.index("undo car") < order.index("taxi") < order.index("undo taxi")
-        assert order.index("undo taxi") < min(order.index("undo hotel"), order.index("undo flight"))
-
-    assert at_every_crash(handler, scenario) > 10
-
-
-@step
-async def say_no(reason: str) -> None:
-    effects.append(("say no", idempotency_key()))
-    raise Reject(reason)
-
-
-def test_a_step_that_rejects_in_a_scope_is_recorded() -> None:
-    async def handler(e: Asked) -> Told:
-        async with scope("trip") as trip:
-            await book("flight")
-            await say_no("full")
-        answer = await wait(Yes)
-        return Told(e.key, f"{trip.rejected} {answer.by}")
-
-    async def scenario(sim: Sim) -> None:
-        await opened(sim)
-        await sim.emit(Yes("a", "ada"), id="y")
-        await sim.settle()
-        assert told(sim) == ["full ada"]
-        assert count() == Counter(["flight", "say no", "undo flight"])
-
-    assert at_every_crash(handler, scenario) > 4
-    asyncio.run(_once(app_of(handler), scenario))
-
-
-def test_a_rejection_after_a_scope_undoes_what_the_scope_kept() -> None:
-    async def handler(e: Asked) -> Told:
-        async with scope("trip"):
-            await book("flight")
-        async with scope("lost"):
-            await book("car")
-            raise Reject("no cars")
-        raise Reject("no")
-
-    async def scenario(sim: Sim) -> None:
-        await opened(sim)
-        assert count() == Counter(["flight", "car", "undo car", "undo flight"])
-        assert sim.verdict("a").is_final
-
-    assert at_every_crash(handler, scenario) > 4

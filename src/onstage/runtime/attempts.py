@@ -65,7 +65,7 @@ async def ask(frame: Frame, position: str, request: Request) -> Recorded | Perfo
 
 
 def _refuse_stopped(frame: Frame, branch: Branch, position: str) -> None:
-    """A branch that was stopped goes as far as it had come. A step that was running when its race was lost is finished."""
+    """A branch that was stopped goes as far as it had come; a step that ran when its race was lost is finished."""
     if not branch.stopped:
         return
     entry = frame.execution.at(position)

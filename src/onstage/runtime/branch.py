@@ -1,8 +1,8 @@
 """A branch while it runs: its task, what it is doing, and who waits for its end.
 
 What a branch does is weighed, so that it is known when an execution can go no further and parks. A branch weighs one
-while it runs code of the user's or is in a durable call of its own, and nothing while it waits for other branches, or for
-calls it gave to tasks of its own (those weigh one each).
+while it runs code of the user's or is in a durable call of its own, and nothing while it waits for other branches, or
+for calls it gave to tasks of its own (those weigh one each).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Branch:
     """One branch of a running execution. The handler's own is one as well, as soon as there are others.
 
     `path` is what the positions of its calls begin with, `root` the path it was opened with (a scope makes it longer).
-    `calls` counts its own durable calls under way, `aside` those of tasks of the user's, `joining` the branches it waits
-    for. A `stopped` branch makes no new call; a `lost` one has lost its race for good. `aborted` counts the scopes around it
-    that a rejection has ended in an earlier run: branches opened in them are stopped from the start.
+    `calls` counts its own durable calls under way, `aside` those of tasks of the user's, `joining` how often it waits
+    for others. A `stopped` branch makes no new call; a `lost` one has lost its race for good. `aborted` counts the
+    scopes around it that a rejection has ended in an earlier run: branches opened in them are stopped from the start.
     """
 
     __slots__ = (

@@ -39,9 +39,9 @@ class Frame(msgspec.Struct, eq=False):
 
     `after` is the position of the newest commit this run follows from. `blocked` holds the calls that cannot go on
     before the execution is parked; once every active call is blocked, it is. `made` counts the calls that are made
-    and have not begun. `barred` says that it came to an effect. `main` is the handler's own branch, once there are others;
-    `open` are the others that have not ended, `spawned` those whose end nobody else waits for. While `shielded` is not 0,
-    a request to cancel waits.
+    and have not begun. `barred` says that it came to an effect. `main` is the handler's own branch, once there are
+    others; `open` are the others that have not ended, `spawned` those whose end nobody else waits for. While `shielded`
+    is not 0, a request to cancel waits.
     """
 
     delivery: Delivery

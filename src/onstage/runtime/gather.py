@@ -1,7 +1,7 @@
 """Branches of an execution: `gather`, `race` and `spawn`.
 
-Each branch runs in a task of its own while the execution runs, and is nothing but its entries while it is parked. A branch
-is a made call, or a coroutine in which durable calls are made.
+Each branch runs in a task of its own while the execution runs, and is nothing but its entries while it is parked. A
+branch is a made call, or a coroutine in which durable calls are made.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def gather(*branches: Work[T]) -> Call[tuple[T, ...]]: ...
 def gather(*branches: Work[Any]) -> Call[Any]:
     """Run branches side by side, durably; answers all results, in the order of the branches.
 
-    A branch is a durable call, or a coroutine in which durable calls are made: `gather(charge(...), pack(...))`. Each has
-    positions of its own, so the execution may park and be replayed with some branches far ahead of others. All
+    A branch is a durable call, or a coroutine in which durable calls are made: `gather(charge(...), pack(...))`. Each
+    has positions of its own, so the execution may park and be replayed with some branches far ahead of others. All
     branches are waited for; then the failure of the first branch that failed, in their order, is raised. Outside an
     execution it simply runs.
 
@@ -101,17 +101,15 @@ def race(a: Work[A], b: Work[B], c: Work[C], d: Work[D], /) -> Call[A | B | C | 
 @overload
 def race(a: Work[A], b: Work[B], c: Work[C], d: Work[D], e: Work[E], /) -> Call[A | B | C | D | E]: ...
 @overload
-def race(
-    a: Work[A], b: Work[B], c: Work[C], d: Work[D], e: Work[E], f: Work[F], /
-) -> Call[A | B | C | D | E | F]: ...
+def race(a: Work[A], b: Work[B], c: Work[C], d: Work[D], e: Work[E], f: Work[F], /) -> Call[A | B | C | D | E | F]: ...
 @overload
 def race(*branches: Work[T]) -> Call[T]: ...
 def race(*branches: Work[Any]) -> Call[Any]:
     """Run branches side by side, durably; answers what the first to finish returned, or raises what it raised.
 
-    Which one that was is recorded, once and for all. The others are stopped at the durable call they are in: a wait takes
-    no event, a sleep is forgotten, a step that runs is finished, recorded as abandoned, and undone if it has an undo. The
-    execution does not end before that. Outside an execution it simply runs, and cancels the others.
+    Which one that was is recorded, once and for all. The others are stopped at the durable call they are in: a wait
+    takes no event, a sleep is forgotten, a step that runs is finished, recorded as abandoned, and undone if it has an
+    undo. The execution does not end before that. Outside an execution it simply runs, and cancels the others.
 
     Raises UsageError for a branch that is neither a durable call nor a coroutine, and for no branch at all.
     """
@@ -223,9 +221,9 @@ class Spawned(Generic[T]):
 def spawn(branch: Work[T], /) -> Spawned[T]:
     """Run a branch beside the code that follows, durably; await what this answers for its result.
 
-    The execution ends when its spawned branches have: after the handler has returned they are waited for, and a failure that
-    nobody has awaited fails the execution's attempt. What the handler returns is emitted after that. Outside an execution
-    it is an asyncio task.
+    The execution ends when its spawned branches have: after the handler has returned they are waited for, and a failure
+    that nobody has awaited fails the execution's attempt. What the handler returns is emitted after that. Outside an
+    execution it is an asyncio task.
 
     Raises UsageError for a branch that is neither a durable call nor a coroutine.
     """
@@ -274,8 +272,9 @@ def _check(name: str, works: Sequence[object]) -> None:
             if inspect.iscoroutine(other):
                 other.close()
         raise UsageError(
-            f"{name} was given {type(work).__qualname__}\n  why: a branch is a durable call or a coroutine, so that it can "
-            f"be made again on replay\n  to do: write {name}(charge(...)) or {name}(branch(...)) with `async def branch`"
+            f"{name} was given {type(work).__qualname__}\n"
+            "  why: a branch is a durable call or a coroutine, so that it can be made again on replay\n"
+            f"  to do: write {name}(charge(...)), or {name}(branch(...)) with `async def branch`"
         )
 
 

@@ -9,11 +9,12 @@ __all__ = ["patched"]
 
 
 def patched(change: str) -> bool:
-    """Whether this execution is on the new side of the change with this name: `if patched("fraud-check"): ...`.
+    """Say whether this execution is on the new side of the change with this name.
 
     True for an execution that comes here for the first time, False for one that had passed this place before the change
-    was there. Decided once for an execution and a name, and recorded, so that every later replay takes the same way. The
-    question itself is no divergence in an old journal. Outside an execution it is True.
+    was there: `if patched("fraud-check"): ...`. Decided once for an execution and a name, and recorded, so that every
+    later replay takes the same way. The question itself is no divergence in an old journal. Outside an execution it is
+    True.
 
     Raises UsageError for an empty name.
     """

@@ -121,7 +121,7 @@ def _rejection(error: BaseException | None) -> Reject | None:
 
 @asynccontextmanager
 async def shield() -> AsyncIterator[None]:
-    """A section in which a request to cancel waits: `async with shield():`. It is raised at the first call after it."""
+    """Make a section in which a request to cancel waits: it is raised at the first durable call after the section."""
     frame = calling_frame("shield")
     if frame is None:
         yield

@@ -24,7 +24,8 @@ Finished = Stepped | Abandoned
 async def undo_steps(frame: Frame, path: str = "") -> None:
     """Run every undo that is due and not yet recorded, in reverse order of the steps.
 
-    With a `path` these are the steps in that branch or scope. Each undo is retried like a handler; spent, the execution is set aside, and a retry resumes at this undo.
+    With a `path` these are the steps in that scope. Each undo is retried like a handler; spent, the execution is set
+    aside, and a retry resumes at this undo.
     """
     driver = frame.driver
     finished = [entry for entry in frame.execution.entries() if isinstance(entry, Finished) and entry.undo]
@@ -35,7 +36,7 @@ async def undo_steps(frame: Frame, path: str = "") -> None:
 
 
 async def undo_abandoned(frame: Frame, entry: Abandoned) -> None:
-    """Undo a step of a branch that has lost its race, and end the branch. What parks meanwhile goes on at the next run."""
+    """Undo a step of a branch that has lost its race, and end the branch."""
     branch = frame.here()
     assert branch is not None, "only a branch loses a race"
     if entry.undo:

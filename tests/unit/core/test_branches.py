@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from random import Random
 
 import pytest
 from hypothesis import given
@@ -17,6 +16,17 @@ from onstage.core.requests import DivergedAnswer, Perform, Recorded, StepRequest
 NOW = 1_000_000
 
 
+class Chance:
+    """A sequence of choices from a seed (the linear congruential generator of Knuth's MMIX)."""
+
+    def __init__(self, seed: int) -> None:
+        self.state = seed
+
+    def below(self, count: int) -> int:
+        self.state = (self.state * 6364136223846793005 + 1442695040888963407) % 2**64
+        return (self.state >> 33) % count
+
+
 @dataclass(frozen=True)
 class Tree:
     """The code of a branch: names of steps, and the branches that it opens and joins in between."""
@@ -26,10 +36,10 @@ class Tree:
 
 @dataclass
 class Play:
-    """One run: the branches advance in an order drawn from `chance`; every step is labelled by its place in the code."""
+    """One run: the branches advance in an order drawn from `chance`; a step is labelled by its place in the code."""
 
     execution: Execution
-    chance: Random
+    chance: Chance
     performed: list[str] = field(default_factory=list)
     answered: dict[str, str] = field(default_factory=dict)
     diverged: list[str] = field(default_factory=list)
@@ -38,7 +48,7 @@ class Play:
         self.execution.enter("")
         ready = [self.branch(tree, "", "")]
         while ready:
-            place = self.chance.randrange(len(ready))
+            place = self.chance.below(len(ready))
             line = ready[place]
             opened = next(line, None)
             if opened is None:
@@ -96,9 +106,9 @@ Line = Iterator["list[Line]"]
 names = st.sampled_from(["charge", "pack", "gather"])
 trees: st.SearchStrategy[Tree] = st.recursive(
     st.lists(names, max_size=3).map(lambda items: Tree(tuple(items))),
-    lambda inner: st.lists(
-        names | st.lists(inner, min_size=1, max_size=3).map(tuple), min_size=1, max_size=4
-    ).map(lambda items: Tree(tuple(items))),
+    lambda inner: st.lists(names | st.lists(inner, min_size=1, max_size=3).map(tuple), min_size=1, max_size=4).map(
+        lambda items: Tree(tuple(items))
+    ),
     max_leaves=8,
 )
 seeds = st.integers(0, 2**32)
@@ -117,14 +127,14 @@ def labels(tree: Tree, label: str = "") -> set[str]:
 
 
 def first_run(tree: Tree, seed: int) -> tuple[Entry, ...]:
-    play = Play(Execution(), Random(seed))
+    play = Play(Execution(), Chance(seed))
     play.run(tree)
     assert play.execution.ended() is None
     return play.execution.take_entries()
 
 
 def replayed(journal: tuple[Entry, ...], tree: Tree, seed: int) -> Play:
-    play = Play(Execution([decode_entry(encode_entry(entry)) for entry in journal]), Random(seed))
+    play = Play(Execution([decode_entry(encode_entry(entry)) for entry in journal]), Chance(seed))
     play.run(tree)
     return play
 

@@ -122,6 +122,7 @@ def test_a_branch_in_an_aborted_scope_goes_no_further_on_replay() -> None:
         async with scope("trip"):
             spawn(beside())
             await book("flight")
+            await book("hotel")
             raise Reject("full")
         answer = await wait(Approved)
         return Paid(e.id, answer.by)
