@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
+from tests.planted import branch_bugs as branch
 from tests.planted import broker_bugs as broker
 from tests.planted import run_bugs as run
 from tests.planted import store_bugs as store
@@ -156,6 +157,7 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     "test_whatever_the_server_has_each_number_holds_its_message",
     broker.silence_borne: f"{NATS}test_pulling.py::test_silence_for_twice_the_heartbeat_loses_the_cursor",
     trap.doctor_silent: "tests/unit/cli/test_doctor.py::test_the_wal_reset_bug_is_known_by_version",
+    **branch.FOUND_BY,
 }
 
 BUGS: dict[str, Bug] = {

@@ -184,6 +184,30 @@ def test_the_winner_of_a_race_is_journaled_and_the_loser_gives_its_event_back() 
     assert at_every_crash(handler, scenario) > 5
 
 
+def test_who_has_won_a_race_stays_the_winner_although_another_could_win_now() -> None:
+    async def asked() -> str:
+        return (await wait(Yes)).by
+
+    async def bored() -> str:
+        await sleep("1h")
+        return "nobody"
+
+    async def handler(e: Asked) -> Told:
+        winner = await race(asked(), bored())
+        await sleep("1h")
+        return Told(e.key, f"{winner} {(await wait(Yes)).by}")
+
+    async def scenario(sim: Sim) -> None:
+        await opened(sim)
+        await sim.advance("1h")
+        await sim.emit(Yes("a", "ada"), id="y")
+        await sim.settle()
+        await sim.advance("1h")
+        assert told(sim) == ["nobody ada"], "and the event is still there for who waits next"
+
+    assert at_every_crash(handler, scenario) > 5
+
+
 def test_a_race_against_time() -> None:
     async def handler(e: Asked) -> Told:
         async def asked() -> str:
@@ -252,6 +276,28 @@ def test_a_branch_that_loses_goes_no_further_than_it_had_come() -> None:
         assert count() == Counter(["l1"])
 
     assert at_every_crash(handler, scenario) > 3
+
+
+def test_a_step_of_a_loser_that_had_not_begun_never_does() -> None:
+    """It was waiting for the disk when the race was decided: it is not in doubt, and no replay begins it."""
+
+    async def chain() -> str:
+        await book("l1")
+        return await book("l2")
+
+    async def handler(e: Asked) -> Told:
+        winner = await race(chain(), act("quick"))
+        await sleep("1h")
+        return Told(e.key, winner)
+
+    async def scenario(sim: Sim) -> None:
+        await opened(sim)
+        await sim.advance("1h")
+        assert told(sim) == ["quick"]
+        assert count() == Counter(["l1", "quick"])
+
+    effects.clear()
+    asyncio.run(once(app_of(handler), scenario))
 
 
 def test_a_race_that_fails_fails_with_its_first() -> None:
