@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 from tests.unit.runtime.playhouse import Approved, Clock, House, Paid, Placed, Refused, memory, playing
@@ -79,6 +79,27 @@ def test_outside_an_execution_branches_simply_run() -> None:
 
     asyncio.run(run())
     assert heard == ["a", "b", "c"]
+
+
+def test_types_come_out_as_they_went_in() -> None:
+    async def plain() -> bytes:
+        return b"p"
+
+    async def run() -> None:
+        pair = await gather(charge("a"), plain())
+        assert_type(pair, tuple[str, bytes])
+        many = await gather(*(plain() for _ in range(7)))
+        assert_type(many, tuple[bytes, ...])
+        first = await race(charge("a"), plain())
+        assert_type(first, str | bytes)
+        spawned = await spawn(plain())
+        assert_type(spawned, bytes)
+        nested = await gather(gather(charge("a"), plain()), stamp("b"))
+        assert_type(nested, tuple[tuple[str, bytes], str])
+        assert (pair, many, spawned) == (("c-a", b"p"), (b"p",) * 7, b"p")
+        assert (nested, first in ("c-a", b"p")) == ((("c-a", b"p"), "s-b"), True)
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("make", [gather, race, spawn])
