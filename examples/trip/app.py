@@ -1,4 +1,4 @@
-"""Branches: a trip is booked side by side, raced against a deadline, and partly given up. `python app.py`"""
+"""Branches: a trip is booked side by side, raced against a deadline, and partly given up. Run it: `python app.py`."""
 
 import asyncio
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ travel = Service("travel")
 
 
 async def cancel(price: int, what: str) -> None:
-    print("cancelled", what)
+    print("cancelled", what, "and paid back", price)
 
 
 @step(retries=3, undo=cancel)

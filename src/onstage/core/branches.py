@@ -72,6 +72,12 @@ class Cursor:
             self.unmade = set()
         self.unmade.add(position)
 
+    def fails(self, failure: Failed) -> None:
+        """Something failed for good in this branch, which has still to go on past it."""
+        if self.tentative is None:
+            self.tentative = []
+        self.tentative.append(failure)
+
     @property
     def is_behind(self) -> bool:
         """Whether recorded calls are still to come, here or in a branch that waits for this one."""

@@ -138,8 +138,8 @@ class Execution:
         ended = self._cursor(path)
         if ended.tentative:
             failures, ended.tentative = ended.tentative, None
-            cursor = self._cursor(into)
-            cursor.tentative = [*(cursor.tentative or ()), *failures]
+            for failure in failures:
+                self._cursor(into).fails(failure)
 
     def pass_by(self, path: str) -> None:
         """The branch goes on past what failed in it: those failures are entries now."""
@@ -203,10 +203,7 @@ class Execution:
     def tell(self, entry: Entry, branch: str = "") -> None:
         """A durable call came to something. A failed step is kept back until its `branch` goes on past it."""
         if isinstance(entry, Failed):
-            cursor = self._cursor(branch)
-            if cursor.tentative is None:
-                cursor.tentative = []
-            cursor.tentative.append(entry)
+            self._cursor(branch).fails(entry)
             return
         self._record(entry)
 
@@ -347,7 +344,7 @@ class Execution:
 def _fails_again(cursor: Cursor, held: Held) -> Failed:
     """The failure that was held, as open as it was: its branch has still to go on past it."""
     failed = Failed(held.position, held.arguments, held.kind, held.rebuilt_from, held.error, held.attempts)
-    cursor.tentative = [*(cursor.tentative or ()), failed]
+    cursor.fails(failed)
     return failed
 
 

@@ -216,7 +216,7 @@ Entry = (
 encode_entry = msgspec.msgpack.Encoder().encode
 _DECODE: Final[Any] = msgspec.msgpack.Decoder(Entry).decode
 
-_FINAL: Final = (Stepped, Failed, Transacted, Emitted, WaitEnded, Slept, Valued, Held, Raced, Abandoned)
+_FINAL: Final = (Stepped, Failed, Transacted, Emitted, WaitEnded, Slept, Valued, Raced, Abandoned)
 _PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept)
 
 

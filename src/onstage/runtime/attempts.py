@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import msgspec
 
 from onstage.core.commit import RefusedBecause, Transaction
-from onstage.core.journal import Abandoned, Attempted, Begun, Failed, Stepped, Transacted, is_final
+from onstage.core.journal import Abandoned, Attempted, Begun, Failed, Held, Stepped, Transacted, is_final
 from onstage.core.requests import (
     DivergedAnswer,
     Look,
@@ -69,7 +69,8 @@ def _refuse_stopped(frame: Frame, branch: Branch, position: str) -> None:
     if not branch.stopped:
         return
     entry = frame.execution.at(position)
-    if entry is None or not (is_final(entry) or (branch.lost and isinstance(entry, Begun))):
+    is_recorded = entry is not None and (is_final(entry) or isinstance(entry, Held))
+    if not (is_recorded or (branch.lost and isinstance(entry, Begun))):
         raise asyncio.CancelledError
 
 
