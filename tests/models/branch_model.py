@@ -63,7 +63,7 @@ class BranchModel:
             return
         keeps = self.broken != "winner not recorded"
         if s.waits and s.mail:
-            yield "won by mail", s._replace(seen=MAIL, winner=MAIL if keeps else None, taken=True, waits=False)
+            yield "won by mail", s._replace(seen=MAIL, winner=MAIL if keeps else None, taken=keeps, waits=False)
         if s.sleeps and s.now >= 1:
             taken = s.taken or (self.broken == "event kept" and s.mail)
             yield "won by time", s._replace(seen=TIME, winner=TIME if keeps else None, sleeps=False, taken=taken)
