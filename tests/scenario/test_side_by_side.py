@@ -22,7 +22,7 @@ from tests.scenario.branch_scenes import (
     told,
 )
 
-from onstage import gather, race, sleep, wait
+from onstage import gather, idempotency_key, race, sleep, step, wait
 from onstage.errors import StepFailed
 from onstage.testing import Sim
 
@@ -315,3 +315,32 @@ def test_a_race_that_fails_fails_with_its_first() -> None:
         assert told(sim) == ["ValueError: bad"]
 
     assert at_every_crash(handler, scenario) > 3
+
+
+def test_an_undo_of_a_loser_that_fails_at_first_is_tried_until_it_succeeds() -> None:
+    tries = [3]
+
+    async def shaky(result: str | None, name: str) -> None:
+        tries[0] -= 1
+        if tries[0] >= 0:
+            raise ConnectionError
+        effects.append((f"undo {name}", idempotency_key()))
+
+    @step(undo=shaky)
+    async def lasting(name: str) -> str:
+        await asyncio.sleep(10)
+        effects.append((name, idempotency_key()))
+        return name
+
+    async def handler(e: Asked) -> Told:
+        return Told(e.key, await race(lasting("slow"), act("quick")))
+
+    async def scenario(sim: Sim) -> None:
+        await opened(sim)
+        await sim.advance("1h")
+        assert told(sim) == ["quick"]
+        assert count() == Counter(["quick", "slow", "undo slow"])
+        assert tries == [-1]
+
+    effects.clear()
+    asyncio.run(once(app_of(handler), scenario))

@@ -113,9 +113,12 @@ async def perform_step(step: Step[..., Any], frame: Frame, position: str, argume
 def _refuse_unbegun(frame: Frame, position: str, hashed: int, *, begun: bool) -> None:
     """The branch was stopped while its step waited for the disk: it has had no effect, so it is not in doubt."""
     branch = frame.here()
-    if branch is None or not branch.stopped or begun:
+    if branch is None or not branch.stopped:
         return
-    if isinstance(frame.execution.at(position), Begun):
+    is_marked = isinstance(frame.execution.at(position), Begun)
+    if begun and is_marked and branch.lost:
+        return  # it was in doubt when this run began: it is finished, to be undone
+    if is_marked and not begun:
         frame.driver.tell(frame, Attempted(position, hashed, 0, 0, "stopped before it began", 0))
     raise asyncio.CancelledError
 
@@ -246,6 +249,7 @@ async def perform_transaction(
             return Transacted(position, hashed, _as_recorded(step, result)[0], step.schema)
 
         await frame.decided()
+        frame.leave_if_stopped()
         driver.save(frame)
         before = frame.after
         at = driver.commit(frame, Status.RUNNING, transaction=Transaction(run))

@@ -227,6 +227,7 @@ async def _emit(frame: Frame, position: str, event: object) -> None:
         if isinstance(answer, Recorded):
             return
         await frame.decided()
+        frame.leave_if_stopped()
         emission = Emission(frame.driver.node.numbers)
         n = put(frame, emission, event, frame.driver.node.clock.now_ms())
         frame.execution.tell(Emitted(position, hashed, n))

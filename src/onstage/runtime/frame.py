@@ -107,6 +107,8 @@ class Frame(msgspec.Struct, eq=False):
         try:
             await future
         finally:
+            if self.blocked:  # a cancelled call is blocked no longer
+                self.blocked.pop(future, None)
             if branch is not None:
                 branch.blocked.pop(future, None)
 

@@ -249,7 +249,7 @@ async def rest_of(frame: Frame, result: Any) -> Any:
         return result
     while frame.open:
         for branch in tuple(frame.open):
-            if branch.lost:
+            if branch.lost and branch.stopped:  # else it is undoing what it did after it had lost
                 frame.stop(branch, lost=True)
         await frame.join(tuple(frame.open))
     for branch in frame.spawned or ():
