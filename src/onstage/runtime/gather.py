@@ -73,7 +73,6 @@ async def _gather(frame: Frame, position: str, works: Sequence[Work[Any]]) -> tu
     here, is_own = _forked(frame)
     branches = _opened(frame, position, works, under=here.path if is_own else None)
     await frame.join(branches)
-    frame.leave_if_stopped()
     for branch in branches:
         frame.execution.join(branch.root, here.path)
     return tuple(_result(branch) for branch in branches)
@@ -149,7 +148,6 @@ async def _race(frame: Frame, position: str, works: Sequence[Work[Any]]) -> Any:
         branch.on_end = decide
     while winner is None and (running := sum(not branch.ended for branch in branches)):
         await frame.join(branches, len(branches) - running + 1)
-    frame.leave_if_stopped()
     if winner is None:
         raise asyncio.CancelledError
     frame.execution.join(winner.root, here.path)
@@ -211,7 +209,6 @@ class Spawned(Generic[T]):
         assert branch is not None, "outside an execution there is a task"
         here, _ = _forked(frame)
         await frame.join([branch])
-        frame.leave_if_stopped()
         branch.seen = True
         frame.execution.join(branch.root, here.path)
         result: T = _result(branch)

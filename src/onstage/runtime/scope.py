@@ -70,7 +70,7 @@ class scope:  # noqa: N801  a context manager, read as a word
     async def _end(self, frame: Frame, branch: Branch, error: BaseException | None, rejected: Reject | None) -> bool:
         path = branch.path
         try:
-            if frame.parked is not None or frame.closed or branch.stopped:
+            if frame.parked is not None or frame.closed or (branch.stopped and not self._was_rejected):
                 return False
             spawned = [each for each in frame.spawned or () if each.root.startswith(path) and not each.lost]
             if error is None:
