@@ -1,4 +1,4 @@
-"""Random trees of branches on the real engine: failing steps, a node that dies anywhere; nothing is lost or done twice."""
+"""Random trees of branches on the real engine: steps fail, a node dies anywhere; nothing is lost or done twice."""
 
 import asyncio
 from collections import Counter
