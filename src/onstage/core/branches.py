@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, final
 
+import msgspec
+
 if TYPE_CHECKING:
     from onstage.core.journal import Failed
 
@@ -38,21 +40,17 @@ def opening_of(path: str) -> tuple[str, int]:
 
 
 @final
-class Cursor:
+class Cursor(msgspec.Struct, eq=False):
     """How far one branch has come: the occurrences of each name, what is recorded and not made again.
 
     `tentative` are failures that the branch has not gone past; `under` is the branch that waits for this one.
     """
 
-    __slots__ = ("occurrences", "path", "tentative", "under", "unmade")
-
-    def __init__(self, path: str = "") -> None:
-        """A branch at its beginning."""
-        self.path = path
-        self.occurrences: dict[str, int] | None = None
-        self.unmade: set[str] | None = None
-        self.tentative: list[Failed] | None = None
-        self.under: Cursor | None = None
+    path: str = ""
+    occurrences: dict[str, int] | None = None
+    unmade: set[str] | None = None
+    tentative: list[Failed] | None = None
+    under: Cursor | None = None
 
     def take(self, name: str) -> str:
         """The position of the next call of this name in this branch."""

@@ -180,7 +180,7 @@ class Execution:
         if cursor.tentative and not aside:
             self._went_past(cursor)
         entry = self._recorded.get(position)
-        if entry is None and cursor.is_behind:
+        if entry is None and (cursor.unmade or cursor.under is not None) and cursor.is_behind:
             return self._diverged(position, f"asks for {position}, which is not in the journal")
         if entry is not None and not fits(entry, request):
             return self._diverged(position, f"asks for {describe(request)}, the journal has {shown(entry)}")
@@ -239,8 +239,9 @@ class Execution:
 
     def ended(self) -> str | None:
         """The handler returned. Its tentative failures become entries; a text says what it failed to ask again."""
-        for cursor in self._cursors():
-            self._went_past(cursor)
+        if self._below is not None or self._main.tentative:
+            for cursor in self._cursors():
+                self._went_past(cursor)
         if self._main.unmade:
             missing = ", ".join(sorted(self._main.unmade))
             return f"the handler returned, the journal also has {missing}"
