@@ -26,6 +26,8 @@ class Input(StrEnum):
     REJECT = "the handler rejected, its steps are undone"
     RESUME = "an operator retries it"
     DROP = "an operator drops it"
+    EXPIRE = "its event expired before it began"
+    CALL_OFF = "an operator calls the delayed event off"
 
 
 class IllegalTransition(AssertionError):
@@ -45,6 +47,8 @@ TRANSITIONS: Final[dict[tuple[Status, Input], Status]] = {
     **{(state, Input.REJECT): Status.REJECTED for state in _ACTIVE},
     **{(state, Input.RESUME): Status.READY for state in _SET_ASIDE},
     **{(state, Input.DROP): Status.DROPPED for state in _SET_ASIDE},
+    (Status.READY, Input.EXPIRE): Status.SKIPPED,
+    (Status.READY, Input.CALL_OFF): Status.DROPPED,
 }
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from onstage.errors import OperationError, UsageError
 from onstage.events.codec import DecodeFailed
+from onstage.events.delayed import When
 from onstage.events.duration import DURATION_S_MAX
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ __all__ = [
     "AskVerdict",
     "Emit",
     "EmitAll",
+    "EmitTimed",
     "MakeWay",
     "Operate",
+    "OperateSchedule",
     "Ping",
     "Pong",
     "Reply",
@@ -89,6 +92,18 @@ class Emit(_Request, frozen=True, tag="emit"):
         return cls(event=_Emission(**event))
 
 
+class EmitTimed(_Request, frozen=True, tag="emit timed"):
+    """Admit one event that is due later, or expires: a node that does not know this must not take it for an `Emit`."""
+
+    event: _Emission = msgspec.field(name="with")
+    when: When
+
+    @classmethod
+    def of(cls, when: When, **event: Any) -> EmitTimed:
+        """The request for these arguments of `emit`."""
+        return cls(event=_Emission(**event), when=when)
+
+
 class EmitAll(_Request, frozen=True, tag="emit all"):
     """Admit events in this order; unless `go_on`, up to the first that is refused. Answered with `Answers`."""
 
@@ -115,7 +130,16 @@ class Operate(_Request, frozen=True, tag="operate"):
     execution: _Number
 
 
-Request = Ping | MakeWay | Emit | EmitAll | AskVerdict | Operate
+class OperateSchedule(_Request, frozen=True, tag="schedule"):
+    """Pause, resume or backfill a schedule. Answered with what was done."""
+
+    action: str
+    name: str
+    first_ms: _Number | None = None
+    last_ms: _Number | None = None
+
+
+Request = Ping | MakeWay | Emit | EmitTimed | EmitAll | AskVerdict | Operate | OperateSchedule
 Answers = list[str | tuple[str, str]]
 """What became of each event: the public id of its process, or the name and text of the error that refused it."""
 

@@ -23,6 +23,7 @@ from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.call import active
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import error_text, leaves, said, storable
+from onstage.runtime.expiry import Expired, may_begin, settle_expired
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.output import emission_of
 from onstage.runtime.undo import undo_steps
@@ -62,6 +63,9 @@ class Driver:
         frame = Frame(delivery, delivery.reaction, self, delivery.after, self._now_ms(), Execution())
         if delivery.resumed or delivery.data is None:
             return frame, self._resume(frame)
+        if (expires := delivery.expires) is not None and not may_begin(frame, expires):
+            settle_expired(frame, expires)
+            return frame, None
         reaction = delivery.reaction
         try:
             assert delivery.type is not None, "what carries its data has a type"
@@ -97,6 +101,8 @@ class Driver:
         frame.execution = Execution(stored.entries)
         frame.segment, frame.attempts = view.segment, view.attempts
         frame.started = view.started or frame.started
+        if (expires := delivery.expires) is not None and not view.started and not may_begin(frame, expires):
+            raise Expired(expires)
         if frame.execution.rejected is not None:
             return await _then_rejected(frame)
         try:
@@ -142,6 +148,8 @@ class Driver:
                 self._diverged(frame, error.args[0])
             case Reject():
                 return self._rejected(frame, error)
+            case Expired():
+                settle_expired(frame, error.expires)
             case _Poison():
                 self._set_aside(frame, f"poison: the event cannot be decoded: {error}", Input.FAIL)
             case KeyboardInterrupt() | SystemExit():

@@ -14,7 +14,7 @@ from onstage.core.commit import Mail, NewEvent, NewProcess, Obligation, executio
 from onstage.events.envelope import hlc_ms, hlc_next
 from onstage.events.receipt import Receipt, Status, token
 from onstage.runtime.delivery import Delivery, Reaction, lane_key
-from onstage.runtime.wire import of_process
+from onstage.runtime.wire import expiry_of, of_process
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -120,10 +120,13 @@ class Emission(msgspec.Struct, eq=False):
         cause: int = 0,
         causation: str | None = None,
         extra: bytes | None = None,
+        due: int | None = None,
+        expires: int | None = None,
     ) -> int:
         """Number one event and open what it obliges to. Process 0 makes it the root of a new one. Answers its n.
 
-        `process_id` is the public id of a process of another store, `causation` that of a cause there.
+        `process_id` is the public id of a process of another store, `causation` that of a cause there. Before `due` no
+        handler begins with it, from `expires` on none does (ms).
         """
         numbers = self.numbers
         n = numbers.next_n
@@ -140,7 +143,9 @@ class Emission(msgspec.Struct, eq=False):
         if not is_root and cause:
             self.outputs.append((n, route.type_id))
         names = None if process_id is None else (process_id, numbers.identity.wire(n))
-        delta = self._open(route, n, process, data, key, names) if route.triggers else 0
+        delta = 0
+        if route.triggers:
+            delta = self._open(route, n, process, data, key, names, due=due, expires=expires)
         if route.waiters:
             delta ^= self._mail(route, n, process, hlc, names)
         for handler in route.elsewhere:
@@ -169,7 +174,8 @@ class Emission(msgspec.Struct, eq=False):
         self.events.append(
             NewEvent(n, process, route.type_id, event.key, 0, event.hlc, event.topology, event.data, event.extra)
         )
-        self._open(route, n, process, event.data, event.key, names, event.expected)
+        expires = expiry_of(event.extra)
+        self._open(route, n, process, event.data, event.key, names, event.expected, expires=expires)
         if route.waiters:
             self._mail(route, n, process, numbers.hlc, names, event.expected)
         late = self._late(route, event.expected, names)
@@ -197,6 +203,9 @@ class Emission(msgspec.Struct, eq=False):
         key: str | None,
         names: tuple[str, str] | None,
         expected: Collection[str] = (),
+        *,
+        due: int | None = None,
+        expires: int | None = None,
     ) -> int:
         public = names
         delta = 0
@@ -206,13 +215,15 @@ class Emission(msgspec.Struct, eq=False):
             lane = key if reaction.key is None else lane_key(route.type, reaction.key, data)
             delivery = Delivery(x, reaction, process, route.type, lane, 0, None if reaction.wants_envelope else data)
             delivery.names = names
+            if due is not None or expires is not None:
+                _set_times(delivery, due, expires)
             if gating:
                 public = public or self.numbers.names(process, n)
                 name = _obliged(reaction, expected) if expected else reaction.name
                 delivery.token = token(*public, name, 0)
                 delivery.signed = None if name == reaction.name else name
                 delta ^= delivery.token
-            self.opened.append(Obligation(x, process, gating))
+            self.opened.append(Obligation(x, process, gating, due))
             self.deliveries.append(delivery)
         return delta
 
@@ -241,6 +252,15 @@ class Emission(msgspec.Struct, eq=False):
             receipt = Receipt(process, n, reaction.number, 0, status, hlc, own.to_bytes(16, "big"), names=names)
             self.receipts.append(receipt)
         return delta
+
+
+def _set_times(delivery: Delivery, due: int | None, expires: int | None) -> None:
+    delivery.expires = expires
+    if due is None:
+        return
+    delivery.due, delivery.data = due, None  # until then it costs no memory beyond its place among the timers
+    if not delivery.reaction.is_ordered:
+        delivery.lane = None
 
 
 def _obliged(reaction: Reaction, expected: Collection[str], kind: str = "") -> str:

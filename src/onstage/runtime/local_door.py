@@ -29,8 +29,10 @@ from onstage.runtime.door_messages import (
     AskVerdict,
     Emit,
     EmitAll,
+    EmitTimed,
     MakeWay,
     Operate,
+    OperateSchedule,
     Ping,
     Pong,
     Reply,
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from onstage.events.delayed import When
+
 __all__ = ["LocalDoor", "Moved", "RemoteDoor", "call_when_running"]
 
 ATTEMPTS_MAX: Final = 60
@@ -54,11 +58,20 @@ log = logging.getLogger("onstage.door")
 
 class _Ways(Protocol):
     async def emit(
-        self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
+        self,
+        type: str,
+        data: bytes,
+        *,
+        id: str | None,
+        source: str | None,
+        process: str | None,
+        extra: bytes | None,
+        when: When | None = None,
     ) -> str: ...
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]: ...
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
     async def operate(self, action: str, execution: int) -> str: ...
+    async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str: ...
     @property
     def runs(self) -> bool: ...
     def make_way(self) -> None: ...
@@ -125,6 +138,8 @@ class LocalDoor:
                 return self._ways.make_way()
             case Emit(event=event):
                 return await self._ways.emit(**msgspec.structs.asdict(event))
+            case EmitTimed(event=event, when=when):
+                return await self._ways.emit(**msgspec.structs.asdict(event), when=when)
             case EmitAll(events=events, go_on=go_on):
                 answers = await self._ways.emit_all([msgspec.structs.asdict(event) for event in events], go_on=go_on)
                 return [_told(answer) if isinstance(answer, Exception) else answer for answer in answers]
@@ -133,6 +148,8 @@ class LocalDoor:
                 return msgspec.to_builtins(verdict)
             case Operate(action=action, execution=execution):
                 return await self._ways.operate(action, execution)
+            case OperateSchedule(action=action, name=name, first_ms=first_ms, last_ms=last_ms):
+                return await self._ways.schedule(action, name, first_ms, last_ms)
             case _:
                 assert_never(request)
 
@@ -178,6 +195,7 @@ class RemoteDoor:
         source: str | None,
         process: str | None = None,
         extra: bytes | None = None,
+        when: When | None = None,
     ) -> str:
         """Emit through the node. The id is drawn before the first attempt, so a repetition is recognised."""
         if len(data) > EVENT_BYTES_MAX:
@@ -186,7 +204,8 @@ class RemoteDoor:
                 "  to do: store the large part elsewhere and send its address"
             )
         drawn = id or self._token(16).hex()
-        request = Emit.of(type=type, data=data, id=drawn, source=source, process=process, extra=extra)
+        event = {"type": type, "data": data, "id": drawn, "source": source, "process": process, "extra": extra}
+        request = Emit.of(**event) if when is None else EmitTimed.of(when, **event)
         answer: str = await self._request(lambda: request, str)
         return answer
 
@@ -212,6 +231,12 @@ class RemoteDoor:
         """An operator's action on a dead letter. Once it was sent, it is not repeated if the connection breaks."""
         request = Operate(action=action, execution=execution)
         answer: str = await self._request(lambda: request, str, repeat=False)
+        return answer
+
+    async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str:
+        """An operator's action on a schedule; repeating it does no harm."""
+        request = OperateSchedule(action=action, name=name, first_ms=first_ms, last_ms=last_ms)
+        answer: str = await self._request(lambda: request, str)
         return answer
 
     async def _request(self, request: Callable[[], Request], type_: Any, *, repeat: bool = True) -> Any:

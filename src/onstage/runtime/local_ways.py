@@ -10,6 +10,7 @@ from onstage.runtime.wire import check_outside
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from onstage.events.delayed import When
     from onstage.observe.verdict import Verdict
     from onstage.runtime.admission import Admitted
     from onstage.runtime.node import Node
@@ -45,10 +46,11 @@ class LocalWays:
         source: str | None,
         process: str | None = None,
         extra: bytes | None = None,
+        when: When | None = None,
     ) -> str:
         """Check, admit and make durable; answers the public id of the process, or one that leads to it."""
         admission = self._node.admission
-        admitted = await self._admit(type, data, id=id, source=source, process=process, extra=extra)
+        admitted = await self._admit(type, data, id=id, source=source, process=process, extra=extra, when=when)
         return await admission.process_id(admitted)
 
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]:
@@ -75,14 +77,22 @@ class LocalWays:
         return [each if isinstance(each, Exception) else await process_id(each) for each in decided]
 
     async def _admit(
-        self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
+        self,
+        type: str,
+        data: bytes,
+        *,
+        id: str | None,
+        source: str | None,
+        process: str | None,
+        extra: bytes | None,
+        when: When | None = None,
     ) -> Admitted:
         admission = self._node.admission
         route, stored, key = admission.check(type, data)
         if extra is not None:
             check_outside(extra)
         joined = None if process is None else await self._present(process)
-        return await admission.admit(route, stored, key, id=id, source=source, process=joined, extra=extra)
+        return await admission.admit(route, stored, key, id=id, source=source, process=joined, extra=extra, when=when)
 
     async def _present(self, process: str) -> int:
         number = self.number(process)
@@ -104,6 +114,10 @@ class LocalWays:
             return await node.exchange.verdict(process, timeout_s)
         number = self.number(process)
         return await node.watch.verdict(number, timeout_s, node.live, known_open=node.admission.is_open(number))
+
+    async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str:
+        """Pause, resume or backfill a schedule; answers what was done."""
+        return await self._node.scheduler.operate(action, name, first_ms=first_ms, last_ms=last_ms)
 
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter; answers what was done."""

@@ -15,11 +15,13 @@ from onstage.contracts.validation import declared
 from onstage.core.commit import Commit, Refusal, RefusedBecause, handler_of
 from onstage.core.identity import Identity
 from onstage.errors import StoreUnavailable
+from onstage.events.delayed import LATER
 from onstage.events.envelope import EVENT_BYTES_MAX, Envelope
 from onstage.events.receipt import Status
 from onstage.ports.store import Declaration, Refused
 from onstage.runtime.admission import Admission
 from onstage.runtime.attempts import run_function
+from onstage.runtime.delaying import Delaying
 from onstage.runtime.delivery import Delivery, Reaction
 from onstage.runtime.dispatcher import Dispatcher
 from onstage.runtime.driver import Driver
@@ -29,11 +31,12 @@ from onstage.runtime.frame import Frame, Park
 from onstage.runtime.mailbox import Mailbox
 from onstage.runtime.recovery import Recovery
 from onstage.runtime.resources import Resources
-from onstage.runtime.routing import routing_of
+from onstage.runtime.routing import routing_of, source_of
+from onstage.runtime.scheduler import Scheduler
 from onstage.runtime.timer_loop import TimerLoop
 from onstage.runtime.undo_registry import undo_steps_of
 from onstage.runtime.watch import Watch
-from onstage.runtime.wire import names_of, to_envelope
+from onstage.runtime.wire import expiry_of, names_of, to_envelope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -117,12 +120,14 @@ class Node:
         self.watch = Watch(self.store)
         self.admission = Admission(self)
         self.recovery = Recovery(self)
+        self.scheduler = Scheduler(self)
         self.store.on_batch = self._on_batch
         self._opened = True
         routing = routing_of(self._declared, self.services, self.processes, self.hosted, opened)
         self.routes.update(routing.routes)
         self.routes_by_class.update((route.type.cls, route) for route in routing.routes.values())
         self.reactions.update(routing.reactions)
+        self.delaying = Delaying(opened, self.reactions)
         self.handler_names = {number: name for name, number in opened.handlers.items()} | opened.retired_handlers
         self.type_names = {number: name for (name, _), number in opened.types.items()}
         self.writers = [f"{opened.store}-{name}" for _, name in opened.incarnations]
@@ -135,15 +140,17 @@ class Node:
             return
         await self.resources.open([service for service in self.services if service.name in self.hosted])
         await self.recovery.start()
+        await self.scheduler.start()
         if self.exchange is not None:
             await self.exchange.start()
         self.dispatcher.wake()
 
     def _declaration(self) -> Declaration:
         return Declaration(
-            types=tuple((known.name, known.version) for known in self.types.values()),
-            handlers=tuple(
-                (handler.name, handler.was) for handler in self.manifest.handlers if handler.service in self.hosted
+            types=(*((known.name, known.version) for known in self.types.values()), (LATER, 1)),
+            handlers=(
+                *((handler.name, handler.was) for handler in self.manifest.handlers if handler.service in self.hosted),
+                (LATER, ()),
             ),
             outcomes={process.name: process.outcomes for process in self.processes},
             manifest=self._declared.stored,
@@ -166,7 +173,10 @@ class Node:
             for delivery in emission.deliveries:
                 delivery.after = position
                 self.open[delivery.id] = delivery
-                self.dispatcher.offer(delivery)
+                if delivery.due is None:
+                    self.dispatcher.offer(delivery)
+                else:
+                    self.timers.hold(delivery)
         if emission.mail:
             self.mailbox.arrived(position, emission)
         return position
@@ -240,8 +250,12 @@ class Node:
             self.dispatcher.wake()
             return
         delivery.data, delivery.resumed, delivery.after, delivery.due = None, True, 0, None
+        delivery.expires = expiry_of(stored.event.extra)
         view = self.recovery.aside_if_unwritable(stored)
-        if view.status not in (Status.PARKED, Status.DIVERGED):
+        if view.status == Status.READY and view.due is not None:
+            delivery.due = view.due
+            self.timers.hold(delivery)
+        elif view.status not in (Status.PARKED, Status.DIVERGED):
             self.dispatcher.offer(delivery)
         else:
             self._keep_aside(delivery, view.status)
@@ -349,7 +363,7 @@ class Node:
         reaction = self.reactions.get(handler_of(stored.cause)) if stored.cause else None
         if reaction is None:
             return "//onstage/door"
-        return next(service.source for service in self.services if service.name == reaction.service)
+        return source_of(self.services, reaction.service)
 
     async def run_in_thread(self, function: Callable[[], T]) -> T:
         """Run a synchronous function of the user's in its context, off the loop."""
@@ -373,6 +387,7 @@ class Node:
         self._closed = True
         if self._opened:
             self.timers.close()
+            self.scheduler.close()
             self.recovery.close()
             await self.dispatcher.close(grace_s)
             if self.exchange is not None:

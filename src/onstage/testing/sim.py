@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
+from onstage.events.delayed import when_of
 from onstage.events.duration import seconds
 from onstage.runtime.operations import operate
 from onstage.testing.planned_faults import Crash, Delay, Fail, Fault, Stub
@@ -17,7 +18,7 @@ from onstage.testing.sim_world import World
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from types import TracebackType
 
     from onstage.app import App
@@ -54,6 +55,7 @@ class Sim:
         self.app = app
         self.seed = seed
         self._faults = tuple(faults)
+        self._kills_at: set[tuple[int, str]] = set()
         self._folder: TemporaryDirectory[str]
         self._thread: ThreadPoolExecutor
         self._world: World
@@ -63,6 +65,7 @@ class Sim:
         self._folder = TemporaryDirectory(prefix="onstage-sim-")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="onstage-sim")
         self._world = World(self.app, self.seed, Path(self._folder.name) / "sim.db")
+        self._world.kills_at = self._kills_at
         self.apply(*self._faults)
         await self._do(self._world.start)
         return self
@@ -79,12 +82,21 @@ class Sim:
 
     # What happens.
 
-    async def emit(self, event: object, *, id: str | None = None) -> str:
-        """Emit an event from outside, as a client would; answers the public id of its process.
+    async def emit(
+        self,
+        event: object,
+        *,
+        id: str | None = None,
+        after: str | timedelta | float | None = None,
+        at: datetime | None = None,
+        expires: str | timedelta | float | datetime | None = None,
+    ) -> str:
+        """Emit an event from outside, as a client would; answers the public id of its process. See `Stage.emit`.
 
         If the node dies meanwhile, the client sends the same event with the same id to the next one.
         """
-        return await self._do(lambda: self._world.emit(event, id))
+        when = when_of(after=after, at=at, expires=expires)
+        return await self._do(lambda: self._world.emit(event, id, when))
 
     async def settle(self) -> None:
         """Run until nothing is ready or running.
@@ -108,6 +120,15 @@ class Sim:
         for execution in aside:
             await self._do(lambda: self._world.call(lambda: operate(self._world.node, action, execution)))  # noqa: B023
         return len(aside)
+
+    async def operate_schedule(
+        self, action: str, name: str, *, first_ms: int | None = None, last_ms: int | None = None
+    ) -> str:
+        """Pause, resume or backfill a schedule; see `Stage.operate_schedule`."""
+        scheduler = self._world.node.scheduler
+        return await self._do(
+            lambda: self._world.call(lambda: scheduler.operate(action, name, first_ms=first_ms, last_ms=last_ms))
+        )
 
     # Faults, from now on.
 
@@ -191,8 +212,9 @@ class Sim:
         return len(points)
 
     async def _crash_at(self, batch: int, phase: str, batches: int, scenario: Callable[[Sim], Awaitable[None]]) -> None:
-        async with Sim(self.app, seed=self.seed, faults=self._faults) as sim:
-            sim.world.kills_at = {(batch, phase)}
+        doomed = Sim(self.app, seed=self.seed, faults=self._faults)
+        doomed._kills_at = {(batch, phase)}
+        async with doomed as sim:
             try:
                 await scenario(sim)
                 assert sim.world.kills, "this point was not reached: the run is not repeatable"

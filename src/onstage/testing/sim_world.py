@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from onstage.app import App
     from onstage.core.commit import Commit
+    from onstage.events.delayed import When
 
 __all__ = ["SETTLE_S_MAX", "World"]
 
@@ -217,12 +218,12 @@ class World:
 
     # Doors.
 
-    def emit(self, event: object, id: str | None) -> str:
+    def emit(self, event: object, id: str | None, when: When | None = None) -> str:
         """Emit as a client would: the id is drawn once, and the event sent again if the answer was lost."""
         known = event_type(type(event))
         data, identity = known.encode(event), id or self.clock.token(8).hex()
         self.note("emit", known.name, identity, data)
-        return self.call(lambda: LocalWays(self.node).emit(known.name, data, id=identity, source=None))
+        return self.call(lambda: LocalWays(self.node).emit(known.name, data, id=identity, source=None, when=when))
 
     # The trace.
 
