@@ -8,6 +8,8 @@ from onstage.errors import Reject
 from onstage.events.envelope import Envelope
 from onstage.events.event import event
 from onstage.runtime.calls import emit, idempotency_key, now, random, resource, sleep, uuid, wait
+from onstage.runtime.gather import gather, race, spawn
+from onstage.runtime.patched import patched
 from onstage.runtime.step import step, transaction
 
 __all__ = [
@@ -20,11 +22,15 @@ __all__ = [
     "connect",
     "emit",
     "event",
+    "gather",
     "idempotency_key",
     "now",
+    "patched",
+    "race",
     "random",
     "resource",
     "sleep",
+    "spawn",
     "step",
     "transaction",
     "uuid",

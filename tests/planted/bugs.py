@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
+from tests.planted import branch_bugs as branch
 from tests.planted import broker_bugs as broker
 from tests.planted import run_bugs as run
 from tests.planted import store_bugs as store
@@ -176,6 +177,7 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     "test_a_recorded_result_and_the_arguments_of_an_undo_are_lifted",
     subs.named_handler_not_stored: f"{CONTRACT}test_a_handler_may_be_named_in_a_commit",
     trap.doctor_silent: "tests/unit/cli/test_doctor.py::test_the_wal_reset_bug_is_known_by_version",
+    **branch.FOUND_BY,
     timing.delayed_at_once: f"{DELAYED}test_a_delayed_event_comes_when_it_is_due_and_not_earlier",
     timing.due_time_not_stored: f"{DELAYED}test_one_that_fell_due_while_no_node_ran_comes_at_the_start",
     timing.delayed_in_the_order_of_numbers: f"{DELAYED}test_many_that_are_due_at_once_come_in_the_order_of_their_times",

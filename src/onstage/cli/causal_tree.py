@@ -157,6 +157,16 @@ def _line(entry: Entry) -> str | None:
             return f"step {call}" + (f", {entry.attempts} attempts" if entry.attempts > 1 else "")
         case journal.Failed():
             return f"step {call} failed for good after {entry.attempts}: {_first_line(entry.error)}"
+        case journal.Held():
+            return f"step {call} failed after {entry.attempts}, other branches go on: {_first_line(entry.error)}"
+        case journal.Abandoned():
+            return f"step {call} of a branch that had lost its race, abandoned"
+        case journal.Raced():
+            return f"{call} was won by branch {entry.winner}"
+        case journal.ScopeRejected():
+            return f"{call} was rejected: {entry.reason}"
+        case journal.Patched():
+            return f"{call}: on the {'new' if entry.new else 'old'} side"
         case journal.Transacted():
             return f"transaction {call}"
         case journal.WaitEnded(event=0):

@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JOURNAL_ENTRIES_MAX",
+    "Abandoned",
     "Attempted",
     "Begun",
     "Emitted",
     "Entry",
     "Failed",
+    "Held",
+    "Patched",
+    "Raced",
     "Rejected",
+    "ScopeRejected",
     "SleepOpened",
     "Slept",
     "Stepped",
@@ -153,6 +158,47 @@ class Undone(_Entry, tag=13, frozen=True):
     """The undo of one step ended."""
 
 
+class Held(_Entry, tag=20, frozen=True):
+    """A step failed for good beside a branch that has parked: whether the handler goes on past it is still open."""
+
+    arguments: int
+    kind: str | None
+    rebuilt_from: bytes | None
+    error: str
+    attempts: int
+
+
+class Raced(_Entry, tag=21, frozen=True):
+    """The race at this position is decided: branch number `winner` was the first to finish."""
+
+    winner: int
+
+
+class Abandoned(_Entry, tag=22, frozen=True):
+    """A step of a branch that had lost its race ended. Nobody gets its result; its undo is due."""
+
+    arguments: int
+    result: bytes
+    schema: int
+    attempts: int
+    ended: int
+    undo: str | None = None
+    call: bytes | None = None
+    version: int = 1
+
+
+class ScopeRejected(_Entry, tag=23, frozen=True):
+    """A rejection aborted the scope at this position: what its steps did is undone, the handler goes on after it."""
+
+    reason: str
+
+
+class Patched(_Entry, tag=24, frozen=True):
+    """On which side of a change of the code this execution is: `new`, or as it was before."""
+
+    new: bool
+
+
 Entry = (
     Begun
     | Attempted
@@ -167,12 +213,17 @@ Entry = (
     | Valued
     | Rejected
     | Undone
+    | Held
+    | Raced
+    | Abandoned
+    | ScopeRejected
+    | Patched
 )
 
 encode_entry = msgspec.msgpack.Encoder().encode
 _DECODE: Final[Any] = msgspec.msgpack.Decoder(Entry).decode
 
-_FINAL: Final = (Stepped, Failed, Transacted, Emitted, WaitEnded, Slept, Valued)
+_FINAL: Final = (Stepped, Failed, Transacted, Emitted, WaitEnded, Slept, Valued, Raced, Abandoned)
 _PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept)
 
 

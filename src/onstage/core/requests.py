@@ -7,11 +7,14 @@ from typing import Final, final
 import msgspec
 
 from onstage.core.journal import (
+    Abandoned,
     Attempted,
     Begun,
     Emitted,
     Entry,
     Failed,
+    Held,
+    Raced,
     SleepOpened,
     Slept,
     Stepped,
@@ -28,6 +31,7 @@ __all__ = [
     "Look",
     "ParkAnswer",
     "Perform",
+    "RaceRequest",
     "Recorded",
     "Request",
     "SleepRequest",
@@ -82,7 +86,12 @@ class ValueRequest(msgspec.Struct, frozen=True):
     """A reading of the clock, of randomness or of a uuid."""
 
 
-Request = StepRequest | TransactionRequest | EmitRequest | WaitRequest | SleepRequest | ValueRequest
+@final
+class RaceRequest(msgspec.Struct, frozen=True):
+    """Which of several branches was the first to finish."""
+
+
+Request = StepRequest | TransactionRequest | EmitRequest | WaitRequest | SleepRequest | ValueRequest | RaceRequest
 
 
 @final
@@ -128,12 +137,13 @@ class DivergedAnswer(msgspec.Struct, frozen=True):
 Answer = Recorded | Perform | Look | ParkAnswer | DivergedAnswer
 
 _KINDS: Final[dict[type, tuple[type, ...]]] = {
-    StepRequest: (Begun, Attempted, Stepped, Failed),
-    TransactionRequest: (Transacted, Failed),
+    StepRequest: (Begun, Attempted, Stepped, Failed, Held, Abandoned),
+    TransactionRequest: (Transacted, Failed, Held),
     EmitRequest: (Emitted,),
     WaitRequest: (WaitOpened, WaitEnded),
     SleepRequest: (SleepOpened, Slept),
     ValueRequest: (Valued,),
+    RaceRequest: (Raced,),
 }
 
 

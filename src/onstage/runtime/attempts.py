@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import msgspec
 
 from onstage.core.commit import RefusedBecause, Transaction
-from onstage.core.journal import Attempted, Begun, Failed, Stepped, Transacted
+from onstage.core.journal import Abandoned, Attempted, Begun, Failed, Held, Stepped, Transacted, is_final
 from onstage.core.requests import (
     DivergedAnswer,
     Look,
@@ -29,9 +29,11 @@ from onstage.ports.store import Refused
 from onstage.runtime.call import active
 from onstage.runtime.error_text import error_text
 from onstage.runtime.frame import INSIDE_STEP, Frame, Park
+from onstage.runtime.undo import undo_abandoned
 
 if TYPE_CHECKING:
     from onstage.core.journal import Entry
+    from onstage.runtime.branch import Branch
     from onstage.runtime.step import Durable, Step, TransactionStep
 
 __all__ = ["ask", "perform_step", "perform_transaction", "run_function"]
@@ -39,8 +41,14 @@ __all__ = ["ask", "perform_step", "perform_transaction", "run_function"]
 
 async def ask(frame: Frame, position: str, request: Request) -> Recorded | Perform | Look:
     """Ask the journal; parks or diverges here, so that the caller sees only what it can act on."""
-    aside = frame.task is not None and asyncio.current_task() is not frame.task
-    answer = frame.execution.ask(position, request, frame.driver.node.clock.now_ms(), aside=aside)
+    branch, now_ms = frame.here(), frame.driver.node.clock.now_ms()
+    if branch is None:
+        aside = frame.task is not None and asyncio.current_task() is not frame.task
+        answer = frame.execution.ask(position, request, now_ms, aside=aside)
+    else:
+        _refuse_stopped(frame, branch, position)
+        aside = not (branch.runs_code and frame.is_own(branch))
+        answer = frame.execution.ask(position, request, now_ms, aside=aside, branch=branch.path)
     match answer:
         case ParkAnswer():
             await frame.park(Park(answer.due, retrying=isinstance(request, StepRequest)))
@@ -56,6 +64,16 @@ async def ask(frame: Frame, position: str, request: Request) -> Recorded | Perfo
             assert_never(answer)
 
 
+def _refuse_stopped(frame: Frame, branch: Branch, position: str) -> None:
+    """A branch that was stopped goes as far as it had come; a step that ran when its race was lost is finished."""
+    if not branch.stopped:
+        return
+    entry = frame.execution.at(position)
+    is_recorded = entry is not None and (is_final(entry) or isinstance(entry, Held))
+    if not (is_recorded or (branch.lost and isinstance(entry, Begun))):
+        raise asyncio.CancelledError
+
+
 async def perform_step(step: Step[..., Any], frame: Frame, position: str, arguments: tuple[Any, ...]) -> Any:
     """One step: its recorded result, or one attempt of it."""
     with active(frame):
@@ -64,6 +82,8 @@ async def perform_step(step: Step[..., Any], frame: Frame, position: str, argume
         hashed = step.hash_of(arguments)
         answer = await ask(frame, position, StepRequest(hashed))
         if isinstance(answer, Recorded):
+            if isinstance(answer.entry, Abandoned):
+                await undo_abandoned(frame, answer.entry)
             return _recorded(step, answer.entry, frame)
         assert isinstance(answer, Perform), "a step is recorded or performed"
         driver = frame.driver
@@ -75,6 +95,7 @@ async def perform_step(step: Step[..., Any], frame: Frame, position: str, argume
         driver.save(frame)
         frame.barred = frame.reaction.patient = True
         await frame.barrier()
+        _refuse_unbegun(frame, position, hashed, begun=answer.begun)
         first = answer.first or driver.node.clock.now_ms()
         try:
             result = await driver.node.invoke(step, frame, position, arguments)
@@ -83,9 +104,25 @@ async def perform_step(step: Step[..., Any], frame: Frame, position: str, argume
         data, result = _as_recorded(step, result)
         call = None if undo is None else step.call_codec.encode(arguments)
         ended = driver.node.clock.now_ms()
-        entry = Stepped(position, hashed, data, step.schema, answer.attempt, ended, undo, call, step.version)
+        kind = Abandoned if (branch := frame.here()) is not None and branch.lost else Stepped
+        entry = kind(position, hashed, data, step.schema, answer.attempt, ended, undo, call, step.version)
         driver.tell(frame, entry)
+        if isinstance(entry, Abandoned):
+            await undo_abandoned(frame, entry)
         return result
+
+
+def _refuse_unbegun(frame: Frame, position: str, hashed: int, *, begun: bool) -> None:
+    """The branch was stopped while its step waited for the disk: it has had no effect, so it is not in doubt."""
+    branch = frame.here()
+    if branch is None or not branch.stopped:
+        return
+    is_marked = isinstance(frame.execution.at(position), Begun)
+    if begun and is_marked and branch.lost:
+        return  # it was in doubt when this run began: it is finished, to be undone
+    if is_marked and not begun:
+        frame.driver.tell(frame, Attempted(position, hashed, 0, 0, "stopped before it began", 0))
+    raise asyncio.CancelledError
 
 
 def _no_undo_here(step: Step[..., Any], frame: Frame) -> UsageError:
@@ -117,8 +154,10 @@ async def _failed_attempt(
     step: Step[..., Any], frame: Frame, position: str, hashed: int, error: Exception, attempt: tuple[int, int]
 ) -> Any:
     attempts, first = attempt
-    if isinstance(error, Reject | UsageError):
+    if isinstance(error, UsageError):
         raise error
+    if isinstance(error, Reject):
+        raise _give_up(step, frame, position, hashed, error, attempts)
     node = frame.driver.node
     pause = delay(step.policy, attempts, error, node.clock.chance())
     now = node.clock.now_ms()
@@ -140,14 +179,15 @@ def _give_up(
     """Record the failure (it stays tentative until the handler goes on past it); answers what to raise."""
     text = error_text(error)
     kind, data = None, None
-    if isinstance(error, durable.give_up_on):
+    if isinstance(error, (Reject, *durable.give_up_on)):
         kind = _kind(type(error))
         try:
             data = encode_any(error.args)
         except NoCodec:
             kind = None
     failed = Failed(position, hashed, kind, data, text, attempts)
-    frame.execution.tell(failed)
+    branch = frame.here()
+    frame.execution.tell(failed, "" if branch is None else branch.path)
     raised = _rebuilt(durable, failed)
     raised.__cause__ = error
     return raised
@@ -176,7 +216,8 @@ def _unreadable(durable: Durable[Any], entry: Stepped | Transacted, error: Decod
 def _rebuilt(durable: Durable[Any], failed: Failed) -> Exception:
     """The same exception live and on replay: a `give_up_on` type by its name and arguments, else `StepFailed`."""
     if failed.kind is not None and failed.rebuilt_from is not None:
-        for kind in durable.give_up_on:
+        kinds: tuple[type[Exception], ...] = (Reject, *durable.give_up_on)
+        for kind in kinds:
             if _kind(kind) == failed.kind:
                 return _made(kind, msgspec.json.decode(failed.rebuilt_from))
     return StepFailed(durable.name, failed.error, failed.attempts)
@@ -226,6 +267,7 @@ async def perform_transaction(
             return Transacted(position, hashed, _as_recorded(step, result)[0], step.schema, step.version)
 
         await frame.decided()
+        frame.leave_if_stopped()
         driver.save(frame)
         before = frame.after
         at = driver.commit(frame, Status.RUNNING, transaction=Transaction(run))
@@ -238,7 +280,7 @@ async def perform_transaction(
             _refused(frame, refused, at, before)
             error = refused.refusal.error
             assert isinstance(error, Exception), "a user's refusal carries the exception"
-            if isinstance(error, Reject | UsageError):
+            if isinstance(error, UsageError):
                 raise error from None
             raise _give_up(step, frame, position, hashed, error, 1) from error
         finally:

@@ -160,6 +160,7 @@ async def _wait(frame: Frame, position: str, request: WaitRequest, since: int) -
         # Listen first, then look: an event that comes in between is seen by one of the two.
         node.mailbox.listen(frame.delivery, request.types)
         found = await node.mailbox.find(frame, request.types, since)
+        frame.leave_if_stopped()
         if found is not None:
             ended = WaitEnded(position, found.n, found.type, found.data, version_of(found))
             frame.driver.tell(frame, ended)
@@ -246,6 +247,7 @@ async def _emit(frame: Frame, position: str, event: object, when: When | None) -
         if isinstance(answer, Recorded):
             return
         await frame.decided()
+        frame.leave_if_stopped()
         emission = Emission(frame.driver.node.numbers)
         n = put(frame, emission, event, frame.driver.node.clock.now_ms(), when)
         frame.execution.tell(Emitted(position, hashed, n))
@@ -260,6 +262,8 @@ def _value(name: str, draw: Callable[[], Any], type_: type[T]) -> T:
         return value
     frame = _frame_for(name)
     position = frame.execution.make(name)
+    if frame.execution.at(position) is None:
+        frame.leave_if_stopped()
     answer = frame.execution.ask(position, ValueRequest(), frame.driver.node.clock.now_ms())
     if isinstance(answer, DivergedAnswer):
         frame.diverge(answer.diff)

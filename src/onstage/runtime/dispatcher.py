@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.runtime.foreign_await import foreign_await
 from onstage.runtime.frame import CURRENT
+from onstage.runtime.gather import rest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterable
@@ -70,6 +71,12 @@ class _Suspended:
                 waiting_for = run(step, argument)
             except StopIteration as stop:
                 return stop.value
+
+
+async def _raised(frame: Frame, error: BaseException) -> None:
+    """The handler raised before its branches had begun: they end first."""
+    await frame.rest()
+    raise error
 
 
 @final
@@ -277,10 +284,9 @@ class Dispatcher:
                     await frame.rest()
                 following = self._after_error(frame, error)
             else:
-                if frame.active:
+                if frame.active and not frame.open:
                     await frame.rest()
-                following = None
-                self._driver.returned(frame, result)
+                following = self._after_return(frame, result)
         self.running.pop(frame.delivery.id, None)
         self.flush_soon()
 
@@ -306,11 +312,17 @@ class Dispatcher:
             context.run(CURRENT.set, frame)
             first = context.run(coroutine.send, None)
         except StopIteration as stop:
-            self._driver.returned(frame, stop.value)
-            return None
+            return self._after_return(frame, stop.value)
         except BaseException as error:  # noqa: BLE001  the driver decides what it means
-            return self._after_error(frame, error)
+            return self._start(frame, _raised(frame, error)) if frame.open else self._after_error(frame, error)
         return frame, _Suspended(frame, coroutine, context, first)
+
+    def _after_return(self, frame: Frame, result: Any) -> tuple[Frame, _Suspended] | None:
+        """Let the driver settle a run, once the branches that the handler has left open have ended."""
+        if frame.open:
+            return self._start(frame, rest_of(frame, result))
+        self._driver.returned(frame, result)
+        return None
 
     def _after_error(self, frame: Frame, error: BaseException) -> tuple[Frame, _Suspended] | None:
         """Let the driver settle a failed run; a rejected one goes on with its undo steps."""
@@ -342,7 +354,7 @@ class Dispatcher:
     async def _end_branches(self) -> None:
         """No effect outlives the node: end what still runs beside the handlers, and keep what it came to."""
         frames = list(self.running.values())
-        branches = [task for frame in frames for task in frame.branches]
+        branches = [task for frame in frames for task in frame.branches or ()]
         for task in branches:
             task.cancel()
         if branches:

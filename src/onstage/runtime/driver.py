@@ -201,6 +201,7 @@ class Driver:
         if park.due is None and not park.waits:
             self.node.reloading.gone(frame)
             return
+        frame.execution.hold()
         happened = Input.RETRY if park.retrying else Input.PARK
         self._settle(frame, happened, None, due=park.due, waits=park.waits)
         if frame.reaction.releases_lane and not park.retrying:

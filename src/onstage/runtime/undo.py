@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from onstage.core.journal import Attempted, Stepped, Undone
+from onstage.core.journal import Abandoned, Attempted, Stepped, Undone
 from onstage.core.retry import HANDLER_RETRY, delay
 from onstage.errors import OperationError
 from onstage.events.codec import DecodeFailed
@@ -16,27 +17,48 @@ from onstage.runtime.frame import INSIDE_STEP, Frame, Park
 if TYPE_CHECKING:
     from onstage.runtime.step import Step
 
-__all__ = ["undo_steps"]
+__all__ = ["undo_abandoned", "undo_steps"]
+
+Finished = Stepped | Abandoned
 
 
-async def undo_steps(frame: Frame) -> None:
+async def undo_steps(frame: Frame, path: str = "") -> None:
     """Run every undo that is due and not yet recorded, in reverse order of the steps.
 
-    Each undo is retried like a handler; spent, the execution is set aside, and a retry resumes at this undo.
+    With a `path` these are the steps in that scope. Each undo is retried like a handler; spent, the execution is set
+    aside, and a retry resumes at this undo.
     """
     driver = frame.driver
-    finished = [entry for entry in frame.execution.entries() if isinstance(entry, Stepped) and entry.undo]
+    finished = [entry for entry in frame.execution.entries() if isinstance(entry, Finished) and entry.undo]
     for entry in reversed(finished):
-        position = f"undo/{entry.position}"
-        if isinstance(frame.execution.at(position), Undone):
-            continue
-        with active(frame):
-            await _undo(frame, entry, position)
-        driver.tell(frame, Undone(position))
+        if entry.position.startswith(path):
+            await _undo_once(frame, entry)
     driver.save(frame)
 
 
-async def _undo(frame: Frame, entry: Stepped, position: str) -> None:
+async def undo_abandoned(frame: Frame, entry: Abandoned) -> None:
+    """Undo a step of a branch that has lost its race, and end the branch."""
+    branch = frame.here()
+    assert branch is not None, "only a branch loses a race"
+    if entry.undo:
+        branch.stopped = False  # its undo may take several attempts
+        try:
+            await _undo_once(frame, entry)
+        finally:
+            branch.stopped = True
+    raise asyncio.CancelledError
+
+
+async def _undo_once(frame: Frame, entry: Finished) -> None:
+    position = f"undo/{entry.position}"
+    if isinstance(frame.execution.at(position), Undone):
+        return
+    with active(frame):
+        await _undo(frame, entry, position)
+    frame.driver.tell(frame, Undone(position))
+
+
+async def _undo(frame: Frame, entry: Finished, position: str) -> None:
     driver = frame.driver
     now = driver.node.clock.now_ms()
     earlier = frame.execution.at(position)
@@ -64,7 +86,7 @@ async def _undo(frame: Frame, entry: Stepped, position: str) -> None:
         await frame.park(Park(due, retrying=True))
 
 
-async def _run(step: Step[..., Any], frame: Frame, entry: Stepped, position: str) -> None:
+async def _run(step: Step[..., Any], frame: Frame, entry: Finished, position: str) -> None:
     assert step.undo is not None, "only steps with an undo are undone"
     try:
         result = step.recorded_result(entry.result, entry.version)

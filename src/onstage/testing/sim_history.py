@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from onstage.core.commit import event_of
 from onstage.core.identity import number_in
-from onstage.core.journal import Attempted, Emitted, Failed, Stepped, WaitEnded, WaitOpened
+from onstage.core.journal import Attempted, Emitted, Failed, Raced, Stepped, WaitEnded, WaitOpened
 from onstage.events.envelope import hlc_ms
 from onstage.events.event import event_type
 from onstage.events.receipt import Status
@@ -106,6 +106,8 @@ def _said(entry: Entry) -> str:
         case Attempted() | Failed():
             first = entry.error.partition("\n")[0]
             what = f"failed ({entry.attempts}): {first}"
+        case Raced():
+            what = f"won by branch {entry.winner}"
         case WaitOpened():
             what = f"waits for {' or '.join(entry.types)}"
         case WaitEnded():
