@@ -33,6 +33,7 @@ __all__ = [
     "Pong",
     "Reply",
     "Request",
+    "SetPause",
     "answer_as",
     "frame",
     "receive",
@@ -115,7 +116,16 @@ class Operate(_Request, frozen=True, tag="operate"):
     execution: _Number
 
 
-Request = Ping | MakeWay | Emit | EmitAll | AskVerdict | Operate
+class SetPause(_Request, frozen=True, tag="pause"):
+    """Pause a handler or a service, or let it go on. Answered with what was done."""
+
+    name: str
+    paused: bool
+    by: str
+    why: str | None = None
+
+
+Request = Ping | MakeWay | Emit | EmitAll | AskVerdict | Operate | SetPause
 Answers = list[str | tuple[str, str]]
 """What became of each event: the public id of its process, or the name and text of the error that refused it."""
 

@@ -35,6 +35,7 @@ from onstage.runtime.door_messages import (
     Pong,
     Reply,
     Request,
+    SetPause,
     frame,
 )
 from onstage.runtime.error_text import said
@@ -59,6 +60,7 @@ class _Ways(Protocol):
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]: ...
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
     async def operate(self, action: str, execution: int) -> str: ...
+    async def set_pause(self, name: str, *, paused: bool, by: str, why: str | None) -> str: ...
     @property
     def runs(self) -> bool: ...
     def make_way(self) -> None: ...
@@ -133,6 +135,8 @@ class LocalDoor:
                 return msgspec.to_builtins(verdict)
             case Operate(action=action, execution=execution):
                 return await self._ways.operate(action, execution)
+            case SetPause(name=name, paused=paused, by=by, why=why):
+                return await self._ways.set_pause(name, paused=paused, by=by, why=why)
             case _:
                 assert_never(request)
 
@@ -211,6 +215,12 @@ class RemoteDoor:
     async def operate(self, action: str, execution: int) -> str:
         """An operator's action on a dead letter. Once it was sent, it is not repeated if the connection breaks."""
         request = Operate(action=action, execution=execution)
+        answer: str = await self._request(lambda: request, str, repeat=False)
+        return answer
+
+    async def set_pause(self, name: str, *, paused: bool, by: str, why: str | None = None) -> str:
+        """Pause a handler or a service, or let it go on. Once it was sent, it is not repeated."""
+        request = SetPause(name=name, paused=paused, by=by, why=why)
         answer: str = await self._request(lambda: request, str, repeat=False)
         return answer
 

@@ -105,6 +105,11 @@ class LocalWays:
         number = self.number(process)
         return await node.watch.verdict(number, timeout_s, node.live, known_open=node.admission.is_open(number))
 
+    async def set_pause(self, name: str, *, paused: bool, by: str, why: str | None = None) -> str:
+        """Pause a handler or a service, or let it go on; answers what was done."""
+        pauses = self._node.flow.pauses
+        return await (pauses.pause(name, by=by, why=why) if paused else pauses.resume(name))
+
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter; answers what was done."""
         from onstage.runtime.operations import operate

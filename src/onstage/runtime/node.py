@@ -25,6 +25,7 @@ from onstage.runtime.dispatcher import Dispatcher
 from onstage.runtime.driver import Driver
 from onstage.runtime.emission import Emission, Numbers, Route
 from onstage.runtime.exchange import Exchange
+from onstage.runtime.flow_control import FlowControl
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.mailbox import Mailbox
 from onstage.runtime.recovery import Recovery
@@ -123,6 +124,8 @@ class Node:
         self.routes.update(routing.routes)
         self.routes_by_class.update((route.type.cls, route) for route in routing.routes.values())
         self.reactions.update(routing.reactions)
+        self.flow = FlowControl(self)
+        await self.flow.open()
         self.handler_names = {number: name for name, number in opened.handlers.items()} | opened.retired_handlers
         self.type_names = {number: name for (name, _), number in opened.types.items()}
         self.writers = [f"{opened.store}-{name}" for _, name in opened.incarnations]
@@ -185,6 +188,8 @@ class Node:
             return
         delivery.parked = delivery.resumed = True
         delivery.data = None
+        if delivery.reaction.turnstile is not None:
+            delivery.reaction.turnstile.parked(delivery, status)
         if delivery.waits and (frame.parked is None or not frame.parked.waits):
             self.mailbox.leave(delivery)  # it listened earlier in this run, and no longer does
         if status in (Status.PARKED, Status.DIVERGED):
@@ -301,8 +306,9 @@ class Node:
             return
         log.warning("a commit of execution %s was refused: %s; it is loaded anew", execution, because)
         self._drop(execution)
-        if execution not in self.open:
-            self.spawn(self.recovery.take_up(execution))
+        fallen = (execution, *commit.also)
+        if any(each not in self.open for each in fallen):
+            self.spawn(self.recovery.take_up_all(fallen))
 
     def _drop(self, execution: int) -> None:
         delivery = self.open.get(execution)

@@ -11,6 +11,7 @@ from onstage.core.commit import event_of
 from onstage.errors import StoreUnavailable
 from onstage.events.receipt import Status
 from onstage.observe.verdict import Blocker, LastEvent, OpenObligation, Verdict, judge
+from onstage.runtime.pauses import pause_of, pauses_in
 
 if TYPE_CHECKING:
     from onstage.ports.store import BatchOutcome, Closed, ExecutionView, Reader, Store
@@ -58,6 +59,7 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
             break
         after = page[-1].id
     shown = views[:OBLIGATIONS_SHOWN_MAX]
+    paused = await pauses_in(reader)
     behind = await _blockers(reader, [view for view in shown if view.status == Status.READY])
     return [
         OpenObligation(
@@ -68,6 +70,7 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
             view.error,
             live is None or view.handler in live,
             behind.get(view.id),
+            pause_of(view.handler, paused) if paused else None,
         )
         for view in shown
     ]
@@ -105,8 +108,9 @@ async def _last_events(reader: Reader, process: int) -> list[LastEvent]:
     for view in executions:
         if not view.gating:
             continue
-        if view.status == Status.REJECTED:
-            rejected.setdefault(event_of(view.id), []).append(f"{view.handler} rejected it: {view.error}")
+        if view.status in (Status.REJECTED, Status.SKIPPED):
+            did = "rejected" if view.status == Status.REJECTED else "skipped"
+            rejected.setdefault(event_of(view.id), []).append(f"{view.handler} {did} it: {view.error}")
         else:
             handled.setdefault(event_of(view.id), []).append(view.handler)
         if view.id in causes:

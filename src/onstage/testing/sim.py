@@ -89,7 +89,8 @@ class Sim:
     async def settle(self) -> None:
         """Run until nothing is ready or running.
 
-        Time passes for running steps and for retries that are due within an hour, not for waits and sleeps. Raises
+        Time passes for running steps, and for retries and rate limits that are due within an hour; not for waits, sleeps,
+        and events that gather (`debounce=`, `batch=`). Raises
         AssertionError if a handler still runs after an hour of virtual time.
         """
         await self._do(self._world.settle)
@@ -108,6 +109,14 @@ class Sim:
         for execution in aside:
             await self._do(lambda: self._world.call(lambda: operate(self._world.node, action, execution)))  # noqa: B023
         return len(aside)
+
+    async def pause(self, name: str) -> None:
+        """Pause a handler ("payment.charge") or a service ("payment"), as an operator would."""
+        await self._do(lambda: self._world.call(lambda: self._world.node.flow.pauses.pause(name, by="the test")))
+
+    async def resume(self, name: str) -> None:
+        """Let a paused handler or service go on."""
+        await self._do(lambda: self._world.call(lambda: self._world.node.flow.pauses.resume(name)))
 
     # Faults, from now on.
 
