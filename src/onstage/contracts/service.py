@@ -44,7 +44,7 @@ class Service:
 
     ``lifespan`` makes an async context manager that gives resources to steps. ``tables`` is SQL that creates
     the service's own tables. ``namespace`` is the authority in the CloudEvents source ``//namespace/name``.
-    ``concurrency`` is how many executions of all its handlers run at once (no limit), ``rate`` ("100/s") how many begin.
+    ``concurrency`` limits how many executions of all its handlers run at once, ``rate`` ("100/s") how many begin.
 
     Raises:
         DefinitionError: if the name is not one lower-case token, or is reserved, or the namespace is no host name.

@@ -49,5 +49,5 @@ def rate_of(text: object) -> Rate:
 
 def _bad(text: object, why: str) -> ValueError:
     shown = repr(text)
-    shown = shown if len(shown) <= 64 else f"{shown[:64]}..."  # noqa: PLR2004  the width of a line of text
+    shown = shown if len(shown) <= 64 else f"{shown[:64]}..."
     return ValueError(f'not a rate: {shown}\n  why: {why}\n  to do: write it like "100/s", "1000/m" or "5/10s"')

@@ -136,7 +136,8 @@ class Batching:
     def _take(self) -> list[Delivery]:
         """The members of a leader that begins: the oldest of what has gathered, as many as fit."""
         self._leader = None
-        dropped, taken = self._node.dispatcher.dropped, list[Delivery]()
+        dropped = self._node.dispatcher.dropped
+        taken: list[Delivery] = []
         while self._pending and len(taken) < self._size - 1:
             member = self._pending.pop(next(iter(self._pending)))
             if member.id in dropped:

@@ -118,7 +118,8 @@ class Debounce:
 def skip(node: Node, delivery: Delivery, why: str, *, after: int = 0) -> None:
     """Settle a delivery that never began as skipped, in a commit that follows from its event and from `after`."""
     status = lifecycle.advance(Status.READY, Input.SKIP)
-    frame = Frame(delivery, delivery.reaction, node.driver, max(delivery.after, after), node.clock.now_ms(), Execution())
+    after = max(delivery.after, after)
+    frame = Frame(delivery, delivery.reaction, node.driver, after, node.clock.now_ms(), Execution())
     node.driver.commit(frame, status, error=why)
     frame.closed = True
     node.open.pop(delivery.id, None)

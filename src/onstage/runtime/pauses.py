@@ -50,9 +50,9 @@ class Pauses:
             self._tell()
 
     async def pause(self, name: str, *, by: str, why: str | None = None) -> str:
-        """Pause a handler ("payment.charge") or a service ("payment"); durable when this returns. Answers what was done.
+        """Pause a handler ("payment.charge") or a service ("payment"); durable when this returns.
 
-        Pausing what is paused changes nothing. Raises UsageError for a name that this node does not run.
+        Answers what was done. Pausing what is paused changes nothing. Raises UsageError for a name that this node does not run.
         """
         self._check(name)
         if name in self._paused:
@@ -67,7 +67,8 @@ class Pauses:
         """
         if name not in self._paused:
             paused = ", ".join(sorted(self._paused)) or "nothing"
-            raise UsageError(f"{name} is not paused\n  why: {paused} is\n  to do: `onstage services` shows what is paused")
+            mend = "`onstage services` shows what is paused"
+            raise UsageError(f"{name} is not paused\n  why: paused is: {paused}\n  to do: {mend}")
         await self._change({each: pause for each, pause in self._paused.items() if each != name})
         return f"{name} goes on"
 

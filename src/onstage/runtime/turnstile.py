@@ -38,7 +38,7 @@ class Collector(Protocol):
     """What keeps new deliveries back for a while before they come to the turnstile: a debounce, or a batch."""
 
     def collect(self, delivery: Delivery, turn: Turn, *, is_new: bool) -> bool:
-        """Take over a delivery that never began (`is_new`: it has just come); false if it is none of the collector's."""
+        """Take over a delivery that never began (`is_new`: it has just come); false if it is none of its own."""
         ...
 
     async def recovered(self, delivery: Delivery, turn: Turn, view: ExecutionView, event: EventView) -> None:
@@ -50,7 +50,7 @@ class Collector(Protocol):
 class Gate:
     """Stands before the turnstiles of one service; `running` counts what they let in and what has not left."""
 
-    def __init__(self, let: Callable[[Delivery], None], concurrency: int | None = None, rate: Rate | None = None) -> None:
+    def __init__(self, let: Callable[[Delivery], None], concurrency: int | None, rate: Rate | None) -> None:
         """`let(delivery)` makes a delivery ready and wakes the workers."""
         self.let = let
         self.concurrency = NO_LIMIT if concurrency is None else concurrency
