@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
+from math import ceil
 from typing import TYPE_CHECKING, Final, Protocol, final
 
 from onstage.core.fair_queue import PRIORITY, PRIORITY_MAX, FairQueue
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["Collector", "Gate", "Turnstile"]
 
 NO_LIMIT: Final = sys.maxsize
+
+
+def later(wait_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+    """Call back after so long, up to a millisecond later: a timer that is too early would only be set once more."""
+    return asyncio.get_running_loop().call_later(ceil(wait_s * 1000) / 1000, call)
 
 
 class Collector(Protocol):
@@ -106,7 +112,7 @@ class Gate:
 
     def _look_again(self, wait_s: float) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self._fire)
+            self._timer = later(wait_s, self._fire)
 
     def _fire(self) -> None:
         self._timer = None
@@ -261,8 +267,7 @@ class Turnstile:
         if self._keyed is not None and delivery.lane is not None:
             wait_s = self._keyed.wait_s(delivery.lane, now_s)
             if wait_s > 0:
-                later = asyncio.get_running_loop().call_later(wait_s, self._again, delivery)
-                self._held[delivery.id] = later
+                self._held[delivery.id] = later(wait_s, lambda: self._again(delivery))
                 return None
             self._keyed.take(delivery.lane, now_s)
         for bucket in (self._bucket, self.gate.bucket):
@@ -287,7 +292,7 @@ class Turnstile:
 
     def _look_again(self, wait_s: float) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self._fire)
+            self._timer = later(wait_s, self._fire)
 
     def _fire(self) -> None:
         self._timer = None
