@@ -63,7 +63,7 @@ def test_events_are_handled_together_in_order_and_each_is_settled() -> None:
         await sim.settle()
         assert [len(ids) for ids in loaded] == [10, 10]
         await sim.advance("1s")
-        assert [id for ids in loaded for id in ids] == [f"a{n}" for n in range(25)]
+        assert [name for ids in loaded for name in ids] == [f"a{n}" for n in range(25)]
         assert [len(ids) for ids in loaded] == [10, 10, 5]
         assert statuses(sim) == {"done": 25}
         check_settled(sim)
@@ -90,10 +90,10 @@ def test_no_event_is_left_out_and_none_is_handled_twice_at_every_crash() -> None
         for n in range(7):
             await sim.emit(Task(f"{n}", "reporting"), id=str(n))
         await sim.advance("1m")
-        ids = [id for batch in loaded for id in batch]
+        ids = [name for batch in loaded for name in batch]
         # A step whose result was lost in the crash runs again, and with the very same list.
         distinct = {tuple(batch) for batch in loaded}
-        assert sorted(id for batch in distinct for id in batch) == sorted(set(ids)) == [str(n) for n in range(7)]
+        assert sorted(name for batch in distinct for name in batch) == sorted(set(ids)) == [str(n) for n in range(7)]
         assert sum(saved.n for saved in sim.emitted(Saved)) == 7
         assert statuses(sim) == {"done": 7}
         check_settled(sim)
@@ -104,11 +104,11 @@ def test_no_event_is_left_out_and_none_is_handled_twice_at_every_crash() -> None
 
 def test_events_of_other_processes_are_settled_in_their_own() -> None:
     async def scene(sim: Sim) -> None:
-        for id in ("a", "b", "c"):
-            await sim.emit(Task(id))
+        for name in ("a", "b", "c"):
+            await sim.emit(Task(name))
         await sim.advance("1s")
         assert loaded == [["a", "b", "c"]]
-        assert {sim.verdict(id).status for id in ("a", "b", "c")} == {"dead end"}
+        assert {sim.verdict(name).status for name in ("a", "b", "c")} == {"dead end"}
         check_settled(sim)
 
     played(loading(), scene)
@@ -192,7 +192,7 @@ def test_a_restart_with_many_waiting_loses_none() -> None:
             await sim.restart()
         await sim.advance("5m")
         distinct = list(dict.fromkeys(tuple(batch) for batch in loaded))
-        assert [id for batch in distinct for id in batch] == [f"a{n}" for n in range(45)]
+        assert [name for batch in distinct for name in batch] == [f"a{n}" for n in range(45)]
         check_settled(sim)
 
     played(loading(), scene)

@@ -1,4 +1,4 @@
-"""Flow control in simulated worlds: rates, places, priorities, fairness, budgets and pauses, by virtual time."""
+"""Flow control in simulated worlds: rates, places, priorities, fairness and budgets, by virtual time."""
 
 import asyncio
 from typing import Any
@@ -7,8 +7,7 @@ import pytest
 from tests.scenario.flow_scenes import Many, Task, began, begun, played, run_for, tasks, work
 from tests.scenario.sim_checks import check_settled
 
-from onstage import App, Retry, Service, sleep, step
-from onstage.errors import UsageError
+from onstage import App, Retry, Service, step
 from onstage.testing import Sim
 
 BACKLOG = 100_000
@@ -65,7 +64,7 @@ def test_a_rate_is_kept_across_restarts() -> None:
             await run_for(sim, 2)
             await sim.restart()
         await sim.settle()
-        assert len({id for _, id in began}) == 300
+        assert len({name for _, name in began}) == 300
         first = [at for at, _ in began if at < 10]
         assert len(first) <= 1.05 * 100 + 5  # one token for each restart
         check_settled(sim)
@@ -86,9 +85,9 @@ def test_a_rate_per_key_limits_each_key_and_no_other() -> None:
         for n in range(20):
             await sim.emit(Task(f"b{n}"))
         await sim.settle()
-        own = [at for at, id in began if id == "a"]
+        own = [at for at, name in began if name == "a"]
         assert [round(at - own[0], 3) for at in own] == [0, 1, 2, 3, 4]
-        assert max(at for at, id in began if id != "a") < 0.5
+        assert max(at for at, name in began if name != "a") < 0.5
 
     played(App(service), scene)
 
@@ -156,7 +155,7 @@ def test_twenty_events_of_one_key_keep_their_order_at_concurrency_1() -> None:
         for n in range(20):
             await sim.emit(Task(f"{n:02}"))
         await sim.settle()
-        assert [id for _, id in began if id != "a"] == [f"{n:02}" for n in range(20)]
+        assert [name for _, name in began if name != "a"] == [f"{n:02}" for n in range(20)]
 
     played(tasks(concurrency=1), scene)
 
@@ -251,8 +250,8 @@ def test_a_higher_priority_goes_first_and_a_lower_one_does_not_starve() -> None:
             await sim.emit(Task(f"low{n}", urgency=0))
         await sim.resume("flow.run")
         await sim.settle()
-        order = [id for _, id in began]
-        assert all(id.startswith("high") for id in order[:16])
+        order = [name for _, name in began]
+        assert all(name.startswith("high") for name in order[:16])
         assert order.index("low0") <= 17
         assert order.index("low2") <= 3 * 17
         check_settled(sim)
@@ -277,7 +276,7 @@ def test_handlers_of_one_service_go_by_their_priority() -> None:
             await sim.emit(Task(str(n)))
         await sim.resume("flow")
         await sim.settle()
-        order = [id.split()[0] for _, id in began]
+        order = [name.split()[0] for _, name in began]
         assert order[1:10] == ["soon"] * 9
         assert order.count("slow") == 10
 
@@ -326,96 +325,3 @@ def test_an_outage_does_not_become_a_storm() -> None:
         check_settled(sim)
 
     played(app(retry_budget=0.2), within_budget)
-
-
-# Pauses.
-
-
-def test_a_paused_handler_begins_nothing_until_it_is_resumed_and_a_restart_changes_nothing() -> None:
-    async def scene(sim: Sim) -> None:
-        await sim.pause("flow.run_task")
-        await sim.emit(Task("a"), id="a")
-        await sim.settle()
-        await sim.restart()
-        await sim.emit(Task("b"), id="b")
-        await sim.advance("1h")
-        assert began == []
-        verdict = sim.verdict("a")
-        assert verdict.status == "waiting"
-        assert "flow.run_task is paused since 2" in verdict.reasons[0]
-        assert verdict.reasons[0].endswith("by the test")
-        await sim.resume("flow.run_task")
-        await sim.settle()
-        assert [id for _, id in began] == ["a", "b"]
-        check_settled(sim)
-
-    played(tasks(), scene)
-
-
-def test_what_runs_goes_on_while_its_handler_is_paused() -> None:
-    async def scene(sim: Sim) -> None:
-        await sim.emit(Many("m", "a", 3))
-        assert len(began) == 0 or len(began) <= 3
-        await run_for(sim, 0.005)
-        assert len(began) == 3
-        await sim.pause("flow")
-        await sim.emit(Task("later"))
-        await run_for(sim, 5)
-        assert len(began) == 3
-        assert len(sim.world.node.dispatcher.running) == 0
-        await sim.resume("flow")
-        await sim.settle()
-        assert len(began) == 4
-        check_settled(sim)
-
-    played(tasks(), scene)
-
-
-def test_a_sleep_that_ends_during_a_pause_goes_on_after_it() -> None:
-    service = Service("flow")
-
-    @service.on(Task)
-    async def run(e: Task) -> None:
-        await sleep("1m")
-        await work(e.id)
-
-    async def scene(sim: Sim) -> None:
-        await sim.emit(Task("a"))
-        await sim.settle()
-        await sim.pause("flow.run")
-        await sim.advance("1h")
-        assert began == []
-        await sim.resume("flow.run")
-        await sim.settle()
-        assert len(began) == 1
-        check_settled(sim)
-
-    played(App(service), scene)
-
-
-def test_a_pause_survives_every_crash() -> None:
-    async def scenario(sim: Sim) -> None:
-        began.clear()
-        await sim.pause("flow.run_task")
-        await sim.emit(Task("a"), id="a")
-        await sim.settle()
-        assert began == []
-        try:
-            await sim.resume("flow.run_task")
-        except UsageError as error:
-            assert "is not paused" in str(error)  # noqa: PT017  asked again after a crash that came behind it
-        await sim.settle()
-        assert {id for _, id in began} == {"a"}
-        check_settled(sim)
-
-    assert asyncio.run(Sim(tasks()).every_crash(scenario)) >= 6
-
-
-def test_an_unknown_name_cannot_be_paused_and_nothing_else_resumed() -> None:
-    async def scene(sim: Sim) -> None:
-        with pytest.raises(UsageError, match="no handler or service flow.nobody here"):
-            await sim.pause("flow.nobody")
-        with pytest.raises(UsageError, match="flow.run_task is not paused"):
-            await sim.resume("flow.run_task")
-
-    played(tasks(), scene)

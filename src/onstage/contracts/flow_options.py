@@ -150,9 +150,7 @@ def _priority(owner: str, where: str, value: object) -> int | None:
     raise refusal(f"{owner} has priority={value!r}", why, "write priority=7, say; 4 is what others have", where)
 
 
-def _field(
-    owner: str, option: str, name: object, where: str, triggers: tuple[EventType, ...]
-) -> str | None:
+def _field(owner: str, option: str, name: object, where: str, triggers: tuple[EventType, ...]) -> str | None:
     if name is None:
         return None
     what = f"{owner} has {option}={name!r}"

@@ -176,39 +176,40 @@ class Batching:
 
     async def _durable(self, frame: Frame, members: Sequence[Delivery]) -> tuple[Delivery, ...]:
         """Wait until their events are durable; those whose commit was refused are left out."""
-        kept = []
         with active(frame):
-            for member in members:
-                try:
-                    if member.after:
-                        await self._node.store.durable(member.after)
-                except Refused:
-                    self._node.dispatcher.dropped.discard(member.id)
-                    continue
-                kept.append(member)
-                frame.after = max(frame.after, member.after)
-        return tuple(each for each in kept if self._node.open.get(each.id) is each)
+            kept = [member for member in members if await self._is_durable(member)]
+        kept = [member for member in kept if self._node.open.get(member.id) is member]
+        frame.after = max((frame.after, *(member.after for member in kept)))
+        return tuple(kept)
+
+    async def _is_durable(self, member: Delivery) -> bool:
+        try:
+            if member.after:
+                await self._node.store.durable(member.after)
+        except Refused:
+            self._node.dispatcher.dropped.discard(member.id)
+            return False
+        return True
 
     async def _decoded(
         self, frame: Frame, members: Iterable[Delivery], *, aside: bool = False
     ) -> list[tuple[Delivery, Any]]:
         """Members with their events. What cannot be decoded is set aside by itself, or raises UsageError."""
-        decoded = []
         with active(frame):
-            for member in members:
-                stored = await self._node.store.reader.event(member.n)
-                assert stored is not None, "an obligation is written with its event"
-                try:
-                    if member.type is None:
-                        raise ValueError(f"no class of this application is {stored.type} version {stored.version}")  # noqa: TRY301
-                    decoded.append((member, member.type.decode(stored.data)))
-                except Exception as error:
-                    if not aside:
-                        raise UsageError(
-                            f"an event of this batch cannot be decoded any more: {said(error)}\n"
-                            "  why: its class changed while the batch was open\n  to do: accept the old shape too"
-                        ) from error
+            stored = [(member, await self._node.store.reader.event(member.n)) for member in members]
+        decoded = []
+        for member, event in stored:
+            assert event is not None, "an obligation is written with its event"
+            try:
+                decoded.append((member, _event_of(member, event)))
+            except Exception as error:
+                if aside:
                     self._set_aside(member, said(error))
+                    continue
+                raise UsageError(
+                    f"an event of this batch cannot be decoded any more: {said(error)}\n"
+                    "  why: its class changed while the batch was open\n  to do: accept the old shape too"
+                ) from error
         return decoded
 
     def _set_aside(self, member: Delivery, why: str) -> None:
@@ -218,6 +219,12 @@ class Batching:
         frame.closed = True
         member.parked = member.resumed = True
         member.turn = Turn(priority=0 if member.turn is None else member.turn.priority, is_retry=True)
+
+
+def _event_of(member: Delivery, stored: EventView) -> Any:
+    if member.type is None:
+        raise ValueError(f"no class of this application is {stored.type} version {stored.version}")
+    return member.type.decode(stored.data)
 
 
 def members_in(entries: Iterable[Entry]) -> tuple[int, ...]:

@@ -52,7 +52,8 @@ class Pauses:
     async def pause(self, name: str, *, by: str, why: str | None = None) -> str:
         """Pause a handler ("payment.charge") or a service ("payment"); durable when this returns.
 
-        Answers what was done. Pausing what is paused changes nothing. Raises UsageError for a name that this node does not run.
+        Answers what was done. Pausing what is paused changes nothing. Raises UsageError for a name that this node
+        does not run.
         """
         self._check(name)
         if name in self._paused:
@@ -109,4 +110,3 @@ async def pauses_in(reader: Reader) -> Mapping[str, Pause]:
 def pause_of(handler: str, paused: Mapping[str, Pause]) -> Pause | None:
     """The pause that holds this handler, its own or its service's."""
     return paused.get(handler) or paused.get(handler.partition(".")[0])
-

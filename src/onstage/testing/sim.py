@@ -90,7 +90,8 @@ class Sim:
         """Run until nothing is ready or running.
 
         Time passes for running steps, and for retries and rate limits that are due within an hour; not for waits,
-        sleeps, and events that gather (`debounce=`, `batch=`). Raises AssertionError if a handler still runs after an hour of virtual time.
+        sleeps, and events that gather (`debounce=`, `batch=`). Raises AssertionError if a handler still
+        runs after an hour of virtual time.
         """
         await self._do(self._world.settle)
 

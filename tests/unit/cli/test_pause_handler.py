@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 
-
 def test_a_pause_is_kept_while_no_node_runs_and_shown_with_since_when_and_by_whom(tiny: Any) -> None:
     tiny.play(("o1", 5))
     done = tiny.run("pause", "payment.take_payment", "--why", "the bank is down")

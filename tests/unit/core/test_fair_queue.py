@@ -1,6 +1,5 @@
 """Fair queues: order within a tenant, turns between tenants, and no level that starves."""
 
-import time
 from collections import Counter
 
 import pytest
@@ -76,18 +75,12 @@ def test_an_empty_queue_has_nothing_to_give() -> None:
         FairQueue[int]().pop()
 
 
-def test_a_push_and_a_pop_cost_the_same_with_a_million_items_and_many_tenants() -> None:
-    def cost(tenants: int, items: int) -> float:
-        queue: FairQueue[int] = FairQueue()
-        for n in range(items):
-            queue.push(n, tenant=n % tenants)
-        best = 1e9
-        for _ in range(5):
-            start = time.perf_counter()
-            for n in range(2_000):
-                queue.pop()
-                queue.push(n, tenant=n % tenants)
-            best = min(best, time.perf_counter() - start)
-        return best
-
-    assert cost(10_000, 200_000) < 20 * cost(2, 10)
+def test_what_is_empty_leaves_nothing_behind() -> None:
+    queue: FairQueue[int] = FairQueue()
+    for n in range(10_000):
+        queue.push(n, tenant=f"tenant {n}", priority=n % 10)
+        queue.push(n, tenant="big")
+        queue.pop()
+        queue.pop()
+    assert queue.tenants <= 1
+    assert len(queue) == 0

@@ -10,9 +10,7 @@ from onstage.core.retry_budget import BALANCE_MAX, RETRIES_PER_S, RetryBudget
     ratio=st.floats(0, 1),
     happened=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 50), st.integers(0, 50)), max_size=40),
 )
-def test_retries_are_at_most_the_ratio_and_the_floor(
-    ratio: float, happened: list[tuple[float, int, int]]
-) -> None:
+def test_retries_are_at_most_the_ratio_and_the_floor(ratio: float, happened: list[tuple[float, int, int]]) -> None:
     budget, now, begun, retried = RetryBudget(ratio, 0.0), 0.0, 0, 0
     for gap, first_attempts, wanted in happened:
         now += gap

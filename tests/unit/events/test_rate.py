@@ -23,7 +23,8 @@ def test_a_rate_is_a_count_in_a_time(text: str, rate: Rate) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "100", "100/", "/s", "100/fortnight", "-1/s", "0/s", "1.5/s", "5/0s", f"{RATE_COUNT_MAX + 1}/s", 100, None]
+    "text",
+    ["", "100", "100/", "/s", "100/fortnight", "-1/s", "0/s", "1.5/s", "5/0s", f"{RATE_COUNT_MAX + 1}/s", 100, None],
 )
 def test_anything_else_is_refused_in_three_lines(text: object) -> None:
     with pytest.raises(ValueError, match="not a rate") as caught:

@@ -47,7 +47,7 @@ def test_a_full_batch_runs_at_once_and_the_rest_gathers() -> None:
 
     async def story() -> None:
         async with playing(shop(batches)) as house:
-            processes = [await house.emit(Placed(id)) for id in "abcd"]
+            processes = [await house.emit(Placed(name)) for name in "abcd"]
             for process in processes[:3]:
                 assert (await process.verdict(timeout=10)).is_final
             assert (await processes[3].verdict()).status == "running"
@@ -122,4 +122,4 @@ def test_with_more_places_batches_overlap_and_have_no_lane() -> None:
             assert reaction.lanes == {}
 
     asyncio.run(story())
-    assert sorted(id for batch in batches for id in batch) == sorted(map(str, range(12)))
+    assert sorted(name for batch in batches for name in batch) == sorted(map(str, range(12)))

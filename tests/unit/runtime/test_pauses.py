@@ -64,7 +64,7 @@ def test_a_service_and_its_handlers_are_paused_each_for_itself() -> None:
 def test_unknown_names_are_refused_with_what_there_is() -> None:
     async def story() -> None:
         async with playing(shop([])) as house:
-            with pytest.raises(UsageError, match="there are shop, shop.take"):
+            with pytest.raises(UsageError, match=r"there are shop, shop\.take"):
                 await house.stage.pause("shop.give")
             with pytest.raises(UsageError, match="paused is: nothing"):
                 await house.stage.resume("shop")

@@ -39,9 +39,9 @@ def test_the_last_one_can_be_moved_to_the_front_whatever_its_priority() -> None:
 @given(st.lists(st.one_of(st.none(), st.integers(0, 9)), max_size=60))
 def test_nothing_is_lost_or_taken_twice(priorities: list[int | None]) -> None:
     ready = RankedReady()
-    for id, priority in enumerate(priorities):
-        ready.append(delivery(id, priority))
-        if id % 3 == 0:
+    for n, priority in enumerate(priorities):
+        ready.append(delivery(n, priority))
+        if n % 3 == 0:
             ready.appendleft(ready.pop())
     assert len(ready) == len(priorities)
     assert sorted(taken(ready)) == list(range(len(priorities)))

@@ -49,7 +49,7 @@ class Door:
         self.inside.append(delivery)
         self.let.append((asyncio.get_running_loop().time(), delivery.id))
 
-    def ask(self, handler: int = 0, asked: Asked | None = None, lane: str | None = None) -> Delivery:
+    def ask(self, handler: int = 0, *, asked: Asked | None = None, lane: str | None = None) -> Delivery:
         """A delivery comes."""
         self._next += 1
         known = event_type(Asked)
@@ -69,7 +69,7 @@ class Door:
 
     @property
     def order(self) -> list[int]:
-        return [id for _, id in self.let]
+        return [name for _, name in self.let]
 
 
 def on_a_loop(play: Callable[[VirtualLoop], None]) -> None:
@@ -109,7 +109,9 @@ def test_all_places_are_used_and_no_more(steps: list[tuple[str, int]], places: t
             assert len(door.inside) <= whole
             assert door.gate.running == len(door.inside)
             if len(door.inside) < whole:
-                idle = [t.waiting and count < place for t, count, place in zip(door.turnstiles, counts, places, strict=True)]
+                idle = [
+                    t.waiting and count < place for t, count, place in zip(door.turnstiles, counts, places, strict=True)
+                ]
                 assert not any(idle), "a place is free and somebody waits for it"
         while door.inside:
             door.leave(door.inside[0])
@@ -154,8 +156,8 @@ def test_a_gate_asks_the_handler_with_the_higher_priority_even_if_that_came_late
         door = Door({"priority": 1}, {"priority": "urgency"}, concurrency=1)
         door.ask(0)
         low = door.ask(0).id
-        middle = door.ask(1, Asked(urgency=2)).id
-        high = door.ask(1, Asked(urgency=8)).id
+        middle = door.ask(1, asked=Asked(urgency=2)).id
+        high = door.ask(1, asked=Asked(urgency=8)).id
         for _ in range(3):
             door.leave(door.inside[0])
         assert door.order[1:] == [high, middle, low]
@@ -177,7 +179,7 @@ def test_a_rate_lets_one_in_at_a_time_with_one_timer() -> None:
 
     loop.run_until_complete(come())
     loop.run_to(10.0)
-    counts = [sum(id % 2 == n for _, id in door[0].let) for n in (1, 0)]
+    counts = [sum(name % 2 == n for _, name in door[0].let) for n in (1, 0)]
     assert 20 <= counts[0] <= 22
     assert 10 <= counts[1] <= 12
     loop.close()
