@@ -50,7 +50,7 @@ async def find_services(store: StoreFile) -> list[dict[str, Any]]:
     from onstage.runtime.pauses import pause_of, pauses_in
 
     paused = await pauses_in(store.reader)
-    opened: dict[str, int] = dict(store.rows("open_handlers"))  # type: ignore[arg-type]  # rows of two columns
+    opened: dict[str, int] = dict(store.rows("open_handlers"))
     rows = []
     for handler in from_stored(await store.reader.manifest()).handlers:
         pause = pause_of(handler.name, paused)
