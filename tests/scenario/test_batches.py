@@ -122,6 +122,8 @@ def test_a_failing_batch_is_retried_as_a_whole_then_set_aside_as_a_whole() -> No
         await sim.advance("1m")
         assert loaded == []
         assert statuses(sim) == {"dead letter": 1, "ready": 2}
+        assert {sim.verdict(str(n)).status for n in range(3)} == {"stuck"}
+        assert "is ready behind a dead letter of process" in sim.verdict("2").reasons[0]
         await sim.emit(Task("next"))
         await sim.restart()
         await sim.advance("1m")

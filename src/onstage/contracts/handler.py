@@ -170,6 +170,11 @@ class Handler(Generic[T, R]):
         self.waits |= frozenset(waited_events(self.fn))
         self.resolved = True
 
+    def _shown_lane(self) -> str:
+        if self.flow is None or not self.flow.batch:
+            return self.lane
+        return "batch" if self.concurrency == 1 else "batches"
+
     def manifest(self) -> HandlerManifest:
         """Return what this handler declares, as a plain value; call ``resolve`` before."""
         triggers = (self.pattern.pattern,) if self.pattern else tuple(known.name for known in self.triggers)
@@ -183,7 +188,7 @@ class Handler(Generic[T, R]):
             gating=self.gating,
             key=self.key,
             on_failure=self.on_failure,
-            lane=self.lane,
+            lane=self._shown_lane(),
             start=self.start,
             was=self.was,
             code=self.code,

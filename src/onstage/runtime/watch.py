@@ -11,9 +11,12 @@ from onstage.core.commit import event_of
 from onstage.errors import StoreUnavailable
 from onstage.events.receipt import Status
 from onstage.observe.verdict import Blocker, LastEvent, OpenObligation, Verdict, judge
+from onstage.runtime.batching import members_in
 from onstage.runtime.pauses import pause_of, pauses_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from onstage.ports.store import BatchOutcome, Closed, ExecutionView, Reader, Store
 
 __all__ = ["Watch", "verdict_of"]
@@ -21,6 +24,7 @@ __all__ = ["Watch", "verdict_of"]
 OBLIGATIONS_SHOWN_MAX: Final = 100
 PAGE: Final = 100
 EVENTS_LOOKED_AT_MAX: Final = 1000
+BATCHES_LOOKED_AT_MAX: Final = 20
 RECENT_PROCESSES_MAX: Final = 4_096
 EARLY_S: Final = 0.001
 """A loop may fire its timers this much early: whoever looks at the clock then must not wait for nothing again."""
@@ -87,14 +91,30 @@ async def _blockers(reader: Reader, ready: list[ExecutionView]) -> dict[int, Blo
     found: dict[int, Blocker] = {}
     for view in ready:
         handler = handlers.get(view.handler)
-        if handler is None or handler.lane != "until-end":
+        if handler is None or handler.lane == "until-wait":
             continue
         closing = (Status.DIVERGED,) if handler.on_failure == "park" else (Status.PARKED, Status.DIVERGED)
-        ahead = await reader.ahead(view.id, statuses=closing, field=handler.key)
+        if handler.lane == "until-end":
+            ahead = await reader.ahead(view.id, statuses=closing, field=handler.key)
+        else:
+            ahead = await _batch_ahead(reader, view, closing if handler.lane == "batch" else ())
         process = None if ahead is None else await reader.process(ahead.process)
         if ahead is not None and process is not None:
             found[view.id] = Blocker(process.wire_id, Status(ahead.status), ahead.ended, ahead.error)
     return found
+
+
+async def _batch_ahead(reader: Reader, view: ExecutionView, closing: Iterable[int]) -> ExecutionView | None:
+    """The batch that was set aside and has this event among its own, or with such a status keeps the later ones back."""
+    aside = await reader.executions(
+        handler=view.handler, statuses=(Status.PARKED, Status.DIVERGED), limit=BATCHES_LOOKED_AT_MAX
+    )
+    for leader in (each for each in aside if each.length):
+        stored = await reader.execution(leader.id)
+        is_own = stored is not None and view.id in members_in(stored.entries)
+        if is_own or (leader.status in closing and leader.id < view.id):
+            return leader
+    return None
 
 
 async def _last_events(reader: Reader, process: int) -> list[LastEvent]:
