@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, Generic, Literal, Required, TypeVar, final
 
 from onstage.contracts.flow_options import FlowOptions, checked_concurrency, flow_of
+from onstage.contracts.handler_facts import Facts, facts_of, returned_alternatives
 from onstage.contracts.inference import (
     Duration,
     Events,
@@ -85,9 +86,8 @@ class Handler(Generic[T, R]):
     """
 
     __slots__ = (
-        "__weakref__", "_emits_known", "code", "concurrency", "emits", "flow", "fn", "full_name",
-        "gating",
-        "key", "lane", "name", "on_failure", "pattern", "resolved", "retry", "service", "start",
+        "__weakref__", "_emits_known", "alternatives", "code", "concurrency", "emits", "facts", "flow", "fn", "full_name",
+        "gating", "key", "lane", "name", "on_failure", "pattern", "resolved", "retry", "service", "start",
         "timeout_s", "triggers", "waits", "was", "where",
     )  # fmt: skip
 
@@ -133,6 +133,8 @@ class Handler(Generic[T, R]):
         waits = declared_events(owner, "waits", options.get("waits", ()), self.where)
         self.waits = frozenset(known.cls for known in waits)
         self.code: Final = code_fingerprint(fn)
+        self.alternatives: tuple[tuple[str, ...], ...] = ()
+        self.facts = Facts()
 
     def __call__(self, event: T, /) -> Coroutine[Any, Any, R]:
         """Call the plain function, as a unit test does."""
@@ -151,6 +153,7 @@ class Handler(Generic[T, R]):
         """
         if not self._emits_known:
             self.emits |= {known.cls for known in returned_events(self.fn, local_names)}
+            self.alternatives = returned_alternatives(self.fn, local_names)
             self._emits_known = True
 
     def resolve(self) -> None:
@@ -168,6 +171,7 @@ class Handler(Generic[T, R]):
             what = f"the return annotation of handler {self.full_name} cannot be resolved"
             raise refusal(what, str(error), mend, self.where) from error
         self.waits |= frozenset(waited_events(self.fn))
+        self.facts = facts_of(self.fn)
         self.resolved = True
 
     def _shown_lane(self) -> str:
@@ -192,6 +196,11 @@ class Handler(Generic[T, R]):
             start=self.start,
             was=self.was,
             code=self.code,
+            alternatives=self.alternatives,
+            timer=self.facts.timer,
+            rejects=self.facts.rejects,
+            steps=self.facts.steps,
+            inferred=self.facts.inferred,
         )
 
 
