@@ -86,8 +86,8 @@ class Handler(Generic[T, R]):
     """
 
     __slots__ = (
-        "__weakref__", "_emits_known", "alternatives", "code", "concurrency", "emits", "facts", "flow", "fn", "full_name",
-        "gating", "key", "lane", "name", "on_failure", "pattern", "resolved", "retry", "service", "start",
+        "__weakref__", "_emits_known", "alternatives", "code", "concurrency", "emits", "facts", "flow", "fn",
+        "full_name", "gating", "key", "lane", "name", "on_failure", "pattern", "resolved", "retry", "service", "start",
         "timeout_s", "triggers", "waits", "was", "where",
     )  # fmt: skip
 

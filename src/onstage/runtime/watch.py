@@ -105,7 +105,7 @@ async def _blockers(reader: Reader, ready: list[ExecutionView]) -> dict[int, Blo
 
 
 async def _batch_ahead(reader: Reader, view: ExecutionView, closing: Iterable[int]) -> ExecutionView | None:
-    """The batch that was set aside and has this event among its own, or with such a status keeps the later ones back."""
+    """The batch that was set aside and has this event, or with such a status keeps the later ones back."""
     aside = await reader.executions(
         handler=view.handler, statuses=(Status.PARKED, Status.DIVERGED), limit=BATCHES_LOOKED_AT_MAX
     )
