@@ -25,7 +25,7 @@ async def reserve_stock(order: Order) -> str:
     return f"shelf-{next(_NUMBERS)}"
 
 
-async def release_stock(shelf: str, order: Order) -> None:
+async def release_stock(_shelf: str, order: Order) -> None:
     DONE.append(("released", order.order_id))
 
 
@@ -36,7 +36,7 @@ async def charge_card(order: Order) -> str:
     return f"receipt-{next(_NUMBERS)}"
 
 
-async def refund_card(receipt: str, order: Order) -> None:
+async def refund_card(_receipt: str, order: Order) -> None:
     DONE.append(("refunded", order.order_id))
 
 
