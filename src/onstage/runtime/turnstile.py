@@ -37,7 +37,7 @@ NO_LIMIT: Final = sys.maxsize
 
 def later(wait_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
     """Call back after so long, up to a millisecond later: a timer that is too early would only be set once more."""
-    return asyncio.get_running_loop().call_later(ceil(wait_s * 1000) / 1000, call)
+    return asyncio.get_running_loop().call_later(ceil(wait_s * 1000 - 1e-3) / 1000, call)
 
 
 class Collector(Protocol):
