@@ -33,6 +33,7 @@ COVERED_BY: dict[str, str] = {
     "stores/memory_rows.py": "tests/contract/test_stores.py",
     "testing/commit_script.py": "tests/contract/test_stores.py",
     "testing/store_contract.py": "tests/contract/test_stores.py",
+    "testing/store_members.py": "tests/contract/test_stores.py",
     "testing/store_parts.py": "tests/contract/test_stores.py",
     "testing/store_reading.py": "tests/contract/test_stores.py",
     "testing/store_transactions.py": "tests/contract/test_stores.py",

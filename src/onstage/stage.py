@@ -367,6 +367,17 @@ class Stage(ManagesHandlers):
         """
         return await self._through(lambda ways: ways.schedule(action, name, first_ms, last_ms))
 
+    async def pause(self, name: str, *, by: str = "the application", why: str | None = None) -> str:
+        """Let a handler ("payment.charge") or a service ("payment") begin nothing, until `resume`; survives restarts.
+
+        What runs goes on. Durable when this returns; answers what was done. Raises UsageError for an unknown name.
+        """
+        return await self._through(lambda ways: ways.set_pause(name, paused=True, by=by, why=why), repeat=False)
+
+    async def resume(self, name: str, *, by: str = "the application") -> str:
+        """Let a paused handler or service go on. Raises UsageError if it is not paused."""
+        return await self._through(lambda ways: ways.set_pause(name, paused=False, by=by), repeat=False)
+
     def _entered(self) -> LocalWays | RemoteDoor:
         if self._ways is None:
             raise RuntimeError(

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import pytest
 from tests.planted import branch_bugs as branch
 from tests.planted import broker_bugs as broker
+from tests.planted import flow_bugs as flow
 from tests.planted import run_bugs as run
 from tests.planted import store_bugs as store
 from tests.planted import subs_bugs as subs
@@ -132,6 +133,7 @@ ON_TOUR: dict[Plant, str] = {
 CONTRACT = "tests/contract/test_stores.py::TestSqliteStoreInline::"
 RUNTIME = "tests/unit/runtime/"
 STORIES = "tests/scenario/test_subscriptions.py::"
+FLOW = "tests/scenario/"
 NATS = "tests/unit/brokers/nats/"
 CONNECTION = "tests/unit/stores/sqlite/test_connection.py::"
 DELAYED = "tests/scenario/test_delayed_events.py::"
@@ -176,6 +178,23 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     subs.result_taken_as_it_is: "tests/unit/test_versions.py::"
     "test_a_recorded_result_and_the_arguments_of_an_undo_are_lifted",
     subs.named_handler_not_stored: f"{CONTRACT}test_a_handler_may_be_named_in_a_commit",
+    flow.tenants_in_one_queue: f"{FLOW}test_flow_control.py::"
+    "test_fairness_holds_after_a_restart_with_the_backlog_in_the_store",
+    flow.low_priorities_starve: f"{FLOW}test_flow_control.py::"
+    "test_a_higher_priority_goes_first_and_a_lower_one_does_not_starve",
+    flow.bucket_begins_full: f"{FLOW}test_flow_control.py::test_a_rate_is_kept_across_restarts",
+    flow.bucket_forgets_lateness: "tests/unit/core/test_token_bucket.py::"
+    "test_a_new_bucket_has_one_token_and_fills_up_to_one_second",
+    flow.retries_cost_nothing: f"{FLOW}test_flow_control.py::test_an_outage_does_not_become_a_storm",
+    flow.pause_only_in_memory: f"{FLOW}test_paused_handlers.py::"
+    "test_a_paused_handler_begins_nothing_until_it_is_resumed_and_a_restart_changes_nothing",
+    flow.place_not_given_back: f"{FLOW}test_flow_control.py::test_nobody_waits_while_a_place_is_free",
+    flow.burst_ends_early: f"{FLOW}test_debounced.py::test_it_runs_once_so_long_after_the_last_event_and_with_that",
+    flow.debounce_begins_anew: f"{FLOW}test_debounced.py::test_a_restart_in_a_burst_changes_nothing",
+    flow.members_not_settled: f"{FLOW}test_batches.py::test_events_are_handled_together_in_order_and_each_is_settled",
+    flow.batch_not_remembered: f"{FLOW}test_batches.py::"
+    "test_no_event_is_left_out_and_none_is_handled_twice_at_every_crash",
+    flow.members_not_checked: f"{CONTRACT}test_a_member_that_has_ended_refuses_the_whole",
     trap.doctor_silent: "tests/unit/cli/test_doctor.py::test_the_wal_reset_bug_is_known_by_version",
     **branch.FOUND_BY,
     timing.delayed_at_once: f"{DELAYED}test_a_delayed_event_comes_when_it_is_due_and_not_earlier",

@@ -10,8 +10,9 @@ import inspect
 import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, cast, final
+from typing import Any, Final, Generic, Literal, Required, TypeVar, cast, final
 
+from onstage.contracts.flow_options import FlowOptions, checked_concurrency, flow_of
 from onstage.contracts.handler_facts import Facts, facts_of, returned_alternatives
 from onstage.contracts.inference import (
     Duration,
@@ -28,12 +29,11 @@ from onstage.errors import refusal
 from onstage.events.event import EventType, event_type, field_names, place_of
 from onstage.events.topic import Topic
 
-__all__ = ["Handler", "HandlerOptions", "scheduled_handler"]
+__all__ = ["BatchOptions", "Handler", "HandlerOptions", "scheduled_handler"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-CONCURRENCY_MAX: Final = 100_000
 _HANDLER: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
     "on_failure": ("block", "park"),
@@ -43,14 +43,15 @@ _CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
 }
 
 
-class HandlerOptions(TypedDict, total=False):
+class HandlerOptions(FlowOptions, total=False):
     """The options of ``Service.on``.
 
     ``name`` and ``was`` keep identity across renames. ``key`` is a field of the event that replaces its own
     key. ``concurrency`` is how many executions run at once (100). ``retry`` is a ``Retry``. ``on_failure`` is
     "block" or "park", ``lane`` "until-end" or "until-wait". With ``start`` "earliest" a new handler is given the
     events of before it too, with "new" only later ones. ``timeout`` limits one attempt. ``gating`` defaults to
-    true, false for patterns. ``emits`` and ``waits`` add event classes to what is inferred.
+    true, false for patterns. ``emits`` and ``waits`` add event classes to what is inferred. When executions
+    run is said by ``FlowOptions``.
     """
 
     name: str | None
@@ -67,6 +68,16 @@ class HandlerOptions(TypedDict, total=False):
     waits: Events
 
 
+class BatchOptions(HandlerOptions, total=False):
+    """The options of a handler that takes ``list[TheEvent]``: at most ``batch`` events, ``batch_wait`` after the first.
+
+    It runs one batch at a time (``concurrency`` 1); with more, batches overlap and events of a key have no order.
+    """
+
+    batch: Required[int]
+    batch_wait: Duration
+
+
 @final
 class Handler(Generic[T, R]):
     """One declared reaction; made by ``Service.on``, changed only by ``resolve`` and the node.
@@ -77,9 +88,9 @@ class Handler(Generic[T, R]):
     """
 
     __slots__ = (
-        "__weakref__", "_emits_known", "alternatives", "code", "concurrency", "emits", "facts", "fn", "full_name",
-        "gating", "key", "lane", "name", "on_failure", "pattern", "resolved", "retry", "schedule", "service", "start",
-        "takes_event", "timeout_s", "triggers", "waits", "was", "where",
+        "__weakref__", "_emits_known", "alternatives", "code", "concurrency", "emits", "facts", "flow", "fn",
+        "full_name", "gating", "key", "lane", "name", "on_failure", "pattern", "resolved", "retry", "schedule",
+        "service", "start", "takes_event", "timeout_s", "triggers", "waits", "was", "where",
     )  # fmt: skip
 
     def __init__(
@@ -107,7 +118,11 @@ class Handler(Generic[T, R]):
         _refuse_wrong_choices(options, self.full_name, self.where)
         self.was: Final = _former_names(service, options, self.where)
         self.key: Final = _checked_key(self, options.get("key"))
-        self.concurrency: Final = _checked_concurrency(self, options.get("concurrency", 100))
+        self.flow: Final = flow_of(self.full_name, self.where, fn, triggers, options)
+        places = 1 if self.flow is not None and self.flow.batch else 100
+        self.concurrency: Final = checked_concurrency(
+            f"handler {self.full_name}", options.get("concurrency", places), self.where
+        )
         owner, timeout = f"handler {self.full_name}", options.get("timeout")
         limit_s = None if timeout is None else declared_duration(owner, "timeout", timeout, self.where)
         self.timeout_s: Final = limit_s
@@ -163,6 +178,11 @@ class Handler(Generic[T, R]):
         self.facts = facts_of(self.fn)
         self.resolved = True
 
+    def _shown_lane(self) -> str:
+        if self.flow is None or not self.flow.batch:
+            return self.lane
+        return "batch" if self.concurrency == 1 else "batches"
+
     def manifest(self) -> HandlerManifest:
         """Return what this handler declares, as a plain value; call ``resolve`` before."""
         triggers = (self.pattern.pattern,) if self.pattern else tuple(known.name for known in self.triggers)
@@ -176,7 +196,7 @@ class Handler(Generic[T, R]):
             gating=self.gating,
             key=self.key,
             on_failure=self.on_failure,
-            lane=self.lane,
+            lane=self._shown_lane(),
             start=self.start,
             was=self.was,
             code=self.code,
@@ -270,11 +290,3 @@ def _checked_key(handler: Handler[Any, Any], key: str | None) -> str | None:
             why = f"{known.cls.__qualname__} ({known.where}) has no such field"
             raise refusal(what, why, mend, handler.where)
     return key
-
-
-def _checked_concurrency(handler: Handler[Any, Any], value: object) -> int:
-    if type(value) is int and 1 <= value <= CONCURRENCY_MAX:
-        return value
-    what = f"handler {handler.full_name} has concurrency={value!r}"
-    why = f"it is a whole number from 1 to {CONCURRENCY_MAX}"
-    raise refusal(what, why, "write concurrency=100, say", handler.where)

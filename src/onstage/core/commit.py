@@ -144,7 +144,9 @@ class Commit(msgspec.Struct):
 
     `execution` 0 is a way in from outside. `expected` is the journal length it was computed from; a store that holds
     another length refuses. `after` are the positions of the commits this one follows from: it is refused if one of
-    them is. `position` is given by the store on `append`, and is the order of everything.
+    them is. `position` is given by the store on `append`, and is the order of everything. `also` are executions that
+    never began and are settled with this one: they get its status, and their receipts are among `receipts`; the commit
+    is refused if one of them is not open, or has a journal.
     """
 
     execution: int = 0
@@ -173,6 +175,7 @@ class Commit(msgspec.Struct):
     notes: Notes | None = None
     position: int = 0
     handlers: Sequence[NewHandler] = ()
+    also: tuple[int, ...] = ()
 
 
 class RefusedBecause:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Protocol, final
 
 import msgspec
 
@@ -15,8 +15,49 @@ if TYPE_CHECKING:
     from onstage.contracts.handler import Handler
     from onstage.core.retry import Retry
     from onstage.events.event import EventType
+    from onstage.events.receipt import Status
+    from onstage.ports.store import EventView, ExecutionView
 
-__all__ = ["Delivery", "Reaction", "lane_key"]
+__all__ = ["Delivery", "Entrance", "Reaction", "Turn", "lane_key"]
+
+
+class Entrance(Protocol):
+    """What stands before a handler whose executions are limited, ranked, paused or gathered; see `turnstile`."""
+
+    def holds(self, delivery: Delivery) -> bool:
+        """Whether it keeps a new delivery back before that asks for its lane."""
+        ...
+
+    def enter(self, delivery: Delivery) -> None:
+        """Take over a delivery that has its lane."""
+        ...
+
+    def left(self) -> None:
+        """A place is free again."""
+        ...
+
+    def parked(self, delivery: Delivery, status: Status) -> None:
+        """A run ended without settling its delivery."""
+        ...
+
+    async def recovered(self, delivery: Delivery, view: ExecutionView, event: EventView) -> None:
+        """An execution is taken up from the store."""
+        ...
+
+
+class Turn(msgspec.Struct, eq=False):
+    """What decides when a delivery is let in, where something does: its tenant, its priority, and what it is.
+
+    `since` (ms) is when its event came, 0 once it was let go by what gathers events. `members` are the other
+    deliveries of a batch, which are settled with this one.
+    """
+
+    tenant: str | None = None
+    priority: int = 0
+    has_begun: bool = False
+    is_retry: bool = False
+    since: int = 0
+    members: tuple[Delivery, ...] = ()
 
 
 @final
@@ -46,6 +87,7 @@ class Reaction:
         "running",
         "service",
         "timeout_s",
+        "turnstile",
         "waits",
         "wants_envelope",
         "warned",
@@ -78,6 +120,7 @@ class Reaction:
         self.wants_envelope = handler.pattern is not None
         self.is_ordered = True  # events with a key go through its lane
         self.warned = False
+        self.turnstile: Entrance | None = None
 
 
 @final
@@ -110,6 +153,7 @@ class Delivery(msgspec.Struct, eq=False):
     signed: str | None = None
     expires: int | None = None
     gating: bool = True
+    turn: Turn | None = None
 
     @property
     def n(self) -> int:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from onstage.runtime.foreign_await import foreign_await
 from onstage.runtime.frame import CURRENT
 from onstage.runtime.gather import rest_of
+from onstage.runtime.ranked_ready import RankedReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterable
@@ -87,7 +88,7 @@ class Dispatcher:
         """Nothing runs before `wake`."""
         self._driver = driver
         self._store = store
-        self._ready: deque[Delivery] = deque()
+        self._ready: deque[Delivery] | RankedReady = deque()
         self._ahead_of_disk: dict[int, list[Delivery]] = {}
         self._durable = 0
         self._draining = False
@@ -105,7 +106,9 @@ class Dispatcher:
 
     def offer(self, delivery: Delivery) -> None:
         """Take a delivery over: it runs when its lane and a place at its handler are free."""
-        reaction, lane = delivery.reaction, delivery.lane
+        reaction, lane, turnstile = delivery.reaction, delivery.lane, delivery.reaction.turnstile
+        if turnstile is not None and turnstile.holds(delivery):
+            return
         if lane is not None and not delivery.has_lane:
             if reaction.behind and delivery.n > reaction.behind:
                 reaction.held.append(delivery)  # what is older of its key comes first
@@ -119,6 +122,9 @@ class Dispatcher:
                 return
             lanes[lane] = None
             delivery.has_lane = True
+        if turnstile is not None:
+            turnstile.enter(delivery)
+            return
         if reaction.running >= reaction.concurrency:
             reaction.backlog.append(delivery)
             return
@@ -148,7 +154,9 @@ class Dispatcher:
         """The execution ended or parked: let the next one of its handler run."""
         reaction = delivery.reaction
         reaction.running -= 1
-        if reaction.backlog:
+        if reaction.turnstile is not None:
+            reaction.turnstile.left()
+        elif reaction.backlog:
             reaction.running += 1
             self._ready.append(reaction.backlog.popleft())
 
@@ -172,6 +180,15 @@ class Dispatcher:
             self.offer(following)
             lanes[lane] = queue or None
             return
+
+    def let(self, delivery: Delivery) -> None:
+        """Make ready what a turnstile has let in."""
+        self._ready.append(delivery)
+        self.wake()
+
+    def rank(self) -> None:
+        """Heed the priorities of handlers among what is ready, from now on; before anything is."""
+        self._ready = RankedReady()
 
     def durable(self, position: int) -> None:
         """What follows from commits up to `position` no longer waits for the disk."""

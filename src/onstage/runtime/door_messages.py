@@ -37,6 +37,7 @@ __all__ = [
     "Pong",
     "Reply",
     "Request",
+    "SetPause",
     "answer_as",
     "frame",
     "receive",
@@ -148,7 +149,16 @@ class Manage(_Request, frozen=True, tag="manage"):
     options: dict[str, _Number] = {}
 
 
-Request = Ping | MakeWay | Emit | EmitTimed | EmitAll | AskVerdict | Operate | OperateSchedule | Manage
+class SetPause(_Request, frozen=True, tag="pause"):
+    """Pause a handler or a service, or let it go on. Answered with what was done."""
+
+    name: str
+    paused: bool
+    by: str
+    why: str | None = None
+
+
+Request = Ping | MakeWay | Emit | EmitTimed | EmitAll | AskVerdict | Operate | OperateSchedule | Manage | SetPause
 Answers = list[str | tuple[str, str]]
 """What became of each event: the public id of its process, or the name and text of the error that refused it."""
 

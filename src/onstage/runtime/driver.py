@@ -20,6 +20,7 @@ from onstage.core.retry import delay
 from onstage.errors import Diverged, InsideStep, NotInExecution, OperationError, Reject, UndeclaredEvent, UsageError
 from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
 from onstage.runtime.attempts import perform_step, perform_transaction
+from onstage.runtime.batching import settle_members
 from onstage.runtime.call import active
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import error_text, leaves, said, storable
@@ -107,10 +108,15 @@ class Driver:
             raise Expired(expires)
         if frame.execution.rejected is not None:
             return await _then_rejected(frame)
+        batching = None if delivery.turn is None else self.node.flow.batching(delivery.reaction)
         try:
             event = self._event(delivery, stored.event)
         except Exception as error:
+            if batching is not None:
+                batching.poisoned(delivery)
             raise _Poison(said(error)) from error
+        if batching is not None:
+            event = await batching.events(frame, event)
         return await self._call(delivery.reaction, event)
 
     # Settling.
@@ -288,6 +294,8 @@ class Driver:
             None,
             transaction,
         )
+        if delivery.turn is not None and delivery.turn.members:
+            settle_members(node, frame, commit)
         frame.after = delivery.after = position = node.append(commit, emission)
         delivery.due = due
         if waits:  # until then it goes on listening to what its calls have asked for

@@ -38,6 +38,7 @@ from onstage.runtime.door_messages import (
     Pong,
     Reply,
     Request,
+    SetPause,
     frame,
 )
 from onstage.runtime.error_text import said
@@ -74,6 +75,7 @@ class _Ways(Protocol):
     async def operate(self, action: str, execution: int) -> str: ...
     async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str: ...
     async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]: ...
+    async def set_pause(self, name: str, *, paused: bool, by: str, why: str | None) -> str: ...
     @property
     def runs(self) -> bool: ...
     def make_way(self) -> None: ...
@@ -154,6 +156,8 @@ class LocalDoor:
                 return await self._ways.schedule(action, name, first_ms, last_ms)
             case Manage(action=action, handler=handler, options=options):
                 return await self._ways.manage(action, handler, options)
+            case SetPause(name=name, paused=paused, by=by, why=why):
+                return await self._ways.set_pause(name, paused=paused, by=by, why=why)
             case _:
                 assert_never(request)
 
@@ -247,6 +251,12 @@ class RemoteDoor:
         """An operator's action on a schedule; repeating it does no harm."""
         request = OperateSchedule(action=action, name=name, first_ms=first_ms, last_ms=last_ms)
         answer: str = await self._request(lambda: request, str)
+        return answer
+
+    async def set_pause(self, name: str, *, paused: bool, by: str, why: str | None = None) -> str:
+        """Pause a handler or a service, or let it go on. Once it was sent, it is not repeated."""
+        request = SetPause(name=name, paused=paused, by=by, why=why)
+        answer: str = await self._request(lambda: request, str, repeat=False)
         return answer
 
     async def _request(self, request: Callable[[], Request], type_: Any, *, repeat: bool = True) -> Any:

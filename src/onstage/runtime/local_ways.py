@@ -127,6 +127,11 @@ class LocalWays:
 
         return await manage(self._node, action, handler, options)
 
+    async def set_pause(self, name: str, *, paused: bool, by: str, why: str | None = None) -> str:
+        """Pause a handler or a service, or let it go on; answers what was done."""
+        pauses = self._node.flow.pauses
+        return await (pauses.pause(name, by=by, why=why) if paused else pauses.resume(name))
+
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter; answers what was done."""
         from onstage.runtime.operations import operate

@@ -27,6 +27,7 @@ from onstage.runtime.dispatcher import Dispatcher
 from onstage.runtime.driver import Driver
 from onstage.runtime.emission import Emission, Numbers, Route
 from onstage.runtime.exchange import Exchange
+from onstage.runtime.flow_control import FlowControl
 from onstage.runtime.frame import Frame
 from onstage.runtime.history import History
 from onstage.runtime.mailbox import Mailbox
@@ -131,6 +132,8 @@ class Node:
         self.routes_by_class.update((route.type.cls, route) for route in routing.routes.values())
         self.reactions.update(routing.reactions)
         self.delaying = Delaying(opened, self.reactions)
+        self.flow = FlowControl(self)
+        await self.flow.open()
         self.handler_names = {number: name for name, number in opened.handlers.items()} | opened.retired_handlers
         self.type_names = {number: name for (name, _), number in opened.types.items()}
         self.writers = [f"{opened.store}-{name}" for _, name in opened.incarnations]
@@ -200,6 +203,8 @@ class Node:
             return
         delivery.parked = delivery.resumed = True
         delivery.data = None
+        if delivery.reaction.turnstile is not None:
+            delivery.reaction.turnstile.parked(delivery, status)
         if delivery.waits and (frame.parked is None or not frame.parked.waits):
             self.mailbox.leave(delivery)  # it listened earlier in this run, and no longer does
         if status in (Status.PARKED, Status.DIVERGED):

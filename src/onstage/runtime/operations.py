@@ -11,6 +11,7 @@ from onstage.errors import UsageError
 from onstage.events.delayed import LATER
 from onstage.events.receipt import Receipt, Status, token
 from onstage.ports.store import Refused
+from onstage.runtime.batching import members_in
 
 if TYPE_CHECKING:
     from onstage.ports.store import ExecutionView, Stored
@@ -49,7 +50,10 @@ async def operate(node: Node, action: str, execution: int) -> str:
     reaction = node.reactions.get(handler_of(execution))
     signed = None if reaction is None else await node.recovery.signed(reaction, stored.event)
     error = "called off by an operator" if action == "cancel" else None
-    position = node.append(commit_of(node, stored, status, error=error, signed=signed), None)
+    commit = commit_of(node, stored, status, error=error, signed=signed)
+    if not status.is_open:
+        await _with_members(node, stored, commit)
+    position = node.append(commit, None)
     node.dispatcher.flush_soon()
     try:
         await node.store.durable(position)
@@ -60,6 +64,8 @@ async def operate(node: Node, action: str, execution: int) -> str:
             f"execution {execution} was dealt with meanwhile\n  why: somebody else was quicker\n"
             "  to do: look at it again with `onstage dead ls`"
         ) from None
+    for member in commit.also:
+        node.open.pop(member, None)
     await _follow(node, view, status)
     return f"{view.handler} {_TOLD[action]}"
 
@@ -118,6 +124,17 @@ def commit_of(
         attempts=0,
         receipts=(receipt,),
     )
+
+
+async def _with_members(node: Node, stored: Stored, commit: Commit) -> None:
+    """Let what is dropped take its batch along: each member is settled in the same commit."""
+    for member in members_in(stored.entries):
+        each = await node.store.reader.execution(member)
+        assert each is not None, "a batch names what is stored"
+        reaction = node.reactions.get(handler_of(member))
+        signed = None if reaction is None else await node.recovery.signed(reaction, each.event)
+        own = commit_of(node, each, Status(commit.status), error=commit.error, signed=signed)
+        commit.also, commit.receipts = (*commit.also, member), (*commit.receipts, *own.receipts)
 
 
 async def _follow(node: Node, view: ExecutionView, status: Status) -> None:

@@ -30,6 +30,8 @@ from onstage.runtime.operations import commit_of
 from onstage.runtime.wire import expiry_of, version_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from onstage.ports.store import EventView, ExecutionView, Stored
     from onstage.runtime.delivery import Reaction
     from onstage.runtime.node import Node
@@ -87,6 +89,11 @@ class Recovery:
             self._node.unpark(delivery)  # mail may have come while nobody listened; if none did, it parks again
         self._node.dispatcher.wake()
 
+    async def take_up_all(self, executions: Iterable[int]) -> None:
+        """Take up several, in this order."""
+        for execution in executions:
+            await self.take_up(execution)
+
     # What cannot be written.
 
     def cannot_be_written(self, execution: int, error: BaseException | None) -> bool:
@@ -140,6 +147,8 @@ class Recovery:
         delivery.expires = expiry_of(event.extra)
         node.numbers.hear(event.hlc, node.clock.now_ms())  # the store knows its own readings only
         delivery.resumed, delivery.gating = True, view.gating
+        if reaction.turnstile is not None:
+            await reaction.turnstile.recovered(delivery, view, event)
         if Status(view.status) not in (Status.READY, Status.RUNNING) and delivery.lane in reaction.lanes:
             self._contend(delivery)
         node.open[view.id] = delivery

@@ -50,8 +50,9 @@ class Reloading:
             return
         log.warning("a commit of execution %s was refused: %s; it is loaded anew", execution, because)
         self._drop(execution)
-        if execution not in self._node.open:
-            self._node.spawn(self._node.recovery.take_up(execution))
+        fallen = (execution, *commit.also)
+        if any(each not in self._node.open for each in fallen):
+            self._node.spawn(self._node.recovery.take_up_all(fallen))
 
     def _drop(self, execution: int) -> None:
         delivery = self._node.open.get(execution)

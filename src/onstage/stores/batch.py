@@ -175,6 +175,7 @@ class Batch:
         opened = {obligation.execution for commit in commits for obligation in commit.opened}
         begun = {root.process for commit in commits for root in commit.roots}
         executions = {commit.execution for commit in commits if commit.execution}
+        executions.update(*(commit.also for commit in commits if commit.also))
         processes = {receipt.process for commit in commits for receipt in commit.receipts}
         doors = {commit.door.identity for commit in commits if commit.door is not None}
         peek = self._peek
@@ -212,7 +213,12 @@ class Batch:
             conflicts = commit.expected != 0
         else:
             conflicts = row is None or row[STATUS] > OPEN_MAX or row[LENGTH] != commit.expected
+        conflicts = conflicts or (bool(commit.also) and any(map(self._has_begun, commit.also)))
         return Refusal(commit, RefusedBecause.CONFLICT) if conflicts else None
+
+    def _has_begun(self, execution: int) -> bool:
+        row = self._row(execution)
+        return not isinstance(row, Obligation) and (row is None or row[STATUS] > OPEN_MAX or row[LENGTH] != 0)
 
     def _row(self, execution: int) -> Obligation | tuple[Any, ...] | None:
         return self.opened.get(execution) or self.changed.get(execution) or self._stored.get(execution)
@@ -274,13 +280,27 @@ class Batch:
         for entry in entries:
             self.entries.append((execution, length, encode_entry(entry)))
             length += 1
+        self._replace(execution, process, commit, gating=gating, length=length)
+        for member in commit.also:
+            self._settle_member(member, commit)
+
+    def _settle_member(self, execution: int, commit: Commit) -> None:
+        row = self._row(execution)
+        assert row is not None, "`_conflict` has seen it"
+        if isinstance(row, Obligation):
+            process, gating = row.process, row.gating
+        else:
+            process, gating = row[PROCESS], bool(row[GATING])
+        self._replace(execution, process, commit, gating=gating, length=0)
+
+    def _replace(self, execution: int, process: int, commit: Commit, *, gating: bool, length: int) -> None:
         rows: dict[int, Any] = self.opened if execution in self.opened else self.changed
         rows[execution] = (
             execution,
             process,
             commit.status,
             gating,
-            commit.segment,
+            commit.segment if execution == commit.execution else 0,
             length,
             commit.epoch,
             commit.attempts,

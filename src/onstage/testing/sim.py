@@ -103,8 +103,9 @@ class Sim:
     async def settle(self) -> None:
         """Run until nothing is ready or running.
 
-        Time passes for running steps and for retries that are due within an hour, not for waits and sleeps. Raises
-        AssertionError if a handler still runs after an hour of virtual time.
+        Time passes for running steps, and for retries and rate limits that are due within an hour; not for waits,
+        sleeps, and events that gather (`debounce=`, `batch=`). Raises AssertionError if a handler still
+        runs after an hour of virtual time.
         """
         await self._do(self._world.settle)
 
@@ -142,6 +143,14 @@ class Sim:
         told = await self._do(lambda: self._world.manage(action, handler, options))
         await self.settle()
         return told
+
+    async def pause(self, name: str) -> None:
+        """Pause a handler ("payment.charge") or a service ("payment"), as an operator would."""
+        await self._do(lambda: self._world.call(lambda: self._world.node.flow.pauses.pause(name, by="the test")))
+
+    async def resume(self, name: str) -> None:
+        """Let a paused handler or service go on."""
+        await self._do(lambda: self._world.call(lambda: self._world.node.flow.pauses.resume(name)))
 
     # Faults, from now on.
 

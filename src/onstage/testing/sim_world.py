@@ -202,6 +202,9 @@ class World:
                     "  to do: look at what that handler awaits"
                 )
             return next_s
+        limited_s = self.node.flow.due_s
+        if limited_s is not None and limited_s <= give_up_s:
+            return max(limited_s, self.loop.time())
         dues = [view.due for view in self.call(self._retrying) if view.due is not None]
         if not dues:
             return None

@@ -15,6 +15,7 @@ LEADS_TO = {
     Input.DIVERGE: Status.DIVERGED,
     Input.END: Status.DONE,
     Input.REJECT: Status.REJECTED,
+    Input.SKIP: Status.SKIPPED,
     Input.RESUME: Status.READY,
     Input.DROP: Status.DROPPED,
     Input.EXPIRE: Status.SKIPPED,
