@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
 from onstage.core.identity import number_in
+from onstage.embedding.embeddable import NOT_ENTERED, Embeddable
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
 from onstage.events.envelope import Envelope, from_json
 from onstage.events.event import event_type
@@ -17,8 +18,11 @@ from onstage.process_handle import ProcessHandle
 from onstage.runtime.intake import process_known_as
 from onstage.runtime.local_door import LocalDoor, Moved, RemoteDoor, call_when_running
 from onstage.runtime.local_ways import LocalWays
+from onstage.runtime.measurements import measured
 from onstage.runtime.node import DRAIN_S, Node
-from onstage.runtime.wire import from_outside
+from onstage.runtime.wire import from_outside, of_process
+from onstage.telemetry.openmetrics import text
+from onstage.telemetry.trace_context import current
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -37,7 +41,7 @@ log = logging.getLogger("onstage.node")
 
 
 @final
-class Stage:
+class Stage(Embeddable):
     """An application on a store, made by `App.run` and `connect`. Use it as an async context manager.
 
     Inside, it is a node that runs all services; if another node has the store, a client of that node; and with
@@ -78,6 +82,7 @@ class Stage:
     async def __aenter__(self) -> Self:
         """Begin. Raises StoreUnavailable, SchemaTooNew, or NodeRunning if the store is taken by what is no node."""
         self._moving = asyncio.Lock()
+        self.loop = asyncio.get_running_loop()
         refused: NodeRunning | None = None
         for _ in range(ENTRIES_MAX):
             remote = None if self._path is None else await call_when_running(self._path)
@@ -153,6 +158,7 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Drain and stop: running steps finish within `drain_s`, everything accepted is durable."""
+        self.loop = None
         async with self._moving:
             if self._letting_go is not None:
                 await self._letting_go
@@ -258,6 +264,8 @@ class Stage:
     ) -> ProcessHandle:
         joined = process.id if isinstance(process, ProcessHandle) else process
         own = self._own(id)
+        if extra is None and (trace := current()) is not None:
+            extra = of_process(None, trace=trace)
         wire = await self._through(
             lambda ways: ways.emit(type, data, id=own, source=source, process=joined, extra=extra)
         )
@@ -321,6 +329,16 @@ class Stage:
         """Read the store: `async with stage.reading() as reader`. What it shows is durable."""
         # A client that holds the store reads on a connection of its own: it may give the store away meanwhile.
         return _Reading(self._node if self.is_node or self._path is None else None, self._open_reader)
+
+    def not_ready(self) -> str | None:
+        """Why this stage can take nothing at present, in three lines; None if it can."""
+        if self._ways is None or self.loop is None:
+            return NOT_ENTERED
+        return None if self._node is None else self._node.store.trouble
+
+    async def metrics_text(self) -> str:
+        """The node's metrics as OpenMetrics text; of a client, that it is one."""
+        return text(await measured(self._node))
 
     def statistics(self) -> Mapping[str, int]:
         """Counters of the node's store since its start: batches (one fsync each), commits, refused."""

@@ -77,7 +77,8 @@ class Delivery(msgspec.Struct, eq=False):
     `data` is None where it is read from the store before running; `after` is the position of the commit that the
     delivery follows from. `lane` is the key of the lane it holds or waits for, None for no order.
     `names` are the public ids of process and event, unless both are this store's own. `signed` is the name that the
-    handler had when the obligation was opened, unless it is the present one.
+    handler had when the obligation was opened, unless it is the present one. `extra` holds what the event's row has of
+    further attributes.
     """
 
     id: int
@@ -96,6 +97,7 @@ class Delivery(msgspec.Struct, eq=False):
     waits: tuple[str, ...] = ()
     names: tuple[str, str] | None = None
     signed: str | None = None
+    extra: bytes | None = None
 
     @property
     def n(self) -> int:

@@ -141,6 +141,8 @@ class Emission(msgspec.Struct, eq=False):
             self.outputs.append((n, route.type_id))
         names = None if process_id is None else (process_id, numbers.identity.wire(n))
         delta = self._open(route, n, process, data, key, names) if route.triggers else 0
+        if extra is not None:
+            self._carry(route, extra)
         if route.waiters:
             delta ^= self._mail(route, n, process, hlc, names)
         for handler in route.elsewhere:
@@ -170,6 +172,7 @@ class Emission(msgspec.Struct, eq=False):
             NewEvent(n, process, route.type_id, event.key, 0, event.hlc, event.topology, event.data, event.extra)
         )
         self._open(route, n, process, event.data, event.key, names, event.expected)
+        self._carry(route, event.extra)
         if route.waiters:
             self._mail(route, n, process, numbers.hlc, names, event.expected)
         late = self._late(route, event.expected, names)
@@ -177,6 +180,10 @@ class Emission(msgspec.Struct, eq=False):
             body = late.to_bytes(16, "big")
             self.receipts.append(Receipt(process, n, 0, 0, _OPENED, numbers.hlc, body, (), now_ms, now_ms, names=names))
         return n
+
+    def _carry(self, route: Route, extra: bytes) -> None:
+        for delivery in self.deliveries[len(self.deliveries) - len(route.triggers) :]:
+            delivery.extra = extra
 
     @staticmethod
     def _late(route: Route, expected: Collection[str], names: tuple[str, str]) -> int:

@@ -8,6 +8,7 @@ from onstage.errors import UndeclaredEvent
 from onstage.events.envelope import KEY_BYTES_MAX
 from onstage.events.event import event_type, is_event
 from onstage.runtime.emission import Emission
+from onstage.runtime.wire import of_process
 
 if TYPE_CHECKING:
     from onstage.runtime.frame import Frame
@@ -43,15 +44,19 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int) -> int:
     if key is not None and len(key) > KEY_BYTES_MAX // 4:  # a character has at most four bytes
         key = node.admission.key_of(route, output)
     delivery, joined = frame.delivery, reaction.gating
+    process_id = delivery.names[0] if joined and delivery.names else None
+    causation = f"{delivery.names[1]}/{reaction.name}" if delivery.names else None
+    trace = None if node.telemetry is None else node.telemetry.carried(delivery.id)
     return emission.emit(
         route,
         data,
         key,
         now_ms=now_ms,
         process=delivery.process if joined else 0,
-        process_id=delivery.names[0] if joined and delivery.names else None,
+        process_id=process_id,
         cause=delivery.id,
-        causation=f"{delivery.names[1]}/{reaction.name}" if delivery.names else None,
+        causation=causation,
+        extra=None if trace is None else of_process(process_id, causation, trace=trace),
     )
 
 

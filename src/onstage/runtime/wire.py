@@ -78,12 +78,18 @@ def arrived(envelope: Envelope, wire: str) -> bytes:
     return msgspec.json.encode(msgspec.structs.replace(outside, **own))
 
 
-def of_process(process_id: str | None, causation: str | None = None) -> bytes:
+def of_process(
+    process_id: str | None, causation: str | None = None, *, trace: tuple[str, str | None] = ("", None)
+) -> bytes:
     """What the row of an event of this store says that belongs to a process of another one, or was caused there.
 
-    `causation` is the public id of the causing event and its handler, joined by a slash.
+    `causation` is the public id of the causing event and its handler, joined by a slash; `trace` are the `traceparent`
+    and the `tracestate` that the event travels with.
     """
-    return msgspec.json.encode(_Outside(correlationid=process_id, causationid=causation))
+    parent, state = trace
+    return msgspec.json.encode(
+        _Outside(traceparent=parent or None, tracestate=state, correlationid=process_id, causationid=causation)
+    )
 
 
 def names_of(stored: EventView) -> tuple[str | None, str | None]:
