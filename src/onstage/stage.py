@@ -114,6 +114,8 @@ class Stage(Embeddable):
             await node.close(grace_s=0)
             raise
         self._node, self._door, self._ways = node, door, ways
+        if node.dispatches and self.intake is not None:
+            self.intake.start(ways)
 
     async def _take_over(self, remote: RemoteDoor) -> None:
         """The node is gone: hold the store in its place, if nobody else does."""
@@ -159,6 +161,8 @@ class Stage(Embeddable):
     ) -> None:
         """Drain and stop: running steps finish within `drain_s`, everything accepted is durable."""
         self.loop = None
+        if self.intake is not None:
+            await self.intake.close()
         async with self._moving:
             if self._letting_go is not None:
                 await self._letting_go
@@ -338,7 +342,8 @@ class Stage(Embeddable):
 
     async def metrics_text(self) -> str:
         """The node's metrics as OpenMetrics text; of a client, that it is one."""
-        return text(await measured(self._node))
+        taken_in = [] if self.intake is None else self.intake.families()
+        return text(await measured(self._node) + taken_in)
 
     def statistics(self) -> Mapping[str, int]:
         """Counters of the node's store since its start: batches (one fsync each), commits, refused."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from onstage.embedding.asgi import StageApp
+    from onstage.embedding.background import Background
     from onstage.embedding.embedded import EmbeddedStage
+    from onstage.embedding.intake_table import IntakeTable
 
 __all__ = ["Embeddable"]
 
@@ -20,8 +24,13 @@ NOT_ENTERED: Final = (
 class Embeddable:
     """The ways to embed a stage."""
 
+    _path: Path | None
+
     loop: asyncio.AbstractEventLoop | None = None
     """The loop that the stage lives on while it is entered."""
+
+    intake: IntakeTable | None = None
+    """The intake table of this stage, once it is used."""
 
     is_measured: bool = False
     """Whether its node counts what it does, for `/metrics`. Set it before the stage is entered; `asgi` does."""
@@ -37,3 +46,35 @@ class Embeddable:
 
         self.is_measured = True
         return StageApp(cast("EmbeddedStage", self))
+
+    def emit_in(self, tx: Any, event: object, *, id: str | None = None) -> Any:
+        """Emit an event in a transaction of your own database: it is durable when that one commits, or never was.
+
+        `tx` is what your transaction runs on: a Session, Connection, AsyncSession or AsyncConnection of SQLAlchemy, the
+        `connection` of Django, a connection or cursor of psycopg, on SQLite or PostgreSQL. It gets a row in the table
+        `onstage_intake`, which the node that runs with `intake=` moves into the engine. With an asynchronous connection
+        await it. The same `id` twice is the same event, whichever way it comes.
+
+        It may be called on a stage that is not entered, from any thread. Raises InvalidEvent; UsageError for a
+        connection in autocommit mode, an unknown kind, a missing table, or the node's own file: `@transaction` in a
+        handler is the way there. An event that the engine then refuses stays in the table, with the reason.
+        """
+        if self.intake is None:
+            from onstage.embedding.intake_table import IntakeTable
+
+            self.intake = IntakeTable(self._path)
+        return self.intake.write(tx, event, id)
+
+    def run_in_background(self, *, lazy: bool = False) -> Background:
+        """Run the stage in a thread of its own, with a loop of its own: for WSGI, Django and scripts.
+
+        It answers an object whose `emit`, `process` and `verdict` may be called from any thread; it is stopped at exit.
+        The stage is entered when this returns. With `lazy` it is at the first call, by whichever process makes that: so
+        a server may fork after it has imported the application (`gunicorn --preload`). A child of a process in which it
+        runs already is refused.
+
+        Raises StoreUnavailable, SchemaTooNew or NodeRunning, as entering does.
+        """
+        from onstage.embedding.background import Background
+
+        return Background(cast("EmbeddedStage", self), lazy=lazy)

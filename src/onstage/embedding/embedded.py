@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from onstage.observe.verdict import Verdict
     from onstage.process_handle import ProcessHandle
 
-__all__ = ["EmbeddedStage", "on_its_loop"]
+__all__ = ["EmbeddedStage", "in_context_of_caller", "on_its_loop"]
 
 T = TypeVar("T")
 
@@ -70,4 +71,14 @@ async def on_its_loop(stage: EmbeddedStage, ask: Callable[[], Coroutine[Any, Any
     home = stage.loop
     if home is None or home is asyncio.get_running_loop():
         return await ask()
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), home))
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(in_context_of_caller(ask), home))
+
+
+def in_context_of_caller(ask: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
+    """A coroutine for another loop that does what `ask()` does, in the context of who calls this now: its trace."""
+    context = copy_context()
+
+    async def asking() -> T:
+        return await asyncio.get_running_loop().create_task(ask(), context=context)
+
+    return asking()
