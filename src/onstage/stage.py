@@ -115,7 +115,7 @@ class Stage(Embeddable):
             raise
         self._node, self._door, self._ways = node, door, ways
         if node.dispatches and self.intake is not None:
-            self.intake.start(ways)
+            await self.intake.start(ways)
 
     async def _take_over(self, remote: RemoteDoor) -> None:
         """The node is gone: hold the store in its place, if nobody else does."""

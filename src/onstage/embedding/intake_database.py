@@ -7,6 +7,7 @@ of that library on one file in one process free each other's locks, and it is `s
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from typing import Any, Final, TypeVar, cast, final
@@ -119,29 +120,33 @@ def _of_postgres(url: str) -> IntakeDatabase:
 def _of_connections(connect: Callable[[], Any], dialect: Dialect) -> IntakeDatabase:
     """A connection of our own for all transactions, made anew after an error; used by one thread at a time."""
     held: list[Any] = []
+    busy = threading.Lock()  # whoever gives up waiting for a thread does not end it
     mark = "?" if dialect == "sqlite" else "%s"
 
     def in_transaction(work: _Work[T]) -> T:
-        if not held:
-            held.append(connect())
-        connection = held[0]
-        try:
-            with closing(connection.cursor()) as cursor:
-                answer = work(lambda sql, values: _rows(cursor, sql.replace("?", mark), values))
-            connection.commit()
-        except BaseException:
-            held.clear()
-            with suppress(Exception):
-                connection.close()
-            raise
+        with busy:
+            connection = held.pop() if held else connect()
+            try:
+                with closing(connection.cursor()) as cursor:
+                    answer = work(lambda sql, values: _rows(cursor, sql.replace("?", mark), values))
+                connection.commit()
+            except BaseException:
+                with suppress(Exception):
+                    connection.close()
+                raise
+            held.append(connection)
         return answer
+
+    def close_held() -> None:
+        with busy:
+            while held:
+                held.pop().close()
 
     async def run(work: _Work[T]) -> T:
         return await asyncio.to_thread(in_transaction, work)
 
     async def close() -> None:
-        if held:
-            await asyncio.to_thread(held.pop().close)
+        await asyncio.to_thread(close_held)
 
     return IntakeDatabase(run, dialect, close)
 

@@ -49,11 +49,17 @@ class IntakePoller:
         self._hinted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._trouble: str | None = None
+        self._prepared = False
         self._taken = 0
         self._refused = 0
 
-    def start(self) -> None:
-        """Begin, on the running loop."""
+    async def start(self) -> None:
+        """Make the table, if the database answers, and begin to look for rows, on the running loop."""
+        try:
+            await self._database.prepare()
+            self._prepared = True
+        except Exception as error:  # noqa: BLE001  a driver may raise anything; it is tried again
+            self._say(error)
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def hint(self) -> None:
@@ -78,12 +84,12 @@ class IntakePoller:
         ]
 
     async def _run(self) -> None:
-        pause, prepared = PAUSE_S, False
+        pause = PAUSE_S
         while True:
             try:
-                if not prepared:
+                if not self._prepared:
                     await self._database.prepare()
-                    prepared = True
+                    self._prepared = True
                 taken = await self.take()
             except Exception as error:  # noqa: BLE001  a driver may raise anything, and the next attempt may succeed
                 self._say(error)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from onstage.embedding.intake_database import intake_database
 from onstage.embedding.intake_poller import IntakePoller
-from onstage.embedding.joining import joined_to
+from onstage.embedding.joining import joined_to, refuse_file
 from onstage.errors import InvalidEvent, StoreUnavailable
 from onstage.events.envelope import EVENT_BYTES_MAX, check_attribute
 from onstage.events.event import event_type
@@ -31,9 +31,14 @@ class IntakeTable:
     """The intake table of one stage."""
 
     def __init__(self, store: Path | None, where: Any = None) -> None:
-        """`where` is what `intake=` said, None for a stage that only writes rows; `store` is the node's own file."""
+        """`where` is what `intake=` said, None for a stage that only writes rows; `store` is the node's own file.
+
+        Raises UsageError for a database that can be none.
+        """
         self._store = store
-        self._where = where
+        self._database = None if where is None else intake_database(where)
+        if store is not None and isinstance(where, str) and where.startswith("sqlite:"):
+            refuse_file(store, where.partition("///")[2])
         self._token = SystemClock().token
         self._poller: IntakePoller | None = None
         self._thread = 0
@@ -79,13 +84,13 @@ class IntakeTable:
 
     # Taking rows in: on the node's loop.
 
-    def start(self, ways: LocalWays) -> None:
+    async def start(self, ways: LocalWays) -> None:
         """Begin to take rows in, if the stage was told where they are."""
-        if self._where is None:
+        if self._database is None:
             return
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
-        self._poller = IntakePoller(intake_database(self._where), _admitting(ways))
-        self._poller.start()
+        self._poller = IntakePoller(self._database, _admitting(ways))
+        await self._poller.start()
 
     async def close(self) -> None:
         """Take in no more."""

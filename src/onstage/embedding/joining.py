@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from onstage.embedding.intake_row import COLUMNS, TABLE
 from onstage.errors import UsageError
 
-__all__ = ["Joined", "joined_to", "named"]
+__all__ = ["Joined", "joined_to", "named", "refuse_file"]
 
 _MISSING: Final = ("no such table", "does not exist", "undefinedtable")
 _KINDS: Final = (
@@ -184,16 +184,20 @@ def _no_transaction(why: str) -> UsageError:
 
 
 def _refuse_own(files: Any, store: Path | None) -> None:
-    if store is None:
-        return
     for row in files or ():
-        file = row[2]
-        if file and store.exists() and Path(file).exists() and Path(file).samefile(store):
-            raise UsageError(
-                f"emit_in is refused on the node's own file {store}\n"
-                "  why: another SQLite library in this process would free the node's locks, and the node writes alone\n"
-                "  to do: use @transaction in a handler, which commits with it; or keep your tables in another file"
-            )
+        if row[2] and store is not None:
+            refuse_file(store, row[2])
+
+
+def refuse_file(store: Path, file: str) -> None:
+    """Refuse a database of the user's that is the node's own file. Raises UsageError."""
+    if store.resolve() != Path(file).resolve():
+        return
+    raise UsageError(
+        f"the intake cannot be in the node's own file {store}\n"
+        "  why: another SQLite library in this process would free the node's locks, and the node writes alone\n"
+        "  to do: use @transaction in a handler, which commits with it; or keep your tables in another file"
+    )
 
 
 def _explained(error: Exception) -> UsageError | None:

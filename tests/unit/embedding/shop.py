@@ -1,6 +1,5 @@
 """A small app that tests embed, and a PostgreSQL server for them."""
 
-import asyncio
 from dataclasses import dataclass
 
 from onstage import App, Process, Service, event, step
@@ -25,15 +24,13 @@ handled: list[str] = []
 
 
 @step
-async def charge(id: str) -> str:
+def charge(id: str) -> str:
     return id
 
 
 @shop.on(Placed)
 async def take(e: Placed) -> Paid:
     handled.append(e.id)
-    if e.text == "slow":
-        await asyncio.sleep(0)
     return Paid(await charge(e.id))
 
 
