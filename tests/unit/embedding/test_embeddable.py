@@ -3,9 +3,10 @@
 import subprocess
 import sys
 
+from tests.unit.embedding.shop import APP
+
 from onstage.embedding.asgi import StageApp
 from onstage.embedding.embeddable import NOT_ENTERED
-from tests.unit.embedding.shop import APP
 
 CODE = """
 import sys
