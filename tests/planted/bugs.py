@@ -14,6 +14,7 @@ What is not in the worlds is found by the test that is named for it. For some of
 | result-guessed, arguments-not-hashed | none goes on with a step's result, or comes with other arguments |
 | attempts-forgotten, cancellation-swallowed | nobody there counts attempts, or cancels a step |
 | incarnation-reused | worlds draw names from a clock of their own |
+| row-…, own-file-…, spans-…, counted-… | no world embeds a stage, or has telemetry |
 | mail-not-in-the-commit | a kill would have to hit one millisecond |
 """
 
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 
 import pytest
 from tests.planted import broker_bugs as broker
+from tests.planted import embed_bugs as embed
 from tests.planted import run_bugs as run
 from tests.planted import store_bugs as store
 from tests.planted import tour_bugs as tour
@@ -129,6 +131,7 @@ ON_TOUR: dict[Plant, str] = {
 CONTRACT = "tests/contract/test_stores.py::TestSqliteStoreInline::"
 RUNTIME = "tests/unit/runtime/"
 NATS = "tests/unit/brokers/nats/"
+EMBEDDING = "tests/unit/embedding/"
 CONNECTION = "tests/unit/stores/sqlite/test_connection.py::"
 IN_OTHER_SUITES: dict[Plant, str] = {
     store.felling_left_out: f"{CONTRACT}test_a_refused_commit_fells_its_descendants_only",
@@ -155,6 +158,15 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     broker.refused_batch_given_up: f"{NATS}test_publishing.py::"
     "test_whatever_the_server_has_each_number_holds_its_message",
     broker.silence_borne: f"{NATS}test_pulling.py::test_silence_for_twice_the_heartbeat_loses_the_cursor",
+    embed.row_identity_forgotten: f"{EMBEDDING}test_intake_table.py::"
+    "test_an_event_whose_row_could_not_be_removed_is_handled_once",
+    embed.row_removed_before_it_is_durable: f"{EMBEDDING}test_intake_poller.py::"
+    "test_what_the_store_did_not_come_to_stays",
+    embed.own_file_not_refused: f"{EMBEDDING}test_joining.py::test_the_nodes_own_file_is_refused",
+    embed.spans_ended_at_once: "tests/unit/telemetry/test_spans.py::"
+    "test_nothing_is_exported_before_it_is_durable_nor_what_is_refused",
+    embed.counted_at_once: "tests/unit/telemetry/test_counts.py::"
+    "test_what_is_durable_counts_and_what_is_refused_does_not",
     trap.doctor_silent: "tests/unit/cli/test_doctor.py::test_the_wal_reset_bug_is_known_by_version",
 }
 

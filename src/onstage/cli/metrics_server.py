@@ -17,7 +17,7 @@ from onstage.embedding.asgi import Answer, answer_to_get
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from onstage.embedding.embedded import EmbeddedStage
+    from onstage.embedding.embedded_stage import EmbeddedStage
     from onstage.stage import Stage
 
 __all__ = ["HOST", "metrics_server"]

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 import msgspec
 
-from onstage.embedding.embedded import on_its_loop
+from onstage.embedding.embedded_stage import on_its_loop
 from onstage.embedding.http_events import REQUEST_BYTES_MAX, from_request
 from onstage.errors import AmbiguousProcess, DuplicateId, InvalidEvent, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from onstage.embedding.embedded import EmbeddedStage
+    from onstage.embedding.embedded_stage import EmbeddedStage
 
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

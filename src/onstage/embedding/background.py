@@ -18,14 +18,14 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
-from onstage.embedding.embedded import in_context_of_caller
+from onstage.embedding.embedded_stage import in_context_of_caller
 from onstage.errors import UsageError
 from onstage.events.duration import seconds
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from onstage.embedding.embedded import EmbeddedStage
+    from onstage.embedding.embedded_stage import EmbeddedStage
     from onstage.observe.verdict import Verdict
 
 __all__ = ["Background", "BackgroundProcess"]

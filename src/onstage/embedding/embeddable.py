@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from onstage.embedding.asgi import StageApp
     from onstage.embedding.background import Background
-    from onstage.embedding.embedded import EmbeddedStage
+    from onstage.embedding.embedded_stage import EmbeddedStage
     from onstage.embedding.intake_table import IntakeTable
 
 __all__ = ["Embeddable"]

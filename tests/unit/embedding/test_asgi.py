@@ -47,7 +47,7 @@ def play(scene: Callable[[httpx2.AsyncClient], Awaitable[None]], api: Any = None
     asyncio.run(run())
 
 
-def placed(id: str, key: str | None = None, type: str = "embed.placed") -> dict[str, Any]:
+def placed(id: str, key: str | None = None, *, type: str = "embed.placed") -> dict[str, Any]:
     return {"specversion": "1.0", "id": id, "source": "//web", "type": type, "data": {"id": key or id}}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sqlalchemy.pool import NullPool
 from tests.unit.embedding.shop import APP, Placed
 
 from onstage import App, Service
+from onstage.embedding.intake_database import IntakeDatabase
 from onstage.embedding.intake_table import IntakeTable
 from onstage.errors import UsageError
 from onstage.stage import Stage
@@ -105,3 +107,28 @@ def test_a_database_that_cannot_be_one_is_refused_before_anything_runs(folder: P
         APP.run(store, intake="mysql://x")
     with pytest.raises(UsageError, match="use @transaction"):
         APP.run(store, intake=store)
+
+
+def test_an_event_whose_row_could_not_be_removed_is_handled_once(
+    users: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a kill between the two: the event is durable, the row is still there."""
+    store, tried = f"sqlite:///{folder}/node.db", asyncio.Event()
+
+    async def remove(self: IntakeDatabase, numbers: Sequence[int]) -> None:
+        tried.set()
+        raise OSError("gone")
+
+    async def work() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(IntakeDatabase, "remove", remove)
+            async with APP.run(store, intake=users) as stage:
+                await asyncio.to_thread(emit_in, stage, users, Placed("c1"), Placed("c2"))
+                await tried.wait()
+        assert len(left(users)) == 2
+        async with APP.run(store, intake=users) as stage:
+            await until_empty(users)
+            async with stage.reading() as reader:
+                assert [event.key for event in await reader.events(type="embed.placed")] == ["c1", "c2"]
+
+    asyncio.run(work())

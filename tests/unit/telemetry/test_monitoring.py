@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,3 +99,12 @@ def test_rules_say_what_to_do() -> None:
     for rule in rules["groups"][0]["rules"]:
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert set(rule["annotations"]) == {"summary", "description"}
+
+
+def test_the_page_lists_what_is_exported_with_its_labels(exported: dict[str, set[str]]) -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/metrics.md").read_text()
+    listed = dict(re.findall(r"^\| `(onstage_\w+)` \| \w+ \| ([^|]*)\|", page, re.MULTILINE))
+    base = {re.sub(r"(?<=_seconds)_(bucket|sum|count)$", "", name): labels for name, labels in exported.items()}
+    assert set(listed) == set(base)
+    said = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in listed.items()}
+    assert {name for name, labels in base.items() if labels - {"le"} - said[name]} == set()

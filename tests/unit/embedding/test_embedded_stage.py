@@ -5,7 +5,7 @@ import threading
 from contextvars import ContextVar
 from typing import Any, cast
 
-from onstage.embedding.embedded import in_context_of_caller, on_its_loop
+from onstage.embedding.embedded_stage import in_context_of_caller, on_its_loop
 
 WHO: ContextVar[str] = ContextVar("who", default="nobody")
 
