@@ -23,11 +23,15 @@ from onstage.events.event import EventType, event_type, is_event, place_of
 __all__ = [
     "Duration",
     "Events",
+    "calls_of",
     "code_fingerprint",
     "declared_duration",
     "declared_events",
+    "is_marked",
     "refuse_unknown_options",
+    "returned_annotation",
     "returned_events",
+    "values_named",
     "waited_events",
 ]
 
@@ -102,11 +106,19 @@ def returned_events(fn: Function, local_names: Mapping[str, object] | None = Non
         DefinitionError: if a member of the annotation is not an event.
         NameError: if a name in it is not known yet; ask again when the module is complete.
     """
+    annotation = returned_annotation(fn, local_names)
+    return () if annotation is None else tuple(dict.fromkeys(_members(fn, annotation)))
+
+
+def returned_annotation(fn: Function, local_names: Mapping[str, object] | None = None) -> object:
+    """Return the evaluated return annotation of ``fn``, None if it has none; see ``returned_events``.
+
+    Raises:
+        DefinitionError: if it cannot be evaluated.
+        NameError: if a name in it is not known yet.
+    """
     annotation = getattr(fn, "__annotations__", {}).get("return")
-    if annotation is None:
-        return ()
-    resolved = _resolved(fn, annotation, local_names or {})
-    return tuple(dict.fromkeys(_members(fn, resolved)))
+    return None if annotation is None else _resolved(fn, annotation, local_names or {})
 
 
 def _resolved(fn: Function, annotation: object, local_names: Mapping[str, object]) -> object:
@@ -172,6 +184,26 @@ def waited_events(fn: Function) -> tuple[type[Any], ...]:
         if _names_a_wait(part):
             found.update(dict.fromkeys(_waits_in(part)))
     return tuple(found)
+
+
+def values_named(fn: Function) -> tuple[tuple[Function, tuple[object, ...]], ...]:
+    """Return ``fn`` and the plain functions that it calls, each with what the names in its code stand for."""
+    return tuple((part, tuple(_named_values(part))) for part in _reachable(fn))
+
+
+def calls_of(fn: Function, marker: str) -> Iterator[tuple[ast.Call, tuple[type[Any], ...]]]:
+    """Yield the calls that ``fn`` itself makes of what carries ``marker``, and the events they are given; parses it."""
+    for call in _calls(fn):
+        if is_marked(_value(fn, call.func), marker):
+            yield call, tuple(each for argument in call.args for each in _event_classes(_value(fn, argument)))
+
+
+def is_marked(value: object, marker: str) -> bool:
+    """Whether a function or an object carries ``marker``, as ``__onstage_wait__``; a class or a module never does."""
+    if isinstance(value, types.FunctionType):
+        return value.__dict__.get(marker) is True
+    is_plain = isinstance(value, types.ModuleType | type)
+    return not is_plain and inspect.getattr_static(value, marker, False) is True
 
 
 def _reachable(fn: Function) -> list[Function]:
