@@ -110,12 +110,14 @@ class Stage(Embeddable):
             if self._path is not None:
                 door = LocalDoor(self._path, ways)
                 await door.open()
+            if node.dispatches and self.intake is not None:
+                await self.intake.start(ways)
         except BaseException:
+            if door is not None:
+                await door.close()
             await node.close(grace_s=0)
             raise
         self._node, self._door, self._ways = node, door, ways
-        if node.dispatches and self.intake is not None:
-            await self.intake.start(ways)
 
     async def _take_over(self, remote: RemoteDoor) -> None:
         """The node is gone: hold the store in its place, if nobody else does."""

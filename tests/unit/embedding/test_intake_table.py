@@ -132,3 +132,26 @@ def test_an_event_whose_row_could_not_be_removed_is_handled_once(
                 assert [event.key for event in await reader.events(type="embed.placed")] == ["c1", "c2"]
 
     asyncio.run(work())
+
+
+def test_who_gives_up_while_the_database_does_not_answer_leaves_nothing_behind(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def prepare(self: IntakeDatabase) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async def work() -> None:
+        stage = APP.run(f"sqlite:///{folder}/node.db", intake=f"sqlite:///{folder}/users.db")
+        with monkeypatch.context() as patch:
+            patch.setattr(IntakeDatabase, "prepare", prepare)
+            entering = asyncio.create_task(stage.__aenter__())
+            await asked.wait()
+            entering.cancel()
+            await asyncio.wait([entering])
+        async with stage:  # the file is free, and so is the socket beside it
+            assert stage.is_node
+
+    asyncio.run(work())
