@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
 from onstage.core.identity import number_in
-from onstage.embedding.embeddable import NOT_ENTERED, Embeddable
+from onstage.embedding.embeddable import Embeddable
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
 from onstage.events.envelope import Envelope, from_json
 from onstage.events.event import event_type
@@ -18,14 +17,12 @@ from onstage.process_handle import ProcessHandle
 from onstage.runtime.intake import process_known_as
 from onstage.runtime.local_door import LocalDoor, Moved, RemoteDoor, call_when_running
 from onstage.runtime.local_ways import LocalWays
-from onstage.runtime.measurements import measured
 from onstage.runtime.node import DRAIN_S, Node
 from onstage.runtime.wire import from_outside, of_process
-from onstage.telemetry.openmetrics import text
 from onstage.telemetry.trace_context import current
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
 
     from onstage.observe.verdict import Verdict
@@ -176,12 +173,6 @@ class Stage(Embeddable):
             self._ways = self._node = self._door = None
             if isinstance(ways, RemoteDoor):
                 await ways.close()
-
-    @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """For `FastAPI(lifespan=stage.lifespan)`: the stage runs as long as the web application does."""
-        async with self:
-            yield
 
     # Using it.
 
@@ -335,17 +326,6 @@ class Stage(Embeddable):
         """Read the store: `async with stage.reading() as reader`. What it shows is durable."""
         # A client that holds the store reads on a connection of its own: it may give the store away meanwhile.
         return _Reading(self._node if self.is_node or self._path is None else None, self._open_reader)
-
-    def not_ready(self) -> str | None:
-        """Why this stage can take nothing at present, in three lines; None if it can."""
-        if self._ways is None or self.loop is None:
-            return NOT_ENTERED
-        return None if self._node is None else self._node.store.trouble
-
-    async def metrics_text(self) -> str:
-        """The node's metrics as OpenMetrics text; of a client, that it is one."""
-        taken_in = [] if self.intake is None else self.intake.families()
-        return text(await measured(self._node) + taken_in)
 
     def statistics(self) -> Mapping[str, int]:
         """Counters of the node's store since its start: batches (one fsync each), commits, refused."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from onstage.embedding.asgi import StageApp
     from onstage.embedding.background import Background
     from onstage.embedding.embedded_stage import EmbeddedStage
     from onstage.embedding.intake_table import IntakeTable
+    from onstage.runtime.node import Node
 
 __all__ = ["Embeddable"]
 
@@ -25,6 +28,8 @@ class Embeddable:
     """The ways to embed a stage."""
 
     _path: Path | None
+    _node: Node | None
+    _ways: object
 
     loop: asyncio.AbstractEventLoop | None = None
     """The loop that the stage lives on while it is entered."""
@@ -34,6 +39,12 @@ class Embeddable:
 
     is_measured: bool = False
     """Whether its node counts what it does, for `/metrics`. Set it before the stage is entered; `asgi` does."""
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """For `FastAPI(lifespan=stage.lifespan)`: the stage runs as long as the web application does."""
+        async with cast("EmbeddedStage", self):
+            yield
 
     @property
     def asgi(self) -> StageApp:
@@ -78,3 +89,17 @@ class Embeddable:
         from onstage.embedding.background import Background
 
         return Background(cast("EmbeddedStage", self), lazy=lazy)
+
+    def not_ready(self) -> str | None:
+        """Why this stage can take nothing at present, in three lines; None if it can."""
+        if self._ways is None or self.loop is None:
+            return NOT_ENTERED
+        return None if self._node is None else self._node.store.trouble
+
+    async def metrics_text(self) -> str:
+        """The node's metrics as OpenMetrics text; of a client, that it is one."""
+        from onstage.runtime.measurements import measured
+        from onstage.telemetry.openmetrics import text
+
+        taken_in = [] if self.intake is None else self.intake.families()
+        return text(await measured(self._node) + taken_in)
