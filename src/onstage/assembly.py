@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from onstage.brokers.absent import AbsentBroker
 from onstage.errors import UsageError
 from onstage.ports.clock import SystemClock
+from onstage.runtime.attempts import run_function
 from onstage.runtime.node import Node
 from onstage.runtime.observatory import Observatory
 from onstage.runtime.workers import ThreadWorkers
@@ -15,6 +16,7 @@ from onstage.stores.memory import MemoryStore
 from onstage.stores.sqlite.connection import hosted_on, open_reader
 from onstage.stores.sqlite.reader import SqliteReader
 from onstage.stores.sqlite.store import LOCK_WAIT_S_MAX, SqliteStore
+from onstage.telemetry.instruments import instruments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +54,7 @@ def stage_on(
         clock, workers = SystemClock(), ThreadWorkers()
         held = apart if dispatch else apart or _held_apart(path)
         store = _store(path, clock, workers, synchronous=synchronous, lock_wait_s=lock_wait_s)
+        telemetry = instruments(clock, counted=stage.is_measured) if dispatch else None
         node = Node(
             services,
             processes,
@@ -61,6 +64,8 @@ def stage_on(
             dispatch=dispatch,
             broker=None if held is None else _broker(held.broker, clock),
             hosted=None if held is None else held.hosted,
+            telemetry=telemetry,
+            invoke=run_function if telemetry is None else telemetry.traced(run_function),
         )
         if node.exchange is not None and stage.on_broker is not None:
             node.exchange.broker_watch.tell = stage.on_broker

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
 from onstage.core.identity import number_in
+from onstage.embedding.embeddable import Embeddable
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
 from onstage.events.delayed import When, when_of
 from onstage.events.envelope import Envelope, from_json
@@ -21,10 +21,11 @@ from onstage.runtime.intake import process_known_as
 from onstage.runtime.local_door import LocalDoor, Moved, RemoteDoor, call_when_running
 from onstage.runtime.local_ways import LocalWays
 from onstage.runtime.node import DRAIN_S, Node
-from onstage.runtime.wire import from_outside
+from onstage.runtime.wire import from_outside, of_process
+from onstage.telemetry.trace_context import current
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
 
     from onstage.observe.verdict import Verdict
@@ -41,7 +42,7 @@ log = logging.getLogger("onstage.node")
 
 
 @final
-class Stage(ManagesHandlers):
+class Stage(Embeddable, ManagesHandlers):
     """An application on a store, made by `App.run` and `connect`. Use it as an async context manager.
 
     Inside, it is a node that runs all services; if another node has the store, a client of that node; and with
@@ -82,6 +83,7 @@ class Stage(ManagesHandlers):
     async def __aenter__(self) -> Self:
         """Begin. Raises StoreUnavailable, SchemaTooNew, or NodeRunning if the store is taken by what is no node."""
         self._moving = asyncio.Lock()
+        self.loop = asyncio.get_running_loop()
         refused: NodeRunning | None = None
         for _ in range(ENTRIES_MAX):
             remote = None if self._path is None else await call_when_running(self._path)
@@ -109,7 +111,11 @@ class Stage(ManagesHandlers):
             if self._path is not None:
                 door = LocalDoor(self._path, ways)
                 await door.open()
+            if node.dispatches and self.intake is not None:
+                await self.intake.start(ways)
         except BaseException:
+            if door is not None:
+                await door.close()
             await node.close(grace_s=0)
             raise
         self._node, self._door, self._ways = node, door, ways
@@ -157,6 +163,9 @@ class Stage(ManagesHandlers):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Drain and stop: running steps finish within `drain_s`, everything accepted is durable."""
+        self.loop = None
+        if self.intake is not None:
+            await self.intake.close()
         async with self._moving:
             if self._letting_go is not None:
                 await self._letting_go
@@ -168,12 +177,6 @@ class Stage(ManagesHandlers):
             self._ways = self._node = self._door = None
             if isinstance(ways, RemoteDoor):
                 await ways.close()
-
-    @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """For `FastAPI(lifespan=stage.lifespan)`: the stage runs as long as the web application does."""
-        async with self:
-            yield
 
     # Using it.
 
@@ -284,6 +287,8 @@ class Stage(ManagesHandlers):
     ) -> ProcessHandle:
         joined = process.id if isinstance(process, ProcessHandle) else process
         own = self._own(id)
+        if extra is None and (trace := current()) is not None:
+            extra = of_process(None, trace=trace)
         wire = await self._through(
             lambda ways: ways.emit(type, data, id=own, source=source, process=joined, extra=extra, when=when)
         )

@@ -14,6 +14,7 @@ What is not in the worlds is found by the test that is named for it. For some of
 | result-guessed, arguments-not-hashed | none goes on with a step's result, or comes with other arguments |
 | attempts-forgotten, cancellation-swallowed | nobody there counts attempts, or cancels a step |
 | incarnation-reused | worlds draw names from a clock of their own |
+| row-…, own-file-…, spans-…, counted-… | no world embeds a stage, or has telemetry |
 | mail-not-in-the-commit | a kill would have to hit one millisecond |
 """
 
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 import pytest
 from tests.planted import branch_bugs as branch
 from tests.planted import broker_bugs as broker
+from tests.planted import embed_bugs as embed
 from tests.planted import flow_bugs as flow
 from tests.planted import run_bugs as run
 from tests.planted import store_bugs as store
@@ -135,6 +137,7 @@ RUNTIME = "tests/unit/runtime/"
 STORIES = "tests/scenario/test_subscriptions.py::"
 FLOW = "tests/scenario/"
 NATS = "tests/unit/brokers/nats/"
+EMBEDDING = "tests/unit/embedding/"
 CONNECTION = "tests/unit/stores/sqlite/test_connection.py::"
 DELAYED = "tests/scenario/test_delayed_events.py::"
 SCHEDULES = "tests/scenario/test_schedules.py::"
@@ -195,6 +198,15 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     flow.batch_not_remembered: f"{FLOW}test_batches.py::"
     "test_no_event_is_left_out_and_none_is_handled_twice_at_every_crash",
     flow.members_not_checked: f"{CONTRACT}test_a_member_that_has_ended_refuses_the_whole",
+    embed.row_identity_forgotten: f"{EMBEDDING}test_intake_table.py::"
+    "test_an_event_whose_row_could_not_be_removed_is_handled_once",
+    embed.row_removed_before_it_is_durable: f"{EMBEDDING}test_intake_poller.py::"
+    "test_what_the_store_did_not_come_to_stays",
+    embed.own_file_not_refused: f"{EMBEDDING}test_joining.py::test_the_nodes_own_file_is_refused",
+    embed.spans_ended_at_once: "tests/unit/telemetry/test_spans.py::"
+    "test_nothing_is_exported_before_it_is_durable_nor_what_is_refused",
+    embed.counted_at_once: "tests/unit/telemetry/test_counts.py::"
+    "test_what_is_durable_counts_and_what_is_refused_does_not",
     trap.doctor_silent: "tests/unit/cli/test_doctor.py::test_the_wal_reset_bug_is_known_by_version",
     **branch.FOUND_BY,
     timing.delayed_at_once: f"{DELAYED}test_a_delayed_event_comes_when_it_is_due_and_not_earlier",

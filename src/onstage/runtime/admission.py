@@ -115,9 +115,9 @@ class Admission:
                 return self._came_before(found[0] if found[1] == door.payload else None, id)
         if process is None:
             process = self._joined(route, key)
-        if id and extra is None and self._node.exchange is not None and self._joins[route.type.name]:
+        if id and source is None and self._node.exchange is not None and self._joins[route.type.name]:
             # A copy may be sent on from elsewhere: whoever was told its id there finds it by this one.
-            extra = from_outside(_sent_on(route, data, key, id, source, None))
+            extra = from_outside(_sent_on(route, data, key, id, source, extra))
         times = _Times(now_ms, due, expires)
         return self._append(route, data, key, process=process, door=door, extra=extra, id=id, times=times)
 

@@ -132,7 +132,7 @@ class Delivery(msgspec.Struct, eq=False):
     `names` are the public ids of process and event, unless both are this store's own. `signed` is the name that the
     handler had when the obligation was opened, unless it is the present one. From the moment `expires` (ms) on it is
     not begun any more. `gating` says whether its process waits for it; an older event that is delivered late is not
-    gating, whatever its handler is.
+    gating, whatever its handler is. `extra` holds what the event's row has of further attributes.
     """
 
     id: int
@@ -154,6 +154,7 @@ class Delivery(msgspec.Struct, eq=False):
     expires: int | None = None
     gating: bool = True
     turn: Turn | None = None
+    extra: bytes | None = None
 
     @property
     def n(self) -> int:

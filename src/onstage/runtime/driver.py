@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from onstage.core.journal import Entry
-    from onstage.ports.store import EventView
+    from onstage.ports.store import EventView, Stored
     from onstage.runtime.delivery import Delivery, Reaction
     from onstage.runtime.node import Node
 
@@ -68,14 +68,13 @@ class Driver:
         if (expires := delivery.expires) is not None and not may_begin(frame, expires):
             settle_expired(frame, expires)
             return frame, None
-        reaction = delivery.reaction
         try:
             assert delivery.type is not None, "what carries its data has a type"
             event = delivery.type.decode(delivery.data)
         except Exception as error:  # noqa: BLE001  the class's own code may raise anything
             self._set_aside(frame, f"poison: the event cannot be decoded: {said(error)}", Input.FAIL)
             return frame, None
-        return frame, self._call(reaction, event)
+        return frame, self._call(delivery, event, None)
 
     def _event(self, delivery: Delivery, stored: EventView) -> Any:
         if delivery.reaction.handler.pattern is not None:
@@ -85,8 +84,10 @@ class Driver:
             raise ValueError(f"no class of this application is {stored.type} version {stored.version}")
         return known.read(stored.data, version_of(stored))
 
-    def _call(self, reaction: Reaction, event: Any) -> Coroutine[Any, Any, Any]:
-        return reaction.fn(event) if reaction.timeout_s is None else self._limited(reaction, event)
+    def _call(self, delivery: Delivery, event: Any, stored: Stored | None) -> Coroutine[Any, Any, Any]:
+        reaction, telemetry = delivery.reaction, self.node.telemetry
+        coroutine = reaction.fn(event) if reaction.timeout_s is None else self._limited(reaction, event)
+        return coroutine if telemetry is None else telemetry.run(delivery, coroutine, stored)
 
     async def _limited(self, reaction: Reaction, event: Any) -> Any:
         async with asyncio.timeout(reaction.timeout_s):
@@ -117,7 +118,7 @@ class Driver:
             raise _Poison(said(error)) from error
         if batching is not None:
             event = await batching.events(frame, event)
-        return await self._call(delivery.reaction, event)
+        return await self._call(delivery, event, stored)
 
     # Settling.
 

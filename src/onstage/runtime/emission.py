@@ -148,6 +148,8 @@ class Emission(msgspec.Struct, eq=False):
         delta = 0
         if route.triggers:
             delta = self._open(route, n, process, data, key, names, due=due, expires=expires)
+        if extra is not None:
+            self._carry(route, extra)
         if route.waiters:
             delta ^= self._mail(route, n, process, hlc, names)
         for handler in route.elsewhere:
@@ -180,6 +182,7 @@ class Emission(msgspec.Struct, eq=False):
         self._open(route, n, process, event.data, event.key, names, event.expected, expires=expires)
         for delivery in self.deliveries if event.unread else ():
             delivery.data = None
+        self._carry(route, event.extra)
         if route.waiters:
             self._mail(route, n, process, numbers.hlc, names, event.expected)
         late = self._late(route, event.expected, names)
@@ -187,6 +190,10 @@ class Emission(msgspec.Struct, eq=False):
             body = late.to_bytes(16, "big")
             self.receipts.append(Receipt(process, n, 0, 0, _OPENED, numbers.hlc, body, (), now_ms, now_ms, names=names))
         return n
+
+    def _carry(self, route: Route, extra: bytes) -> None:
+        for delivery in self.deliveries[len(self.deliveries) - len(route.triggers) :]:
+            delivery.extra = extra
 
     @staticmethod
     def _late(route: Route, expected: Collection[str], names: tuple[str, str]) -> int:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from onstage.ports.broker import Broker
     from onstage.ports.clock import Clock
     from onstage.ports.store import BatchOutcome, EventView, Store
+    from onstage.ports.telemetry import Telemetry
     from onstage.ports.workers import Workers
     from onstage.runtime.step import Step
 
@@ -76,6 +77,7 @@ class Node:
         dispatch: bool = True,
         broker: Broker | None = None,
         hosted: Collection[str] | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Name the parts; nothing runs yet. With `dispatch` false the node admits events and runs no handler.
 
@@ -92,6 +94,7 @@ class Node:
         self.workers = workers
         self.invoke = invoke
         self.dispatches = dispatch
+        self.telemetry = telemetry
         self.open: dict[int, Delivery] = {}
         self.routes: dict[str, Route] = {}
         self.routes_by_class: dict[type[Any], Route] = {}
@@ -137,6 +140,8 @@ class Node:
         self.handler_names = {number: name for name, number in opened.handlers.items()} | opened.retired_handlers
         self.type_names = {number: name for (name, _), number in opened.types.items()}
         self.writers = [f"{opened.store}-{name}" for _, name in opened.incarnations]
+        if self.telemetry is not None:
+            self.telemetry.begin(self.handler_names, self.type_names, self.numbers.identity)
         self.live = frozenset(reaction.name for reaction in self.reactions.values()) if self.dispatches else None
         self.steps.update(undo_steps_of(handler.fn for service in self.services for handler in service.handlers))
         await self.admission.load()
@@ -173,6 +178,8 @@ class Node:
         if commit.roots and self.exchange is not None:
             self.exchange.begins(commit)
         position = self.store.append(commit)
+        if self.telemetry is not None:
+            self.telemetry.appended(commit)
         if emission is None:
             return position
         for root in emission.roots:
@@ -260,6 +267,8 @@ class Node:
     # What the store reports.
 
     def _on_batch(self, outcome: BatchOutcome) -> None:
+        if self.telemetry is not None:
+            self.telemetry.durable(outcome)
         self.mailbox.durable(outcome.position)
         for refusal in outcome.refused:
             self.reloading.fell(refusal)

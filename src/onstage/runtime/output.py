@@ -12,7 +12,7 @@ from onstage.events.event import event_type, is_event
 from onstage.runtime.delaying import release, timed
 from onstage.runtime.emission import Emission
 from onstage.runtime.routing import source_of
-from onstage.runtime.wire import joined, with_source
+from onstage.runtime.wire import joined, of_process, with_source, with_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,26 +54,38 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int, when: When |
     if key is not None and len(key) > KEY_BYTES_MAX // 4:  # a character has at most four bytes
         key = node.admission.key_of(route, output)
     delivery, joins = frame.delivery, frame.delivery.gating
+    process_id = delivery.names[0] if joins and delivery.names else None
+    causation = f"{delivery.names[1]}/{reaction.name}" if delivery.names else None
+    trace = None if node.telemetry is None else node.telemetry.carried(delivery.id)
     emit: Callable[..., int] = emission.emit
     if when is not None:
-        emit = partial(_emit_timed, frame, emission, when)
+        emit = partial(_emit_timed, frame, emission, when, trace)
+    elif trace is not None:
+        emit = partial(emit, extra=of_process(process_id, causation, trace=trace))
     return emit(
         route,
         data,
         key,
         now_ms=now_ms,
         process=delivery.process if joins else 0,
-        process_id=delivery.names[0] if joins and delivery.names else None,
+        process_id=process_id,
         cause=delivery.id,
-        causation=f"{delivery.names[1]}/{reaction.name}" if delivery.names else None,
+        causation=causation,
     )
 
 
 def _emit_timed(
-    frame: Frame, emission: Emission, when: When, route: Route, data: bytes, key: str | None, **emitted: Any
+    frame: Frame,
+    emission: Emission,
+    when: When,
+    trace: tuple[str, str | None] | None,
+    route: Route,
+    data: bytes,
+    key: str | None,
+    **emitted: Any,
 ) -> int:
     node, delivery = frame.driver.node, frame.delivery
-    due, expires, extra = timed(when, None, emitted["now_ms"])
+    due, expires, extra = timed(when, None if trace is None else with_trace(None, trace), emitted["now_ms"])
     if due is not None:
         extra = with_source(extra, source_of(node.services, frame.reaction.service))
         return node.delaying.keep(emission, route, data, key, due=due, expires=expires, extra=extra, **emitted)

@@ -36,6 +36,7 @@ __all__ = [
     "with_expiry",
     "with_outside",
     "with_source",
+    "with_trace",
 ]
 
 
@@ -96,12 +97,18 @@ def arrived(envelope: Envelope, wire: str) -> bytes:
     return msgspec.json.encode(msgspec.structs.replace(outside, **own))
 
 
-def of_process(process_id: str | None, causation: str | None = None) -> bytes:
+def of_process(
+    process_id: str | None, causation: str | None = None, *, trace: tuple[str, str | None] = ("", None)
+) -> bytes:
     """What the row of an event of this store says that belongs to a process of another one, or was caused there.
 
-    `causation` is the public id of the causing event and its handler, joined by a slash.
+    `causation` is the public id of the causing event and its handler, joined by a slash; `trace` are the `traceparent`
+    and the `tracestate` that the event travels with.
     """
-    return msgspec.json.encode(_Outside(correlationid=process_id, causationid=causation))
+    parent, state = trace
+    return msgspec.json.encode(
+        _Outside(traceparent=parent or None, tracestate=state, correlationid=process_id, causationid=causation)
+    )
 
 
 def joined(extra: bytes | None, process_id: str | None, causation: str | None) -> bytes:
@@ -117,6 +124,11 @@ def with_expiry(extra: bytes | None, expires: int) -> bytes:
 def with_source(extra: bytes | None, source: str) -> bytes:
     """These attributes, and the source of the event. Raises DecodeFailed if they cannot be read."""
     return _replaced(extra, source=source)
+
+
+def with_trace(extra: bytes | None, trace: tuple[str, str | None]) -> bytes:
+    """These attributes, and the trace that the event travels with. Raises DecodeFailed if they cannot be read."""
+    return _replaced(extra, traceparent=trace[0] or None, tracestate=trace[1])
 
 
 def _replaced(extra: bytes | None, **attributes: Any) -> bytes:
