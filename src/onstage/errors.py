@@ -31,6 +31,7 @@ __all__ = [
     "Reject",
     "RetryAfter",
     "SchemaTooNew",
+    "StateChanged",
     "StepFailed",
     "StoreBusy",
     "StoreUnavailable",
@@ -186,6 +187,15 @@ class StepFailed(HandlerError):
         """Return the step, the number of attempts and the last error."""
         plural = "attempt" if self.attempts == 1 else "attempts"
         return f"step {self.step} failed after {self.attempts} {plural}: {self.error}"
+
+
+@final
+class StateChanged(HandlerError):
+    """Another execution changed this state since it was read here: read it again, decide anew, then set it.
+
+    Nothing was written. Handlers that keep state take turns by key, so it comes only to one that let go of its lane in
+    between: by `lane="until-wait"`, or as a dead letter of `on_failure="park"`.
+    """
 
 
 @final

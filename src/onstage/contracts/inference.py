@@ -26,6 +26,7 @@ __all__ = [
     "code_fingerprint",
     "declared_duration",
     "declared_events",
+    "keeps_state",
     "refuse_unknown_options",
     "returned_events",
     "waited_events",
@@ -295,6 +296,27 @@ def _closure(fn: Function) -> dict[str, object]:
         except ValueError:  # not assigned yet
             continue
     return found
+
+
+# --- keyed state ------------------------------------------------------------------------------------------
+
+
+def keeps_state(fn: Function) -> bool:
+    """Return whether ``fn`` reads a keyed state, as far as its source tells.
+
+    That is a call of something that carries ``__onstage_state__ = True``. Helpers are followed as for waits.
+    """
+    return any(
+        _is_state(_value(part, call.func)) for part in _reachable(fn) if _names_state(part) for call in _calls(part)
+    )
+
+
+def _names_state(fn: Function) -> bool:
+    return any(_is_state(value) for value in _named_values(fn))
+
+
+def _is_state(value: object) -> bool:
+    return not isinstance(value, types.ModuleType) and inspect.getattr_static(value, "__onstage_state__", False) is True
 
 
 # --- the print of the code --------------------------------------------------------------------------------

@@ -21,9 +21,11 @@ from onstage.core.journal import (
     Begun,
     Entry,
     Failed,
+    HandedOver,
     Rejected,
     SleepOpened,
     Slept,
+    TokenDrawn,
     Undone,
     WaitEnded,
     WaitOpened,
@@ -39,6 +41,8 @@ from onstage.core.requests import (
     Recorded,
     Request,
     SleepRequest,
+    StateReadRequest,
+    StateWriteRequest,
     StepRequest,
     TransactionRequest,
     ValueRequest,
@@ -83,11 +87,11 @@ class Execution:
             self._recorded[entry.position] = entry
             if isinstance(entry, WaitEnded) and entry.event:
                 self.consumed.add(entry.event)
-        undoing = (Undone, Rejected)
+        beside = (Undone, Rejected, TokenDrawn)
         self._unmade = {
             position
             for position, entry in self._recorded.items()
-            if not isinstance(entry, undoing) and not position.startswith("undo/")
+            if not isinstance(entry, beside) and not position.startswith("undo/")
         }
 
     # What the handler calls.
@@ -128,7 +132,7 @@ class Execution:
                 return self._open_wait(position, entry, request, now_ms)
             case SleepRequest():
                 return self._open_sleep(position, entry, request, now_ms)
-            case TransactionRequest() | EmitRequest() | ValueRequest():
+            case TransactionRequest() | EmitRequest() | ValueRequest() | StateReadRequest() | StateWriteRequest():
                 return _PERFORM_FIRST
             case _:
                 assert_never(request)
@@ -259,8 +263,10 @@ class Execution:
         )
 
 
-def _next_attempt(entry: Entry | None, now_ms: int) -> Perform | ParkAnswer:
+def _next_attempt(entry: Entry | None, now_ms: int) -> Perform | ParkAnswer | Look:
     match entry:
+        case HandedOver():
+            return Look(entry.due)
         case Attempted():
             if entry.due > now_ms:
                 return ParkAnswer(entry.due)

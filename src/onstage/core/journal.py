@@ -24,10 +24,14 @@ __all__ = [
     "Emitted",
     "Entry",
     "Failed",
+    "HandedOver",
     "Rejected",
     "SleepOpened",
     "Slept",
+    "StateRead",
+    "StateWritten",
     "Stepped",
+    "TokenDrawn",
     "Transacted",
     "Undone",
     "Valued",
@@ -147,6 +151,37 @@ class Undone(_Entry, tag=13, frozen=True):
     """The undo of one step ended."""
 
 
+class StateRead(_Entry, tag=50, frozen=True):
+    """A keyed state was read (hashed in `arguments`): the value then, None if there was none, and its version."""
+
+    arguments: int
+    version: int
+    schema: int
+    data: bytes | None
+
+
+class StateWritten(_Entry, tag=51, frozen=True):
+    """A keyed state got a new value (hashed with its name and key), in this very commit."""
+
+    arguments: int
+    version: int
+
+
+class HandedOver(_Entry, tag=52, frozen=True):
+    """Attempt number `attempts` of a step left its completion to somebody outside, who has time until `due`."""
+
+    arguments: int
+    attempts: int
+    due: int
+    first: int
+
+
+class TokenDrawn(_Entry, tag=53, frozen=True):
+    """The secret of the tokens under which a step may be completed from outside, drawn before it runs."""
+
+    secret: bytes
+
+
 Entry = (
     Begun
     | Attempted
@@ -161,13 +196,17 @@ Entry = (
     | Valued
     | Rejected
     | Undone
+    | StateRead
+    | StateWritten
+    | HandedOver
+    | TokenDrawn
 )
 
 encode_entry = msgspec.msgpack.Encoder().encode
 _DECODE: Final[Any] = msgspec.msgpack.Decoder(Entry).decode
 
-_FINAL: Final = (Stepped, Failed, Transacted, Emitted, WaitEnded, Slept, Valued)
-_PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept)
+_FINAL: Final = (Stepped, Failed, Transacted, Emitted, WaitEnded, Slept, Valued, StateRead, StateWritten)
+_PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept, HandedOver)
 
 
 def decode_entry(body: bytes) -> Entry:

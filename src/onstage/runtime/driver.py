@@ -176,7 +176,7 @@ class Driver:
         self._settle(frame, Input.RETRY, None, error=text, due=due)
 
     def _diverged(self, frame: Frame, diff: str) -> None:
-        frame.execution = frame.execution.untouched()
+        frame.execution, frame.along = frame.execution.untouched(), None
         where = frame.reaction.handler.where
         self._set_aside(frame, f"{diff}\n  handler: {frame.reaction.name} ({where})", Input.DIVERGE)
 
@@ -277,7 +277,12 @@ class Driver:
             None,
             transaction,
         )
+        if frame.along is not None:
+            commit.states, commit.notes = tuple(frame.along.states.values()), frame.along.notes()
+            frame.along = None
         frame.after = delivery.after = position = node.append(commit, emission)
+        if commit.states:
+            node.entities.appended(position, commit.states)
         delivery.due = due
         if waits:  # until then it goes on listening to what its calls have asked for
             delivery.waits = waits

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 import msgspec
 
+from onstage.core.commit import Notes
 from onstage.ports.store import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from onstage.core.commit import StateWrite
     from onstage.core.execution import Execution
     from onstage.runtime.delivery import Delivery, Reaction
     from onstage.runtime.driver import Driver
 
-__all__ = ["CURRENT", "INSIDE_STEP", "Frame", "Park"]
+__all__ = ["CURRENT", "INSIDE_STEP", "Along", "Frame", "Park"]
 
 
 class Park(BaseException):
@@ -30,6 +32,24 @@ class Park(BaseException):
         self.waits = waits
         self.retrying = retrying
         self.diff: str | None = None
+
+
+@final
+class Along(msgspec.Struct, eq=False):
+    """What goes along with the next commit of a run, besides its entries: states, and notes that are done with."""
+
+    states: dict[tuple[str, str], StateWrite] = msgspec.field(default_factory=dict)
+    dropped: list[tuple[str, int, int]] = msgspec.field(default_factory=list)
+
+    def write(self, new: StateWrite) -> None:
+        """Add a new value; it takes the place of one that is not committed yet."""
+        place = (new.state, new.key)
+        earlier = self.states.get(place)
+        self.states[place] = new if earlier is None else msgspec.structs.replace(new, expected=earlier.expected)
+
+    def notes(self) -> Notes | None:
+        """The notes of the commit."""
+        return Notes(dropped=self.dropped) if self.dropped else None
 
 
 @final
@@ -61,6 +81,13 @@ class Frame(msgspec.Struct, eq=False):
     blocked: list[tuple[asyncio.Future[None], Park]] | None = None
     coroutine: Coroutine[Any, Any, Any] | None = None
     task: asyncio.Task[Any] | None = None
+    along: Along | None = None
+
+    def takes_along(self) -> Along:
+        """What the next commit takes along, to be added to; each addition comes with an entry."""
+        if self.along is None:
+            self.along = Along()
+        return self.along
 
     def diverge(self, diff: str) -> NoReturn:
         """Stop here: the code asks for something else than was recorded."""

@@ -24,6 +24,7 @@ from onstage.runtime.delivery import Delivery, Reaction
 from onstage.runtime.dispatcher import Dispatcher
 from onstage.runtime.driver import Driver
 from onstage.runtime.emission import Emission, Numbers, Route
+from onstage.runtime.entity import Entities
 from onstage.runtime.exchange import Exchange
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.mailbox import Mailbox
@@ -113,6 +114,7 @@ class Node:
         self.driver = Driver(self)
         self.dispatcher = Dispatcher(self.driver, self.store)
         self.mailbox = Mailbox(self)
+        self.entities = Entities(self.store)
         self.timers = TimerLoop(self)
         self.watch = Watch(self.store)
         self.admission = Admission(self)
@@ -270,6 +272,7 @@ class Node:
 
     def _on_batch(self, outcome: BatchOutcome) -> None:
         self.mailbox.durable(outcome.position)
+        self.entities.durable(outcome.position)
         for refusal in outcome.refused:
             self._fell(refusal)
         for closed in outcome.closed:

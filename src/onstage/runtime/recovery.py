@@ -158,7 +158,9 @@ class Recovery:
         set aside. Without, or behind a later holder, the order was given up under an earlier declaration.
         """
         node, reaction, lane = self._node, delivery.reaction, delivery.lane
-        of_lane = (other for other in node.open.values() if other.reaction is reaction and other.lane == lane)
+        of_lane = (
+            other for other in node.open.values() if other.reaction.lanes is reaction.lanes and other.lane == lane
+        )
         before = [other for other in of_lane if other.id < delivery.id] if reaction.parks else []
         if any(other.has_lane for other in before):
             node.dispatcher.take_lane(delivery, before)
