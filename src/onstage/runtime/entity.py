@@ -147,7 +147,8 @@ class Entity(Generic[T]):
             )
         version = self.version + 1
         new = StateWrite(self._state, self.key, self.version, version, self._codec.fingerprint, data)
-        frame.driver.tell(frame, StateWritten(position, hashed, version))
+        frame.driver.refuse_full(frame)
+        frame.execution.tell(StateWritten(position, hashed, version))
         frame.takes_along().write(new)
         self.version = version
         if self._seen is not None:
@@ -201,7 +202,7 @@ async def _load(frame: Frame, position: str, state: str, key: str, codec: Codec[
             position, hashed, version, 0 if row is None else row.schema, None if row is None else row.data
         )
         entity = Entity(frame, state, key, codec, entry)
-        frame.driver.tell(frame, entry)
+        frame.execution.tell(entry)  # saved with what comes of it; until then a refused commit reads anew
         return entity
 
 
