@@ -18,6 +18,8 @@ __all__ = [
     "AmbiguousProcess",
     "AwaitedTwice",
     "BrokerUnavailable",
+    "CompletedElsewhere",
+    "CompletionFailed",
     "DefinitionError",
     "Diverged",
     "DuplicateId",
@@ -187,6 +189,25 @@ class StepFailed(HandlerError):
         """Return the step, the number of attempts and the last error."""
         plural = "attempt" if self.attempts == 1 else "attempts"
         return f"step {self.step} failed after {self.attempts} {plural}: {self.error}"
+
+
+@final
+class CompletedElsewhere(HandlerError):
+    """Raise it in a step with ``completion_timeout=``: somebody outside completes this step by its token.
+
+    The execution is parked, as rows in the store and nothing else, until ``stage.complete(token, value)``,
+    ``stage.fail(token, error)`` or the end of the time.
+    """
+
+
+@final
+class CompletionFailed(HandlerError):
+    """Somebody outside said that a step failed: an attempt that is retried like any other. ``error`` is the text."""
+
+    def __init__(self, error: str) -> None:
+        """Keep the text."""
+        super().__init__(error)
+        self.error = error
 
 
 @final

@@ -163,6 +163,12 @@ def _line(entry: Entry) -> str | None:
             return "waited in vain, it timed out"
         case journal.WaitEnded():
             return f"took {entry.type} #{entry.event}"
+        case journal.StateRead():
+            return f"read {call}, version {entry.version}"
+        case journal.StateWritten():
+            return f"{call}: version {entry.version}"
+        case journal.HandedOver():
+            return f"step {call} is completed from outside, attempt {entry.attempts}"
         case journal.Slept():
             return "slept"
         case journal.Rejected():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import msgspec
 
 from onstage.core.commit import RefusedBecause, Transaction
-from onstage.core.journal import Attempted, Begun, Failed, Stepped, Transacted
+from onstage.core.journal import Attempted, Begun, Failed, HandedOver, Stepped, Transacted
 from onstage.core.requests import (
     DivergedAnswer,
     Look,
@@ -22,13 +22,14 @@ from onstage.core.requests import (
     TransactionRequest,
 )
 from onstage.core.retry import delay
-from onstage.errors import Reject, StepFailed, UsageError
+from onstage.errors import CompletedElsewhere, Reject, StepFailed, UsageError
 from onstage.events.codec import DecodeFailed, NoCodec, encode_any
 from onstage.events.receipt import Status
 from onstage.ports.store import Refused
 from onstage.runtime.call import active
 from onstage.runtime.error_text import error_text
 from onstage.runtime.frame import INSIDE_STEP, Frame, Park
+from onstage.runtime.long_step import ATTEMPT, attempt_of, beating, forget_heartbeat, hand_over_until
 
 if TYPE_CHECKING:
     from onstage.core.journal import Entry
@@ -63,26 +64,68 @@ async def perform_step(step: Step[..., Any], frame: Frame, position: str, argume
         answer = await ask(frame, position, StepRequest(hashed))
         if isinstance(answer, Recorded):
             return _recorded(step, answer.entry)
-        assert isinstance(answer, Perform), "a step is recorded or performed"
+        if isinstance(answer, Look):
+            return await _handed_over(step, frame, position, hashed, arguments)
         driver = frame.driver
         undo = step.undo_name
         if undo is not None and not answer.begun:
             driver.node.steps[undo] = step
             frame.execution.tell(Begun(position, hashed, undo, step.call_codec.encode(arguments)))
+        attempt = await attempt_of(step, frame, position, answer.attempt) if step.is_long else None
+        came = None if attempt is None else driver.node.completions.take(frame, position, answer.attempt)
+        if came is not None and came.data is not None:  # of an earlier attempt, in time to spare this one
+            result = step.result_codec.read(came.data)
+            return _succeeded(step, frame, position, (hashed, arguments), result, answer.attempt)
         await frame.decided()
         driver.save(frame)
         frame.barred = frame.reaction.patient = True
         await frame.barrier()
         first = answer.first or driver.node.clock.now_ms()
+        mark = ATTEMPT.set(attempt)
         try:
             result = await driver.node.invoke(step, frame, position, arguments)
+        except CompletedElsewhere:
+            due = hand_over_until(step, driver.node.clock.now_ms())
+            driver.tell(frame, HandedOver(position, hashed, answer.attempt, due, first))
+            return await _handed_over(step, frame, position, hashed, arguments)
         except Exception as error:  # noqa: BLE001  the policy decides what it means
             return await _failed_attempt(step, frame, position, hashed, error, (answer.attempt, first))
-        data, result = _as_recorded(step, result)
-        call = None if undo is None else step.call_codec.encode(arguments)
-        ended = driver.node.clock.now_ms()
-        driver.tell(frame, Stepped(position, hashed, data, step.schema, answer.attempt, ended, undo, call))
-        return result
+        finally:
+            ATTEMPT.reset(mark)
+            if attempt is not None:
+                attempt.end()
+        return _succeeded(step, frame, position, (hashed, arguments), result, answer.attempt)
+
+
+def _succeeded(
+    step: Step[..., Any], frame: Frame, position: str, call: tuple[int, tuple[Any, ...]], result: Any, attempt: int
+) -> Any:
+    hashed, arguments = call
+    data, result = _as_recorded(step, result)
+    kept = None if step.undo is None else step.call_codec.encode(arguments)
+    if step.heartbeat_timeout_s is not None:
+        forget_heartbeat(frame, position)
+    ended = frame.driver.node.clock.now_ms()
+    frame.driver.tell(frame, Stepped(position, hashed, data, step.schema, attempt, ended, step.undo_name, kept))
+    return result
+
+
+async def _handed_over(
+    step: Step[..., Any], frame: Frame, position: str, hashed: int, arguments: tuple[Any, ...]
+) -> Any:
+    """A step that somebody outside completes: take what came, or park until something does or the time is over."""
+    entry = frame.execution.at(position)
+    assert isinstance(entry, HandedOver), "only such a call is looked for"
+    node = frame.driver.node
+    outcome = node.completions.take(frame, position, entry.attempts)
+    if outcome is not None and outcome.data is not None:
+        result = step.result_codec.read(outcome.data)
+        return _succeeded(step, frame, position, (hashed, arguments), result, entry.attempts)
+    if outcome is None and node.clock.now_ms() < entry.due:
+        await frame.park(Park(entry.due))
+        raise AssertionError("a parked call does not go on")
+    error = TimeoutError("nobody completed it in time") if outcome is None else outcome.as_error(step.give_up_on)
+    return await _failed_attempt(step, frame, position, hashed, error, (entry.attempts, entry.first))
 
 
 async def run_function(step: Step[..., Any], frame: Frame, position: str, arguments: tuple[Any, ...]) -> Any:
@@ -90,9 +133,9 @@ async def run_function(step: Step[..., Any], frame: Frame, position: str, argume
     node = frame.driver.node
     mark = INSIDE_STEP.set((frame, position))
     try:
-        if step.timeout_s is None and step.is_async:
+        if step.timeout_s is None and step.heartbeat_timeout_s is None and step.is_async:
             return await step.run(*arguments)
-        async with asyncio.timeout(step.timeout_s):
+        async with asyncio.timeout(step.timeout_s), beating(step):
             if step.is_async:
                 return await step.run(*arguments)
             context = copy_context()

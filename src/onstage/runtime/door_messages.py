@@ -25,6 +25,7 @@ __all__ = [
     "PROTOCOL",
     "Answers",
     "AskVerdict",
+    "Complete",
     "Emit",
     "EmitAll",
     "MakeWay",
@@ -115,7 +116,16 @@ class Operate(_Request, frozen=True, tag="operate"):
     execution: _Number
 
 
-Request = Ping | MakeWay | Emit | EmitAll | AskVerdict | Operate
+class Complete(_Request, frozen=True, tag="complete"):
+    """Complete a step by its token, with a result (JSON) or an error. Answered with what was done."""
+
+    token: str
+    data: bytes | None = None
+    error: str | None = None
+    kind: str | None = None
+
+
+Request = Complete | Ping | MakeWay | Emit | EmitAll | AskVerdict | Operate
 Answers = list[str | tuple[str, str]]
 """What became of each event: the public id of its process, or the name and text of the error that refused it."""
 

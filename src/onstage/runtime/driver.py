@@ -279,10 +279,11 @@ class Driver:
         )
         if frame.along is not None:
             commit.states, commit.notes = tuple(frame.along.states.values()), frame.along.notes()
-            frame.along = None
         frame.after = delivery.after = position = node.append(commit, emission)
-        if commit.states:
+        if frame.along is not None:
             node.entities.appended(position, commit.states)
+            node.completions.dropping(position, frame.along.taken)
+            frame.along = None
         delivery.due = due
         if waits:  # until then it goes on listening to what its calls have asked for
             delivery.waits = waits

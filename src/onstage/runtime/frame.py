@@ -14,8 +14,9 @@ from onstage.ports.store import Refused
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from onstage.core.commit import StateWrite
+    from onstage.core.commit import Note, StateWrite
     from onstage.core.execution import Execution
+    from onstage.core.outcome import Outcome
     from onstage.runtime.delivery import Delivery, Reaction
     from onstage.runtime.driver import Driver
 
@@ -36,10 +37,12 @@ class Park(BaseException):
 
 @final
 class Along(msgspec.Struct, eq=False):
-    """What goes along with the next commit of a run, besides its entries: states, and notes that are done with."""
+    """What goes along with the next commit of a run, besides its entries: states, and notes to keep or to drop."""
 
     states: dict[tuple[str, str], StateWrite] = msgspec.field(default_factory=dict)
     dropped: list[tuple[str, int, int]] = msgspec.field(default_factory=list)
+    taken: list[Outcome] = msgspec.field(default_factory=list)
+    kept: list[Note] = msgspec.field(default_factory=list)
 
     def write(self, new: StateWrite) -> None:
         """Add a new value; it takes the place of one that is not committed yet."""
@@ -49,7 +52,7 @@ class Along(msgspec.Struct, eq=False):
 
     def notes(self) -> Notes | None:
         """The notes of the commit."""
-        return Notes(dropped=self.dropped) if self.dropped else None
+        return Notes(self.kept, self.dropped) if self.kept or self.dropped else None
 
 
 @final

@@ -27,6 +27,7 @@ from onstage.runtime.door_messages import (
     PROTOCOL,
     Answers,
     AskVerdict,
+    Complete,
     Emit,
     EmitAll,
     MakeWay,
@@ -59,6 +60,7 @@ class _Ways(Protocol):
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]: ...
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
     async def operate(self, action: str, execution: int) -> str: ...
+    async def complete(self, token: str, data: bytes | None, error: str | None, kind: str | None) -> str: ...
     @property
     def runs(self) -> bool: ...
     def make_way(self) -> None: ...
@@ -133,6 +135,8 @@ class LocalDoor:
                 return msgspec.to_builtins(verdict)
             case Operate(action=action, execution=execution):
                 return await self._ways.operate(action, execution)
+            case Complete(token=token, data=data, error=error, kind=kind):
+                return await self._ways.complete(token, data, error, kind)
             case _:
                 assert_never(request)
 
@@ -212,6 +216,12 @@ class RemoteDoor:
         """An operator's action on a dead letter. Once it was sent, it is not repeated if the connection breaks."""
         request = Operate(action=action, execution=execution)
         answer: str = await self._request(lambda: request, str, repeat=False)
+        return answer
+
+    async def complete(self, token: str, data: bytes | None, error: str | None, kind: str | None) -> str:
+        """Complete a step by its token; repeated if the connection breaks, which the node recognises."""
+        request = Complete(token=token, data=data, error=error, kind=kind)
+        answer: str = await self._request(lambda: request, str)
         return answer
 
     async def _request(self, request: Callable[[], Request], type_: Any, *, repeat: bool = True) -> Any:

@@ -20,6 +20,7 @@ from onstage.events.receipt import Status
 from onstage.ports.store import Declaration, Refused
 from onstage.runtime.admission import Admission
 from onstage.runtime.attempts import run_function
+from onstage.runtime.completion import Completions
 from onstage.runtime.delivery import Delivery, Reaction
 from onstage.runtime.dispatcher import Dispatcher
 from onstage.runtime.driver import Driver
@@ -115,6 +116,7 @@ class Node:
         self.dispatcher = Dispatcher(self.driver, self.store)
         self.mailbox = Mailbox(self)
         self.entities = Entities(self.store)
+        self.completions = Completions(self)
         self.timers = TimerLoop(self)
         self.watch = Watch(self.store)
         self.admission = Admission(self)
@@ -131,6 +133,7 @@ class Node:
         self.live = frozenset(reaction.name for reaction in self.reactions.values()) if self.dispatches else None
         self.steps.update(undo_steps_of(handler.fn for service in self.services for handler in service.handlers))
         await self.admission.load()
+        await self.completions.load()
         if self.exchange is not None:
             await self.exchange.open()
         if not self.dispatches:
@@ -273,6 +276,7 @@ class Node:
     def _on_batch(self, outcome: BatchOutcome) -> None:
         self.mailbox.durable(outcome.position)
         self.entities.durable(outcome.position)
+        self.completions.durable(outcome)
         for refusal in outcome.refused:
             self._fell(refusal)
         for closed in outcome.closed:

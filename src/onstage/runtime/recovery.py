@@ -63,6 +63,7 @@ class Recovery:
                 break
             after = page[-1].id
         await self._unread()
+        self._node.completions.wake()
         self._task = asyncio.get_running_loop().create_task(self._sweep_forever())
 
     async def _unread(self) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
+from onstage.events.codec import encode_any
 from onstage.events.duration import seconds
+from onstage.runtime.completion import outcome_of
 from onstage.runtime.operations import operate
 from onstage.testing.planned_faults import Crash, Delay, Fail, Fault, Stub
 from onstage.testing.sim_history import SimHistory
@@ -108,6 +110,18 @@ class Sim:
         for execution in aside:
             await self._do(lambda: self._world.call(lambda: operate(self._world.node, action, execution)))  # noqa: B023
         return len(aside)
+
+    async def complete(self, token: str, value: object = None) -> str:
+        """Complete a step from outside, as `stage.complete` does; if the node dies meanwhile, it is sent again."""
+        return await self._tell(token, encode_any(value), None, None)
+
+    async def fail_from_outside(self, token: str, error: str | BaseException) -> str:
+        """Let an attempt of a step fail from outside, as `stage.fail` does."""
+        return await self._tell(token, None, *outcome_of(error))
+
+    async def _tell(self, token: str, data: bytes | None, error: str | None, kind: str | None) -> str:
+        world = self._world
+        return await self._do(lambda: world.call(lambda: world.node.completions.complete(token, data, error, kind)))
 
     # Faults, from now on.
 
