@@ -169,6 +169,9 @@ def test_a_completion_before_the_step_has_parked_is_kept() -> None:
             while not tokens:
                 await sim.advance("1s")
             await sim.complete(tokens[-1], "early")
+            for other in (sim.complete(tokens[-1], "other"), sim.fail_from_outside(tokens[-1], "no")):
+                with pytest.raises(UsageError, match="completed otherwise"):
+                    await other
             await sim.advance("1m")
             return receipts(sim)
 

@@ -58,6 +58,7 @@ class Completions:
         stale = [place for topic in (_TOPIC, HEARTBEATS) for place in await self._load(topic)]
         if stale:
             self._node.append(Commit(epoch=self._node.epoch, notes=Notes(dropped=stale)), None)
+            self._node.store.flush()
 
     async def _load(self, topic: str) -> list[tuple[str, int, int]]:
         reader, after, stale = self._node.store.reader, -1, list[tuple[str, int, int]]()
