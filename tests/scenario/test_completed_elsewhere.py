@@ -204,7 +204,7 @@ def test_what_is_no_token_of_a_step_here_is_refused() -> None:
             with pytest.raises(UsageError) as caught:
                 await sim.complete(mine, 5)
             await sim.complete(mine, "r")
-            with pytest.raises(UsageError, match="completed otherwise|another result"):
+            with pytest.raises(UsageError, match=r"completed otherwise|another result"):
                 await sim.fail_from_outside(mine, "no")
             return [*said, str(caught.value).partition("\n")[0]]
 
