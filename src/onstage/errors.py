@@ -26,6 +26,7 @@ __all__ = [
     "HandlerError",
     "InsideStep",
     "InvalidEvent",
+    "KeyMissing",
     "NodeRunning",
     "NotInExecution",
     "OnstageError",
@@ -33,6 +34,7 @@ __all__ = [
     "Reject",
     "RetryAfter",
     "SchemaTooNew",
+    "SealBroken",
     "StateChanged",
     "StepFailed",
     "StoreBusy",
@@ -164,6 +166,16 @@ class NodeRunning(OperationError):
 @final
 class SchemaTooNew(OperationError):
     """A newer Onstage wrote this store: upgrade this installation, or restore a backup of before."""
+
+
+@final
+class KeyMissing(OperationError):
+    """A payload was sealed with a key that the codec does not have: give it that key, then retry. Nothing is lost."""
+
+
+@final
+class SealBroken(OperationError):
+    """A sealed payload does not open: the key is another one, or the payload was changed or moved."""
 
 
 # --- in handlers and steps --------------------------------------------------------------------------------

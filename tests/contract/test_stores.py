@@ -11,6 +11,7 @@ pytest.register_assert_rewrite("onstage.testing.store_transactions", "onstage.te
 from onstage.ports.clock import SystemClock  # noqa: E402
 from onstage.runtime.workers import ThreadWorkers  # noqa: E402
 from onstage.stores.memory import MemoryStore  # noqa: E402
+from onstage.stores.sealed_store import SealedStore  # noqa: E402
 from onstage.stores.sqlite.store import SqliteStore  # noqa: E402
 from onstage.testing.inline_workers import InlineWorkers  # noqa: E402
 from onstage.testing.store_contract import StoreContract  # noqa: E402
@@ -43,6 +44,31 @@ class TestSqliteStoreOnThreads(StoreContract):
     async def tidy_up(self) -> None:
         await self.running.close()
         self.folder.cleanup()
+
+
+class Reversed:
+    """A codec that anybody could write and nobody should: it binds a payload to its place, and hides nothing."""
+
+    key_id = "backwards"
+
+    def encrypt(self, key_id: str, data: bytes, associated: bytes) -> bytes:
+        return (data + associated)[::-1]
+
+    def decrypt(self, key_id: str, data: bytes, associated: bytes) -> bytes:
+        opened = data[::-1]
+        if not opened.endswith(associated):
+            raise ValueError(associated)
+        return opened[: len(opened) - len(associated)]
+
+
+class TestSealedStore(StoreContract):
+    """What wraps a store is a store."""
+
+    def make_store(self) -> SealedStore:
+        return SealedStore(MemoryStore(clock=SystemClock(), workers=InlineWorkers()), Reversed())
+
+    def reopen(self, store: CrashableStore) -> CrashableStore:
+        return store
 
 
 class TestSqliteStoreInline(TestSqliteStoreOnThreads):

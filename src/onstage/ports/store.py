@@ -148,11 +148,12 @@ class ProcessView(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An execution with all that running it again takes."""
+    """An execution with all that running it again takes. `unreadable` says why its payloads could not be opened."""
 
     execution: ExecutionView
     event: EventView
     entries: tuple[Entry, ...]
+    unreadable: str | None = None
 
 
 class Bundle(msgspec.Struct, frozen=True):

@@ -17,7 +17,17 @@ from onstage.core.execution import Execution
 from onstage.core.journal import JOURNAL_ENTRIES_MAX, Rejected
 from onstage.core.lifecycle import Input
 from onstage.core.retry import delay
-from onstage.errors import Diverged, InsideStep, NotInExecution, OperationError, Reject, UndeclaredEvent, UsageError
+from onstage.errors import (
+    Diverged,
+    InsideStep,
+    KeyMissing,
+    NotInExecution,
+    OperationError,
+    Reject,
+    SealBroken,
+    UndeclaredEvent,
+    UsageError,
+)
 from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.call import active
@@ -37,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Driver"]
 
-_PROGRAMMER: Final = (UndeclaredEvent, InsideStep, NotInExecution, UsageError)
+_PROGRAMMER: Final = (UndeclaredEvent, InsideStep, NotInExecution, UsageError, KeyMissing, SealBroken)
 log = logging.getLogger("onstage.handler")
 
 
@@ -97,6 +107,8 @@ class Driver:
         frame.execution = Execution(stored.entries)
         frame.segment, frame.attempts = view.segment, view.attempts
         frame.started = view.started or frame.started
+        if stored.unreadable is not None:
+            raise KeyMissing(stored.unreadable)
         if frame.execution.rejected is not None:
             return await _then_rejected(frame)
         try:

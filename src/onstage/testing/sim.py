@@ -171,7 +171,7 @@ class Sim:
     def read(self, question: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:
         """Ask the store's reader: `sim.read(lambda reader: reader.processes())`."""
         world = self._world
-        return self._thread.submit(lambda: world.call(lambda: question(world.store.reader))).result()
+        return self._thread.submit(lambda: world.call(lambda: question(world.node.store.reader))).result()
 
     @property
     def trace_hash(self) -> str:
