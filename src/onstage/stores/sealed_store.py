@@ -53,7 +53,6 @@ class SealedStore:
         self._types: dict[int, str] = {}
         self._transacting: dict[int, int] = {}
         self.features = store.features
-        self.flush: Callable[[], None] = store.flush
 
     @property
     def on_batch(self) -> Callable[[BatchOutcome], None]:
@@ -147,6 +146,10 @@ class SealedStore:
             return _each(self._seal.close, commit.execution, transaction.run(connection))
 
         return Transaction(run)
+
+    def flush(self) -> None:
+        """Hand everything appended to the writer."""
+        self._store.flush()
 
     async def durable(self, position: int) -> Entry | None:
         """Wait until it is durable; the entry of a transaction is opened."""
