@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tests.scenario.sim_checks import check_settled
+from tests.unit.runtime import troupe
+from tests.unit.runtime.playhouse import Placed
 
 from onstage import App, Process, Service, event, step, transaction, wait
+from onstage.brokers.sealed_broker import SealedBroker
 from onstage.durable import CompletedElsewhere, completion_token, heartbeat, last_heartbeat
 from onstage.errors import UsageError
 from onstage.ports.store import Connection
+from onstage.runtime.node import Node
 from onstage.state import state
+from onstage.stores.sealed_store import SealedStore
 from onstage.testing import Sim
 
 SECRET = "4929-0000"
@@ -157,9 +162,9 @@ async def waits_for_mail(stage: Any) -> bool:
 async def finished(path: Path, made: App) -> Any:
     async with made.run(f"sqlite:///{path}") as stage:
         async with stage.reading() as reader:
-            for view in await reader.executions():
-                if view.error:
-                    await stage.operate("retry", view.id)
+            aside = [view.id for view in await reader.executions() if view.error]
+        for execution in aside:
+            await stage.operate("retry", execution)
         process = await stage.emit(Confirmed("k", SECRET), id="c")
         verdict = await process.verdict(timeout="10s")
         async with stage.reading() as reader:
@@ -224,3 +229,30 @@ def test_a_codec_that_does_not_work_is_refused_before_anything_is_stored(tmp_pat
 
     with pytest.raises(UsageError, match="the codec does not work"):
         asyncio.run(enter(App(safe, order, codec=Forgetful({"k1": K1}))))
+
+
+async def apart(monkeypatch: pytest.MonkeyPatch, codec: Any) -> tuple[str | None, list[bytes]]:
+    """The outcome of an order whose services run apart, as an observer without a key says it; and the whole log."""
+
+    def sealed(*parts: Any, store: Any, broker: Any, **options: Any) -> Node:
+        if codec is not None:
+            store, broker = SealedStore(store, codec), SealedBroker(broker, codec)
+        return Node(*parts, store=store, broker=broker, **options)
+
+    monkeypatch.setattr(troupe, "Node", sealed)
+    async with troupe.touring() as play:
+        verdicts = [
+            await play.verdict(await play.emit("shop", Placed(SECRET))),
+            await play.verdict(await play.emit("post", Placed(f"{SECRET} by another"))),
+        ]
+        assert {verdict.outcome for verdict in verdicts} == {"shop.paid"}
+        return verdicts[0].outcome, [message.data for message in play.messages("evt.")]
+
+
+def test_services_apart_publish_nothing_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome, log = asyncio.run(apart(monkeypatch, Aes({"k1": K1})))
+    assert outcome == "shop.paid"
+    assert len(log) >= 6
+    assert not any(SECRET.encode() in data for data in log)
+    _, readable = asyncio.run(apart(monkeypatch, None))
+    assert any(SECRET.encode() in data for data in readable)

@@ -16,6 +16,7 @@ from onstage.core import journal
 from onstage.core.commit import event_of
 from onstage.events.envelope import hlc_ms
 from onstage.events.receipt import Status
+from onstage.ports.payload_codec import key_id_of
 from onstage.runtime.wire import emitted_by
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from onstage.core.journal import Entry
     from onstage.ports.store import EventView, ExecutionView, Reader
 
-__all__ = ["EVENTS_MAX", "EventNode", "ExecutionNode", "grow", "lines", "told"]
+__all__ = ["EVENTS_MAX", "EventNode", "ExecutionNode", "grow", "lines", "told", "unreadable"]
 
 EVENTS_MAX: Final = 1000
 DATA_COLUMNS: Final = 60
@@ -89,7 +90,7 @@ def _event(event: EventView) -> EventNode:
     try:
         msgspec.json.decode(event.data)
     except ValueError:
-        data = event.data.hex()
+        data = unreadable(event.data)
     ms = hlc_ms(event.hlc)
     emitter = emitted_by(event)
     service = None if emitter is None else emitter.partition(".")[0]
@@ -124,6 +125,12 @@ def _execution(view: ExecutionView, told: list[str]) -> ExecutionNode:
         due_ms=view.due if status.is_open else None,
         emitted=[],
     )
+
+
+def unreadable(data: bytes) -> str:
+    """What is shown of a payload that is no JSON: that it is sealed, and with which key, or its bytes."""
+    key_id = key_id_of(data)
+    return data.hex() if key_id is None else f"sealed with key {key_id}"
 
 
 def told(entries: tuple[Entry, ...]) -> list[str]:

@@ -96,10 +96,12 @@ def _row(view: StateView) -> dict[str, Any]:
 
 
 def _shown(data: bytes) -> Any:
+    from onstage.cli.causal_tree import unreadable
+
     try:
         msgspec.json.decode(data)
     except ValueError:
-        return data.hex()
+        return unreadable(data)
     return msgspec.Raw(data)
 
 

@@ -113,7 +113,7 @@ class Completions:
 
     # From outside.
 
-    async def complete(self, token: str, data: bytes | None, error: str | None = None, kind: str | None = None) -> str:
+    async def complete(self, token: str, data: bytes | None, error: str | None, kind: str | None) -> str:
         """Complete the step behind this token with a result (JSON), or let its attempt fail; durable at the return.
 
         Saying the same twice is well. Raises UsageError for a token of another store or of nothing, for a step that

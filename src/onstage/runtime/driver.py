@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core import lifecycle
@@ -33,7 +34,7 @@ from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.call import active
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import error_text, leaves, said, storable
-from onstage.runtime.frame import Frame, Park
+from onstage.runtime.frame import Along, Frame, Park
 from onstage.runtime.output import emission_of
 from onstage.runtime.undo import undo_steps
 
@@ -289,16 +290,20 @@ class Driver:
             None,
             transaction,
         )
-        if frame.along is not None:
-            commit.states, commit.notes = tuple(frame.along.states.values()), frame.along.notes()
-        frame.after = delivery.after = position = node.append(commit, emission)
-        if frame.along is not None:
-            node.entities.appended(position, commit.states)
-            node.completions.dropping(position, frame.along.taken)
-            frame.along = None
+        append = node.append if frame.along is None else partial(self._append_along, frame.along)
+        frame.along = None
+        frame.after = delivery.after = position = append(commit, emission)
         delivery.due = due
         if waits:  # until then it goes on listening to what its calls have asked for
             delivery.waits = waits
+        return position
+
+    def _append_along(self, along: Along, commit: Commit, emission: Emission | None) -> int:
+        """Append a commit with what goes along with it."""
+        commit.states, commit.notes = tuple(along.states.values()), along.notes()
+        position = self.node.append(commit, emission)
+        self.node.entities.appended(position, commit.states)
+        self.node.completions.dropping(position, along.taken)
         return position
 
     def _delta(self, frame: Frame, status: Status, emission: Emission | None) -> bytes:
