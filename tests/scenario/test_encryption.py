@@ -1,14 +1,12 @@
 """A store whose payloads are sealed: the same promises, nothing readable in the file, and keys that come and go."""
 
 import asyncio
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from tests.scenario.aes_codec import Aes
 from tests.scenario.sim_checks import check_settled
 from tests.unit.runtime import troupe
 from tests.unit.runtime.playhouse import Placed
@@ -24,19 +22,6 @@ from onstage.stores.sealed_store import SealedStore
 from onstage.testing import Sim
 
 SECRET = "4929-0000"
-
-
-class Aes:
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
-        self._keys = {key_id: AESGCM(key) for key_id, key in keys.items()}
-        self.key_id = list(keys)[-1]
-
-    def encrypt(self, key_id: str, data: bytes, associated: bytes) -> bytes:
-        nonce = os.urandom(12)
-        return nonce + self._keys[key_id].encrypt(nonce, data, associated)
-
-    def decrypt(self, key_id: str, data: bytes, associated: bytes) -> bytes:
-        return self._keys[key_id].decrypt(data[:12], data[12:], associated)
 
 
 K1, K2 = bytes(32), bytes(range(32))
@@ -150,7 +135,7 @@ async def until_waiting(path: Path, made: App) -> None:
             await process.verdict(timeout=0.02)
         await stage.complete(tokens[-1], f"done {SECRET}")
         while not await waits_for_mail(stage):
-            await asyncio.sleep(0.01)
+            await process.verdict(timeout=0.02)
 
 
 async def waits_for_mail(stage: Any) -> bool:

@@ -220,7 +220,7 @@ class Batch:
             conflicts = commit.expected != 0
         else:
             conflicts = row is None or row[STATUS] > OPEN_MAX or row[LENGTH] != commit.expected
-        if conflicts or any(write.expected != self._version(write) for write in commit.states):
+        if conflicts or (commit.states and any(new.expected != self._version(new) for new in commit.states)):
             return Refusal(commit, RefusedBecause.CONFLICT)
         return None
 

@@ -1,29 +1,10 @@
 """Sealing payloads: frames, keys, and what does not open."""
 
-import os
-from collections.abc import Mapping
-
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from tests.scenario.aes_codec import Aes
 
 from onstage.errors import KeyMissing, SealBroken, UsageError
 from onstage.ports.payload_codec import KEY_ID_BYTES_MAX, Seal, key_id_of
-
-
-class Aes:
-    """AES-256-GCM with a key ring; the last key seals."""
-
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
-        self._keys = {key_id: AESGCM(key) for key_id, key in keys.items()}
-        self.key_id = list(keys)[-1]
-
-    def encrypt(self, key_id: str, data: bytes, associated: bytes) -> bytes:
-        nonce = os.urandom(12)
-        return nonce + self._keys[key_id].encrypt(nonce, data, associated)
-
-    def decrypt(self, key_id: str, data: bytes, associated: bytes) -> bytes:
-        return self._keys[key_id].decrypt(data[:12], data[12:], associated)
-
 
 OLD = {"k1": bytes(32)}
 BOTH = {**OLD, "k2": bytes(range(32))}
