@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from onstage.cli.printing import age, clean, instant, moment, shortened, styled
+from onstage.cli.redaction import redacted
 from onstage.core import journal
 from onstage.core.commit import event_of
 from onstage.events.envelope import hlc_ms
@@ -86,7 +87,7 @@ async def grow(reader: Reader, process: int) -> list[EventNode]:
 
 
 def _event(event: EventView) -> EventNode:
-    data: Any = msgspec.Raw(event.data)
+    data: Any = msgspec.Raw(redacted(event.data))
     try:
         msgspec.json.decode(event.data)
     except ValueError:

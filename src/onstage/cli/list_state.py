@@ -97,12 +97,13 @@ def _row(view: StateView) -> dict[str, Any]:
 
 def _shown(data: bytes) -> Any:
     from onstage.cli.causal_tree import unreadable
+    from onstage.cli.redaction import redacted
 
     try:
         msgspec.json.decode(data)
     except ValueError:
         return unreadable(data)
-    return msgspec.Raw(data)
+    return msgspec.Raw(redacted(data))
 
 
 def _short(value: Any) -> str:
