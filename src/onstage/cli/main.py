@@ -27,6 +27,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "timers": ("list_timers", "List what is due next."),
     "state": ("list_state", "Keyed state of services: list it, show one."),
     "events": ("read_events", "Read the event log."),
+    "check": ("check_app", "Look for what cannot work, before anything runs."),
+    "map": ("draw_map", "Draw who emits what and who reacts, declared or observed."),
     "db": ("database", "The store's file: status, migrate, backup, path."),
     "sql": ("query_sql", "Ask the store with SQL; it can only read."),
     "doctor": ("doctor", "Look for what is wrong, and say how to mend it."),

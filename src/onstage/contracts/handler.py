@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, final
 
+from onstage.contracts.handler_facts import Facts, facts_of, returned_alternatives
 from onstage.contracts.inference import (
     Duration,
     Events,
@@ -77,9 +78,9 @@ class Handler(Generic[T, R]):
     """
 
     __slots__ = (
-        "__weakref__", "_emits_known", "code", "concurrency", "emits", "fn", "full_name", "gating",
-        "keeps_state", "key", "lane", "name", "on_failure", "pattern", "resolved", "retry", "service", "start",
-        "timeout_s", "triggers", "waits", "was", "where",
+        "__weakref__", "_emits_known", "alternatives", "code", "concurrency", "emits", "facts", "fn", "full_name",
+        "gating", "keeps_state", "key", "lane", "name", "on_failure", "pattern", "resolved", "retry", "service",
+        "start", "timeout_s", "triggers", "waits", "was", "where",
     )  # fmt: skip
 
     def __init__(
@@ -121,6 +122,8 @@ class Handler(Generic[T, R]):
         waits = declared_events(owner, "waits", options.get("waits", ()), self.where)
         self.waits = frozenset(known.cls for known in waits)
         self.code: Final = code_fingerprint(fn)
+        self.alternatives: tuple[tuple[str, ...], ...] = ()
+        self.facts = Facts()
 
     def __call__(self, event: T, /) -> Coroutine[Any, Any, R]:
         """Call the plain function, as a unit test does."""
@@ -139,6 +142,7 @@ class Handler(Generic[T, R]):
         """
         if not self._emits_known:
             self.emits |= {known.cls for known in returned_events(self.fn, local_names)}
+            self.alternatives = returned_alternatives(self.fn, local_names)
             self._emits_known = True
 
     def resolve(self) -> None:
@@ -157,6 +161,7 @@ class Handler(Generic[T, R]):
             raise refusal(what, str(error), mend, self.where) from error
         self.waits |= frozenset(waited_events(self.fn))
         self.keeps_state = keeps_state(self.fn)
+        self.facts = facts_of(self.fn)
         self.resolved = True
 
     def manifest(self) -> HandlerManifest:
@@ -176,6 +181,11 @@ class Handler(Generic[T, R]):
             start=self.start,
             was=self.was,
             code=self.code,
+            alternatives=self.alternatives,
+            timer=self.facts.timer,
+            rejects=self.facts.rejects,
+            steps=self.facts.steps,
+            inferred=self.facts.inferred,
         )
 
 

@@ -23,12 +23,16 @@ from onstage.events.event import EventType, event_type, is_event, place_of
 __all__ = [
     "Duration",
     "Events",
+    "calls_of",
     "code_fingerprint",
     "declared_duration",
     "declared_events",
+    "is_marked",
     "keeps_state",
     "refuse_unknown_options",
+    "returned_annotation",
     "returned_events",
+    "values_named",
     "waited_events",
 ]
 
@@ -103,11 +107,19 @@ def returned_events(fn: Function, local_names: Mapping[str, object] | None = Non
         DefinitionError: if a member of the annotation is not an event.
         NameError: if a name in it is not known yet; ask again when the module is complete.
     """
+    annotation = returned_annotation(fn, local_names)
+    return () if annotation is None else tuple(dict.fromkeys(_members(fn, annotation)))
+
+
+def returned_annotation(fn: Function, local_names: Mapping[str, object] | None = None) -> object:
+    """Return the evaluated return annotation of ``fn``, None if it has none; see ``returned_events``.
+
+    Raises:
+        DefinitionError: if it cannot be evaluated.
+        NameError: if a name in it is not known yet.
+    """
     annotation = getattr(fn, "__annotations__", {}).get("return")
-    if annotation is None:
-        return ()
-    resolved = _resolved(fn, annotation, local_names or {})
-    return tuple(dict.fromkeys(_members(fn, resolved)))
+    return None if annotation is None else _resolved(fn, annotation, local_names or {})
 
 
 def _resolved(fn: Function, annotation: object, local_names: Mapping[str, object]) -> object:
@@ -173,6 +185,26 @@ def waited_events(fn: Function) -> tuple[type[Any], ...]:
         if _names_a_wait(part):
             found.update(dict.fromkeys(_waits_in(part)))
     return tuple(found)
+
+
+def values_named(fn: Function) -> tuple[tuple[Function, tuple[object, ...]], ...]:
+    """Return ``fn`` and the plain functions that it calls, each with what the names in its code stand for."""
+    return tuple((part, tuple(_named_values(part))) for part in _reachable(fn))
+
+
+def calls_of(fn: Function, marker: str) -> Iterator[tuple[ast.Call, tuple[type[Any], ...]]]:
+    """Yield the calls that ``fn`` itself makes of what carries ``marker``, and the events they are given; parses it."""
+    for call in _calls(fn):
+        if is_marked(_value(fn, call.func), marker):
+            yield call, tuple(each for argument in call.args for each in _event_classes(_value(fn, argument)))
+
+
+def is_marked(value: object, marker: str) -> bool:
+    """Whether a function or an object carries ``marker``, as ``__onstage_wait__``; a class or a module never does."""
+    if isinstance(value, types.FunctionType):
+        return value.__dict__.get(marker) is True
+    is_plain = isinstance(value, types.ModuleType | type)
+    return not is_plain and inspect.getattr_static(value, marker, False) is True
 
 
 def _reachable(fn: Function) -> list[Function]:
@@ -306,17 +338,9 @@ def keeps_state(fn: Function) -> bool:
 
     That is a call of something that carries ``__onstage_state__ = True``. Helpers are followed as for waits.
     """
-    return any(
-        _is_state(_value(part, call.func)) for part in _reachable(fn) if _names_state(part) for call in _calls(part)
-    )
-
-
-def _names_state(fn: Function) -> bool:
-    return any(_is_state(value) for value in _named_values(fn))
-
-
-def _is_state(value: object) -> bool:
-    return not isinstance(value, types.ModuleType) and inspect.getattr_static(value, "__onstage_state__", False) is True
+    marker = "__onstage_state__"
+    named = (part for part in _reachable(fn) if any(is_marked(value, marker) for value in _named_values(part)))
+    return any(is_marked(_value(part, call.func), marker) for part in named for call in _calls(part))
 
 
 # --- the print of the code --------------------------------------------------------------------------------
