@@ -30,6 +30,7 @@ COVERED_BY: dict[str, str] = {
     "testing/broker_service.py": "tests/contract/test_brokers.py",
     "testing/broker_trial.py": "tests/contract/test_brokers.py",
     "runtime/reloading.py": "tests/unit/runtime/test_node.py",
+    "stores/sealed_store.py": "tests/scenario/test_encryption.py",
     "stores/memory_rows.py": "tests/contract/test_stores.py",
     "testing/commit_script.py": "tests/contract/test_stores.py",
     "testing/store_contract.py": "tests/contract/test_stores.py",

@@ -14,6 +14,7 @@ from onstage.runtime.undo_registry import durables_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from onstage.ports.payload_codec import PayloadCodec
     from onstage.stage import Stage
 
 __all__ = ["App", "connect"]
@@ -28,10 +29,11 @@ class App:
     Raises DefinitionError for names used twice, handlers of unknown types and the like, with file, line and mend.
     """
 
-    __slots__ = ("manifest", "processes", "services")
+    __slots__ = ("codec", "manifest", "processes", "services")
 
-    def __init__(self, *parts: Service | Process) -> None:
-        """Check the parts together."""
+    def __init__(self, *parts: Service | Process, codec: PayloadCodec | None = None) -> None:
+        """Check the parts together. With a `codec` payloads are stored and published encrypted."""
+        self.codec = codec
         given: tuple[object, ...] = parts
         for part in given:
             if not isinstance(part, Service | Process):
@@ -70,7 +72,15 @@ class App:
                 '  to do: add broker="nats://localhost:4222", or run all services in one store'
             )
         path = store_path(store)
-        stage = stage_on(path, self.services, self.processes, synchronous=synchronous, client_only=False, apart=apart)
+        stage = stage_on(
+            path,
+            self.services,
+            self.processes,
+            synchronous=synchronous,
+            client_only=False,
+            apart=apart,
+            codec=self.codec,
+        )
         if intake is not None:
             from onstage.embedding.intake_table import IntakeTable
 
@@ -100,7 +110,7 @@ def connect(url: str, app: App) -> Stage:
         raise UsageError(
             f"cannot connect to {url}\n  why: a memory store lives inside its own process\n  to do: {_MEND}"
         )
-    return stage_on(path, app.services, app.processes, synchronous="FULL", client_only=True)
+    return stage_on(path, app.services, app.processes, synchronous="FULL", client_only=True, codec=app.codec)
 
 
 def store_path(url: str) -> Path | None:

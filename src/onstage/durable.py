@@ -1,5 +1,7 @@
-"""What a handler or workflow may use besides the names at the root: sections of it, and what long ones need."""
+"""What a handler or workflow may use besides the names at the root: sections of it, and what long steps need."""
 
+from onstage.errors import CompletedElsewhere
+from onstage.runtime.long_step import completion_token, heartbeat, last_heartbeat
 from onstage.runtime.scope import scope, shield
 
-__all__ = ["scope", "shield"]
+__all__ = ["CompletedElsewhere", "completion_token", "heartbeat", "last_heartbeat", "scope", "shield"]

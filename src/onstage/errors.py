@@ -18,12 +18,15 @@ __all__ = [
     "AmbiguousProcess",
     "AwaitedTwice",
     "BrokerUnavailable",
+    "CompletedElsewhere",
+    "CompletionFailed",
     "DefinitionError",
     "Diverged",
     "DuplicateId",
     "HandlerError",
     "InsideStep",
     "InvalidEvent",
+    "KeyMissing",
     "NodeRunning",
     "NotInExecution",
     "OnstageError",
@@ -31,6 +34,8 @@ __all__ = [
     "Reject",
     "RetryAfter",
     "SchemaTooNew",
+    "SealBroken",
+    "StateChanged",
     "StepFailed",
     "StoreBusy",
     "StoreUnavailable",
@@ -163,6 +168,16 @@ class SchemaTooNew(OperationError):
     """A newer Onstage wrote this store: upgrade this installation, or restore a backup of before."""
 
 
+@final
+class KeyMissing(OperationError):
+    """A payload was sealed with a key that the codec does not have: give it that key, then retry. Nothing is lost."""
+
+
+@final
+class SealBroken(OperationError):
+    """A sealed payload does not open: the key is another one, or the payload was changed or moved."""
+
+
 # --- in handlers and steps --------------------------------------------------------------------------------
 
 
@@ -186,6 +201,34 @@ class StepFailed(HandlerError):
         """Return the step, the number of attempts and the last error."""
         plural = "attempt" if self.attempts == 1 else "attempts"
         return f"step {self.step} failed after {self.attempts} {plural}: {self.error}"
+
+
+@final
+class CompletedElsewhere(HandlerError):
+    """Raise it in a step with ``completion_timeout=``: somebody outside completes this step by its token.
+
+    The execution is parked, as rows in the store and nothing else, until ``stage.complete(token, value)``,
+    ``stage.fail(token, error)`` or the end of the time.
+    """
+
+
+@final
+class CompletionFailed(HandlerError):
+    """Somebody outside said that a step failed: an attempt that is retried like any other. ``error`` is the text."""
+
+    def __init__(self, error: str) -> None:
+        """Keep the text."""
+        super().__init__(error)
+        self.error = error
+
+
+@final
+class StateChanged(HandlerError):
+    """Another execution changed this state since it was read here: read it again, decide anew, then set it.
+
+    Nothing was written. Handlers that keep state take turns by key, so it comes only to one that let go of its lane in
+    between: by `lane="until-wait"`, or as a dead letter of `on_failure="park"`.
+    """
 
 
 @final

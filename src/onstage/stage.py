@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 from onstage.core.identity import number_in
 from onstage.embedding.embeddable import Embeddable
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
+from onstage.events.codec import encode_any
 from onstage.events.delayed import When, when_of
 from onstage.events.envelope import Envelope, from_json
 from onstage.events.event import event_type
 from onstage.managing import ManagesHandlers
 from onstage.ports.clock import SystemClock
 from onstage.process_handle import ProcessHandle
+from onstage.runtime.completion import outcome_of
 from onstage.runtime.intake import process_known_as
 from onstage.runtime.local_door import LocalDoor, Moved, RemoteDoor, call_when_running
 from onstage.runtime.local_ways import LocalWays
@@ -382,6 +384,23 @@ class Stage(Embeddable, ManagesHandlers):
     async def resume(self, name: str, *, by: str = "the application") -> str:
         """Let a paused handler or service go on. Raises UsageError if it is not paused."""
         return await self._through(lambda ways: ways.set_pause(name, paused=False, by=by), repeat=False)
+
+    async def complete(self, token: str, value: object = None) -> str:
+        """Complete a step from outside with its result; durable at the return. See `onstage.durable.completion_token`.
+
+        Saying the same twice is well. Raises UsageError for a token that no step here was given, for a step that has
+        ended otherwise, and for a result that does not fit it; StoreUnavailable: then repeat it.
+        """
+        data = encode_any(value)
+        return await self._through(lambda ways: ways.complete(token, data, None, None))
+
+    async def fail(self, token: str, error: str | BaseException) -> str:
+        """Let an attempt of a step fail from outside: it is tried again as its `retry=` says.
+
+        An exception whose class the step names in `give_up_on` reaches the handler as such. Raises as `complete` does.
+        """
+        text, kind = outcome_of(error)
+        return await self._through(lambda ways: ways.complete(token, None, text, kind))
 
     def _entered(self) -> LocalWays | RemoteDoor:
         if self._ways is None:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import pytest
 from tests.planted import branch_bugs as branch
 from tests.planted import broker_bugs as broker
+from tests.planted import durable_bugs as durable
 from tests.planted import embed_bugs as embed
 from tests.planted import flow_bugs as flow
 from tests.planted import run_bugs as run
@@ -141,7 +142,19 @@ EMBEDDING = "tests/unit/embedding/"
 CONNECTION = "tests/unit/stores/sqlite/test_connection.py::"
 DELAYED = "tests/scenario/test_delayed_events.py::"
 SCHEDULES = "tests/scenario/test_schedules.py::"
+SCENES = "tests/scenario/"
 IN_OTHER_SUITES: dict[Plant, str] = {
+    durable.state_lanes_apart: f"{SCENES}test_keyed_state.py::test_handlers_that_keep_state_take_turns_by_key",
+    durable.state_version_not_checked: f"{SCENES}test_keyed_state.py::test_versions_alone_lose_no_change_either",
+    durable.completion_not_looked_for: f"{SCENES}test_completed_elsewhere.py::"
+    "test_a_completion_is_taken_once_wherever_the_node_dies",
+    durable.completion_kept: f"{RUNTIME}test_completion.py::test_what_came_while_no_node_ran_is_taken_by_the_next",
+    durable.heartbeat_unheard: f"{SCENES}test_heartbeats.py::test_an_attempt_lives_as_long_as_it_says_so",
+    durable.heartbeat_forgotten: f"{SCENES}test_heartbeats.py::test_a_failing_attempt_leaves_what_it_said_last",
+    durable.payload_not_bound: "tests/unit/ports/test_payload_codec.py::"
+    "test_a_payload_opens_at_its_place_and_nowhere_else",
+    durable.journal_not_sealed: f"{SCENES}test_encryption.py::"
+    "test_nothing_in_the_file_can_be_read_wherever_the_node_dies",
     store.felling_left_out: f"{CONTRACT}test_a_refused_commit_fells_its_descendants_only",
     store.conflict_check_left_out: f"{CONTRACT}test_a_commit_on_another_journal_length_is_refused",
     store.mail_not_in_the_commit: f"{RUNTIME}test_mailbox.py::test_mail_of_another_process_wakes_nobody",

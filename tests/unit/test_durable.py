@@ -1,10 +1,11 @@
-"""`onstage.durable`: what a handler may use besides the names at the root."""
+"""`onstage.durable` re-exports, and nothing else."""
 
 from onstage import durable
-from onstage.runtime import scope
+from onstage.runtime import long_step, scope
 
 
 def test_it_only_hands_on_what_its_modules_define() -> None:
     assert durable.scope is scope.scope
     assert durable.shield is scope.shield
-    assert {"scope", "shield"} <= set(durable.__all__)
+    assert durable.heartbeat is long_step.heartbeat
+    assert all(hasattr(durable, name) for name in durable.__all__)

@@ -12,10 +12,12 @@ import click
 import msgspec
 
 from onstage.cli.printing import age, clean, instant, moment, shortened, styled
+from onstage.cli.redaction import redacted
 from onstage.core import journal
 from onstage.core.commit import event_of
 from onstage.events.envelope import hlc_ms
 from onstage.events.receipt import Status
+from onstage.ports.payload_codec import key_id_of
 from onstage.runtime.wire import emitted_by
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from onstage.core.journal import Entry
     from onstage.ports.store import EventView, ExecutionView, Reader
 
-__all__ = ["EVENTS_MAX", "EventNode", "ExecutionNode", "grow", "lines", "told"]
+__all__ = ["EVENTS_MAX", "EventNode", "ExecutionNode", "grow", "lines", "told", "unreadable"]
 
 EVENTS_MAX: Final = 1000
 DATA_COLUMNS: Final = 60
@@ -85,11 +87,11 @@ async def grow(reader: Reader, process: int) -> list[EventNode]:
 
 
 def _event(event: EventView) -> EventNode:
-    data: Any = msgspec.Raw(event.data)
+    data: Any = msgspec.Raw(redacted(event.data))
     try:
         msgspec.json.decode(event.data)
     except ValueError:
-        data = event.data.hex()
+        data = unreadable(event.data)
     ms = hlc_ms(event.hlc)
     emitter = emitted_by(event)
     service = None if emitter is None else emitter.partition(".")[0]
@@ -124,6 +126,12 @@ def _execution(view: ExecutionView, told: list[str]) -> ExecutionNode:
         due_ms=view.due if status.is_open else None,
         emitted=[],
     )
+
+
+def unreadable(data: bytes) -> str:
+    """What is shown of a payload that is no JSON: that it is sealed, and with which key, or its bytes."""
+    key_id = key_id_of(data)
+    return data.hex() if key_id is None else f"sealed with key {key_id}"
 
 
 def told(entries: tuple[Entry, ...]) -> list[str]:
@@ -173,6 +181,12 @@ def _line(entry: Entry) -> str | None:
             return "waited in vain, it timed out"
         case journal.WaitEnded():
             return f"took {entry.type} #{entry.event}"
+        case journal.StateRead():
+            return f"read {call}, version {entry.version}"
+        case journal.StateWritten():
+            return f"{call}: version {entry.version}"
+        case journal.HandedOver():
+            return f"step {call} is completed from outside, attempt {entry.attempts}"
         case journal.Slept():
             return "slept"
         case journal.Rejected():

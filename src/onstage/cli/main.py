@@ -32,6 +32,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "retire": ("retire_handler", "Write off what a handler left open that is gone from the code."),
     "versions": ("code_versions", "Count open executions by the code that they run on."),
     "replay": ("replay_journals", "Run stored journals against the present code, without effects."),
+    "complete": ("complete_step", "Complete a step from outside by its token."),
+    "state": ("list_state", "Keyed state of services: list it, show one."),
     "events": ("read_events", "Read the event log."),
     "check": ("check_app", "Look for what cannot work, before anything runs."),
     "map": ("draw_map", "Draw who emits what and who reacts, declared or observed."),

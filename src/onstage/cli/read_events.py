@@ -11,6 +11,7 @@ import msgspec
 from onstage.cli.failures import Failure
 from onstage.cli.options import Surroundings, limit_option, surroundings
 from onstage.cli.printing import clean, note, plural, print_json, print_table, shortened
+from onstage.cli.redaction import redacted
 
 if TYPE_CHECKING:
     from onstage.cli.store_file import StoreFile
@@ -150,6 +151,6 @@ def _as_json(envelope: Envelope) -> Any:
 
 
 def _cells(view: EventView, envelope: Envelope) -> list[Any]:
-    data = shortened(view.data.decode(errors="replace"), DATA_COLUMNS)
+    data = shortened(redacted(view.data).decode(errors="replace"), DATA_COLUMNS)
     time = envelope.time
     return [view.n, f"{time:%Y-%m-%d %H:%M:%S}" if time else "", view.type, view.key or "", data]

@@ -20,6 +20,7 @@ from onstage.contracts.inference import (
     code_fingerprint,
     declared_duration,
     declared_events,
+    keeps_state,
     returned_events,
     waited_events,
 )
@@ -84,13 +85,14 @@ class Handler(Generic[T, R]):
 
     ``fn`` is the plain function, and calling the handler calls it. ``triggers`` are the event types, or empty
     with ``pattern`` set. ``emits`` and ``waits`` are event classes, complete once ``resolved``. ``timeout_s``
-    is in seconds. ``where`` is ``"file.py:12"``, ``code`` the fingerprint of the bytecode.
+    is in seconds. ``keeps_state`` says that it reads a keyed
+    state. ``where`` is ``"file.py:12"``, ``code`` the fingerprint of the bytecode.
     """
 
     __slots__ = (
         "__weakref__", "_emits_known", "alternatives", "code", "concurrency", "emits", "facts", "flow", "fn",
-        "full_name", "gating", "key", "lane", "name", "on_failure", "pattern", "resolved", "retry", "schedule",
-        "service", "start", "takes_event", "timeout_s", "triggers", "waits", "was", "where",
+        "full_name", "gating", "keeps_state", "key", "lane", "name", "on_failure", "pattern", "resolved", "retry",
+        "schedule", "service", "start", "takes_event", "timeout_s", "triggers", "waits", "was", "where",
     )  # fmt: skip
 
     def __init__(
@@ -110,6 +112,7 @@ class Handler(Generic[T, R]):
         self.triggers: Final = triggers
         self.pattern: Final = pattern
         self.resolved = False
+        self.keeps_state = False
         self._emits_known = False
         self.name: Final = _handler_name(fn, options, self.where)
         self.full_name: Final = f"{service}.{self.name}"
@@ -175,6 +178,7 @@ class Handler(Generic[T, R]):
             what = f"the return annotation of handler {self.full_name} cannot be resolved"
             raise refusal(what, str(error), mend, self.where) from error
         self.waits |= frozenset(waited_events(self.fn))
+        self.keeps_state = keeps_state(self.fn)
         self.facts = facts_of(self.fn)
         self.resolved = True
 

@@ -32,6 +32,7 @@ __all__ = [
     "Obligation",
     "Refusal",
     "RefusedBecause",
+    "StateWrite",
     "Transaction",
     "event_of",
     "execution_id",
@@ -139,6 +140,20 @@ class Notes(msgspec.Struct):
     dropped: Sequence[tuple[str, int, int]] = ()
 
 
+class StateWrite(msgspec.Struct, frozen=True):
+    """The new value of a keyed state; without `data` it is cleared. Refused unless the store holds `expected`.
+
+    `expected` is 0 for a state that was never written; `schema` is the fingerprint of the value's type.
+    """
+
+    state: str
+    key: str
+    expected: int
+    version: int
+    schema: int
+    data: bytes | None
+
+
 class Commit(msgspec.Struct):
     """All that must become durable together.
 
@@ -176,6 +191,7 @@ class Commit(msgspec.Struct):
     position: int = 0
     handlers: Sequence[NewHandler] = ()
     also: tuple[int, ...] = ()
+    states: Sequence[StateWrite] = ()
 
 
 class RefusedBecause:

@@ -25,11 +25,13 @@ from onstage.core.journal import (
     Begun,
     Entry,
     Failed,
+    HandedOver,
     Held,
     Patched,
     Rejected,
     SleepOpened,
     Slept,
+    TokenDrawn,
     Undone,
     WaitEnded,
     WaitOpened,
@@ -46,6 +48,8 @@ from onstage.core.requests import (
     Recorded,
     Request,
     SleepRequest,
+    StateReadRequest,
+    StateWriteRequest,
     StepRequest,
     TransactionRequest,
     ValueRequest,
@@ -91,7 +95,7 @@ class Execution:
             if isinstance(entry, WaitEnded) and entry.event:
                 self.consumed.add(entry.event)
         for position, entry in self._recorded.items():
-            if not isinstance(entry, Undone | Rejected | Patched) and not position.startswith("undo/"):
+            if not isinstance(entry, Undone | Rejected | Patched | TokenDrawn) and not position.startswith("undo/"):
                 self._expect(position)
 
     def _expect(self, position: str) -> None:
@@ -195,7 +199,14 @@ class Execution:
                 return self._open_wait(position, entry, request, now_ms)
             case SleepRequest():
                 return self._open_sleep(position, entry, request, now_ms)
-            case TransactionRequest() | EmitRequest() | ValueRequest() | RaceRequest():
+            case (
+                TransactionRequest()
+                | EmitRequest()
+                | ValueRequest()
+                | RaceRequest()
+                | StateReadRequest()
+                | StateWriteRequest()
+            ):
                 return _PERFORM_FIRST
             case _:
                 assert_never(request)
@@ -349,8 +360,10 @@ def _fails_again(cursor: Cursor, held: Held) -> Failed:
     return failed
 
 
-def _next_attempt(entry: Entry | None, now_ms: int) -> Perform | ParkAnswer:
+def _next_attempt(entry: Entry | None, now_ms: int) -> Perform | ParkAnswer | Look:
     match entry:
+        case HandedOver():
+            return Look(entry.due)
         case Attempted():
             if entry.due > now_ms:
                 return ParkAnswer(entry.due)

@@ -25,6 +25,7 @@ __all__ = [
     "Emitted",
     "Entry",
     "Failed",
+    "HandedOver",
     "Held",
     "Patched",
     "Raced",
@@ -32,7 +33,10 @@ __all__ = [
     "ScopeRejected",
     "SleepOpened",
     "Slept",
+    "StateRead",
+    "StateWritten",
     "Stepped",
+    "TokenDrawn",
     "Transacted",
     "Undone",
     "Valued",
@@ -199,6 +203,37 @@ class Patched(_Entry, tag=24, frozen=True):
     new: bool
 
 
+class StateRead(_Entry, tag=50, frozen=True):
+    """A keyed state was read (hashed in `arguments`): the value then, None if there was none, and its version."""
+
+    arguments: int
+    version: int
+    schema: int
+    data: bytes | None
+
+
+class StateWritten(_Entry, tag=51, frozen=True):
+    """A keyed state got a new value (hashed with its name and key), in this very commit."""
+
+    arguments: int
+    version: int
+
+
+class HandedOver(_Entry, tag=52, frozen=True):
+    """Attempt number `attempts` of a step left its completion to somebody outside, who has time until `due`."""
+
+    arguments: int
+    attempts: int
+    due: int
+    first: int
+
+
+class TokenDrawn(_Entry, tag=53, frozen=True):
+    """The secret of the tokens under which a step may be completed from outside, drawn before it runs."""
+
+    secret: bytes
+
+
 Entry = (
     Begun
     | Attempted
@@ -218,13 +253,29 @@ Entry = (
     | Abandoned
     | ScopeRejected
     | Patched
+    | StateRead
+    | StateWritten
+    | HandedOver
+    | TokenDrawn
 )
 
 encode_entry = msgspec.msgpack.Encoder().encode
 _DECODE: Final[Any] = msgspec.msgpack.Decoder(Entry).decode
 
-_FINAL: Final = (Stepped, Failed, Transacted, Emitted, WaitEnded, Slept, Valued, Raced, Abandoned)
-_PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept)
+_FINAL: Final = (
+    Stepped,
+    Failed,
+    Transacted,
+    Emitted,
+    WaitEnded,
+    Slept,
+    Valued,
+    Raced,
+    Abandoned,
+    StateRead,
+    StateWritten,
+)
+_PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept, HandedOver)
 
 
 def decode_entry(body: bytes) -> Entry:

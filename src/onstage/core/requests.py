@@ -13,10 +13,13 @@ from onstage.core.journal import (
     Emitted,
     Entry,
     Failed,
+    HandedOver,
     Held,
     Raced,
     SleepOpened,
     Slept,
+    StateRead,
+    StateWritten,
     Stepped,
     Transacted,
     Valued,
@@ -35,6 +38,8 @@ __all__ = [
     "Recorded",
     "Request",
     "SleepRequest",
+    "StateReadRequest",
+    "StateWriteRequest",
     "StepRequest",
     "TransactionRequest",
     "ValueRequest",
@@ -91,7 +96,31 @@ class RaceRequest(msgspec.Struct, frozen=True):
     """Which of several branches was the first to finish."""
 
 
-Request = StepRequest | TransactionRequest | EmitRequest | WaitRequest | SleepRequest | ValueRequest | RaceRequest
+@final
+class StateReadRequest(msgspec.Struct, frozen=True):
+    """A reading of a keyed state; `arguments` is the hash of its name and key."""
+
+    arguments: int
+
+
+@final
+class StateWriteRequest(msgspec.Struct, frozen=True):
+    """A new value of a keyed state; `arguments` is the hash of its name, key and value."""
+
+    arguments: int
+
+
+Request = (
+    StepRequest
+    | TransactionRequest
+    | EmitRequest
+    | WaitRequest
+    | SleepRequest
+    | ValueRequest
+    | RaceRequest
+    | StateReadRequest
+    | StateWriteRequest
+)
 
 
 @final
@@ -137,21 +166,25 @@ class DivergedAnswer(msgspec.Struct, frozen=True):
 Answer = Recorded | Perform | Look | ParkAnswer | DivergedAnswer
 
 _KINDS: Final[dict[type, tuple[type, ...]]] = {
-    StepRequest: (Begun, Attempted, Stepped, Failed, Held, Abandoned),
+    StepRequest: (Begun, Attempted, Stepped, Failed, Held, Abandoned, HandedOver),
     TransactionRequest: (Transacted, Failed, Held),
     EmitRequest: (Emitted,),
     WaitRequest: (WaitOpened, WaitEnded),
     SleepRequest: (SleepOpened, Slept),
     ValueRequest: (Valued,),
     RaceRequest: (Raced,),
+    StateReadRequest: (StateRead,),
+    StateWriteRequest: (StateWritten,),
 }
+_HASHED: Final = (StepRequest, TransactionRequest, EmitRequest, StateReadRequest, StateWriteRequest)
+_NAMES: Final[dict[type, str]] = {StateReadRequest: "state read", StateWriteRequest: "state written"}
 
 
 def fits(entry: Entry, request: Request) -> bool:
     """Whether the journal has at this position what the code asks for."""
     if not isinstance(entry, _KINDS[type(request)]):
         return False
-    if isinstance(request, StepRequest | TransactionRequest | EmitRequest):
+    if isinstance(request, _HASHED):
         return getattr(entry, "arguments", None) == request.arguments
     if isinstance(entry, WaitOpened) and isinstance(request, WaitRequest):
         return entry.types == request.types
@@ -160,8 +193,8 @@ def fits(entry: Entry, request: Request) -> bool:
 
 def describe(request: Request) -> str:
     """What is asked for, for people."""
-    name = type(request).__name__.removesuffix("Request").lower()
-    if isinstance(request, StepRequest | TransactionRequest | EmitRequest):
+    name = _NAMES.get(type(request)) or type(request).__name__.removesuffix("Request").lower()
+    if isinstance(request, _HASHED):
         return f"{name} with arguments {request.arguments:08x}"
     if isinstance(request, WaitRequest):
         return f"wait for {', '.join(request.types)}"

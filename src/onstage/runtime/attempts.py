@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import msgspec
 
 from onstage.core.commit import RefusedBecause, Transaction
-from onstage.core.journal import Abandoned, Attempted, Begun, Failed, Held, Stepped, Transacted, is_final
+from onstage.core.journal import Abandoned, Attempted, Begun, Failed, HandedOver, Held, Stepped, Transacted, is_final
 from onstage.core.requests import (
     DivergedAnswer,
     Look,
@@ -22,13 +22,14 @@ from onstage.core.requests import (
     TransactionRequest,
 )
 from onstage.core.retry import delay
-from onstage.errors import Reject, StepFailed, UsageError
+from onstage.errors import CompletedElsewhere, Reject, StepFailed, UsageError
 from onstage.events.codec import DecodeFailed, NoCodec, encode_any
 from onstage.events.receipt import Status
 from onstage.ports.store import Refused
 from onstage.runtime.call import active
 from onstage.runtime.error_text import error_text
 from onstage.runtime.frame import INSIDE_STEP, Frame, Park
+from onstage.runtime.long_step import ATTEMPT, attempt_of, beating, forget_heartbeat, hand_over_until
 from onstage.runtime.undo import undo_abandoned
 
 if TYPE_CHECKING:
@@ -85,31 +86,77 @@ async def perform_step(step: Step[..., Any], frame: Frame, position: str, argume
             if isinstance(answer.entry, Abandoned):
                 await undo_abandoned(frame, answer.entry)
             return _recorded(step, answer.entry, frame)
-        assert isinstance(answer, Perform), "a step is recorded or performed"
-        driver = frame.driver
-        undo = step.undo_name
-        if undo is not None and not answer.begun:
-            driver.node.steps[undo] = step
-            frame.execution.tell(Begun(position, hashed, undo, step.call_codec.encode(arguments)))
-        await frame.decided()
-        driver.save(frame)
-        frame.barred = frame.reaction.patient = True
-        await frame.barrier()
-        _refuse_unbegun(frame, position, hashed, begun=answer.begun)
-        first = answer.first or driver.node.clock.now_ms()
-        try:
-            result = await driver.node.invoke(step, frame, position, arguments)
-        except Exception as error:  # noqa: BLE001  the policy decides what it means
-            return await _failed_attempt(step, frame, position, hashed, error, (answer.attempt, first))
-        data, result = _as_recorded(step, result)
-        call = None if undo is None else step.call_codec.encode(arguments)
-        ended = driver.node.clock.now_ms()
-        kind = Abandoned if (branch := frame.here()) is not None and branch.lost else Stepped
-        entry = kind(position, hashed, data, step.schema, answer.attempt, ended, undo, call, step.version)
-        driver.tell(frame, entry)
-        if isinstance(entry, Abandoned):
-            await undo_abandoned(frame, entry)
-        return result
+        if isinstance(answer, Look):
+            return await _handed_over(step, frame, position, hashed, arguments)
+        return await _attempt(step, frame, position, (hashed, arguments), answer)
+
+
+async def _attempt(
+    step: Step[..., Any], frame: Frame, position: str, call: tuple[int, tuple[Any, ...]], answer: Perform
+) -> Any:
+    (hashed, arguments), driver, undo = call, frame.driver, step.undo_name
+    if undo is not None and not answer.begun:
+        driver.node.steps[undo] = step
+        frame.execution.tell(Begun(position, hashed, undo, step.call_codec.encode(arguments)))
+    attempt = await attempt_of(step, frame, position, answer.attempt) if step.is_long else None
+    came = None if attempt is None else driver.node.completions.take(frame, position, answer.attempt)
+    if came is not None and came.data is not None:  # of an earlier attempt, in time to spare this one
+        return await _succeeded(step, frame, position, call, step.result_codec.read(came.data), answer.attempt)
+    await frame.decided()
+    driver.save(frame)
+    frame.barred = frame.reaction.patient = True
+    await frame.barrier()
+    _refuse_unbegun(frame, position, hashed, begun=answer.begun)
+    first = answer.first or driver.node.clock.now_ms()
+    mark = ATTEMPT.set(attempt)
+    try:
+        result = await driver.node.invoke(step, frame, position, arguments)
+    except CompletedElsewhere:
+        due = hand_over_until(step, driver.node.clock.now_ms())
+        driver.tell(frame, HandedOver(position, hashed, answer.attempt, due, first))
+        return await _handed_over(step, frame, position, hashed, arguments)
+    except Exception as error:  # noqa: BLE001  the policy decides what it means
+        return await _failed_attempt(step, frame, position, hashed, error, (answer.attempt, first))
+    finally:
+        ATTEMPT.reset(mark)
+        if attempt is not None:
+            attempt.end()
+    return await _succeeded(step, frame, position, call, result, answer.attempt)
+
+
+async def _succeeded(
+    step: Step[..., Any], frame: Frame, position: str, call: tuple[int, tuple[Any, ...]], result: Any, attempt: int
+) -> Any:
+    hashed, arguments = call
+    data, result = _as_recorded(step, result)
+    kept = None if step.undo is None else step.call_codec.encode(arguments)
+    if step.heartbeat_timeout_s is not None:
+        forget_heartbeat(frame, position)
+    ended = frame.driver.node.clock.now_ms()
+    kind = Abandoned if (branch := frame.here()) is not None and branch.lost else Stepped
+    entry = kind(position, hashed, data, step.schema, attempt, ended, step.undo_name, kept, step.version)
+    frame.driver.tell(frame, entry)
+    if isinstance(entry, Abandoned):
+        await undo_abandoned(frame, entry)
+    return result
+
+
+async def _handed_over(
+    step: Step[..., Any], frame: Frame, position: str, hashed: int, arguments: tuple[Any, ...]
+) -> Any:
+    """A step that somebody outside completes: take what came, or park until something does or the time is over."""
+    entry = frame.execution.at(position)
+    assert isinstance(entry, HandedOver), "only such a call is looked for"
+    node = frame.driver.node
+    outcome = node.completions.take(frame, position, entry.attempts)
+    if outcome is not None and outcome.data is not None:
+        result = step.result_codec.read(outcome.data)
+        return await _succeeded(step, frame, position, (hashed, arguments), result, entry.attempts)
+    if outcome is None and node.clock.now_ms() < entry.due:
+        await frame.park(Park(entry.due))
+        raise AssertionError("a parked call does not go on")
+    error = TimeoutError("nobody completed it in time") if outcome is None else outcome.as_error(step.give_up_on)
+    return await _failed_attempt(step, frame, position, hashed, error, (entry.attempts, entry.first))
 
 
 def _refuse_unbegun(frame: Frame, position: str, hashed: int, *, begun: bool) -> None:
@@ -139,9 +186,9 @@ async def run_function(step: Step[..., Any], frame: Frame, position: str, argume
     node = frame.driver.node
     mark = INSIDE_STEP.set((frame, position))
     try:
-        if step.timeout_s is None and step.is_async:
+        if step.timeout_s is None and step.heartbeat_timeout_s is None and step.is_async:
             return await step.run(*arguments)
-        async with asyncio.timeout(step.timeout_s):
+        async with asyncio.timeout(step.timeout_s), beating(step):
             if step.is_async:
                 return await step.run(*arguments)
             context = copy_context()

@@ -26,6 +26,7 @@ __all__ = [
     "PROTOCOL",
     "Answers",
     "AskVerdict",
+    "Complete",
     "Emit",
     "EmitAll",
     "EmitTimed",
@@ -158,7 +159,18 @@ class SetPause(_Request, frozen=True, tag="pause"):
     why: str | None = None
 
 
-Request = Ping | MakeWay | Emit | EmitTimed | EmitAll | AskVerdict | Operate | OperateSchedule | Manage | SetPause
+class Complete(_Request, frozen=True, tag="complete"):
+    """Complete a step by its token, with a result (JSON) or an error. Answered with what was done."""
+
+    token: str
+    data: bytes | None = None
+    error: str | None = None
+    kind: str | None = None
+
+
+Request = (
+    Ping | MakeWay | Emit | EmitTimed | EmitAll | AskVerdict | Operate | OperateSchedule | Manage | SetPause | Complete
+)
 Answers = list[str | tuple[str, str]]
 """What became of each event: the public id of its process, or the name and text of the error that refused it."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core import lifecycle
@@ -17,7 +18,17 @@ from onstage.core.execution import Execution
 from onstage.core.journal import JOURNAL_ENTRIES_MAX, Rejected
 from onstage.core.lifecycle import Input
 from onstage.core.retry import delay
-from onstage.errors import Diverged, InsideStep, NotInExecution, OperationError, Reject, UndeclaredEvent, UsageError
+from onstage.errors import (
+    Diverged,
+    InsideStep,
+    KeyMissing,
+    NotInExecution,
+    OperationError,
+    Reject,
+    SealBroken,
+    UndeclaredEvent,
+    UsageError,
+)
 from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.batching import settle_members
@@ -25,7 +36,7 @@ from onstage.runtime.call import active
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.expiry import Expired, may_begin, settle_expired
-from onstage.runtime.frame import Frame, Park
+from onstage.runtime.frame import Along, Frame, Park
 from onstage.runtime.output import emission_of
 from onstage.runtime.undo import undo_steps
 from onstage.runtime.wire import version_of
@@ -40,7 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Driver"]
 
-_PROGRAMMER: Final = (UndeclaredEvent, InsideStep, NotInExecution, UsageError)
+_PROGRAMMER: Final = (UndeclaredEvent, InsideStep, NotInExecution, UsageError, KeyMissing, SealBroken)
 log = logging.getLogger("onstage.handler")
 
 
@@ -105,6 +116,8 @@ class Driver:
         frame.execution = Execution(stored.entries)
         frame.segment, frame.attempts = view.segment, view.attempts
         frame.started = view.started or frame.started
+        if stored.unreadable is not None:
+            raise KeyMissing(stored.unreadable)
         if (expires := delivery.expires) is not None and not view.started and not may_begin(frame, expires):
             raise Expired(expires)
         if frame.execution.rejected is not None:
@@ -193,7 +206,7 @@ class Driver:
         self._settle(frame, Input.RETRY, None, error=text, due=due)
 
     def _diverged(self, frame: Frame, diff: str) -> None:
-        frame.execution = frame.execution.untouched()
+        frame.execution, frame.along = frame.execution.untouched(), None
         where = frame.reaction.handler.where
         self._set_aside(frame, f"{diff}\n  handler: {frame.reaction.name} ({where})", Input.DIVERGE)
 
@@ -297,10 +310,20 @@ class Driver:
         )
         if delivery.turn is not None and delivery.turn.members:
             settle_members(node, frame, commit)
-        frame.after = delivery.after = position = node.append(commit, emission)
+        append = node.append if frame.along is None else partial(self._append_along, frame.along)
+        frame.along = None
+        frame.after = delivery.after = position = append(commit, emission)
         delivery.due = due
         if waits:  # until then it goes on listening to what its calls have asked for
             delivery.waits = waits
+        return position
+
+    def _append_along(self, along: Along, commit: Commit, emission: Emission | None) -> int:
+        """Append a commit with what goes along with it."""
+        commit.states, commit.notes = tuple(along.states.values()), along.notes()
+        position = self.node.append(commit, emission)
+        self.node.entities.appended(position, commit.states)
+        self.node.completions.dropping(position, along.taken)
         return position
 
     def _delta(self, frame: Frame, status: Status, emission: Emission | None) -> bytes:

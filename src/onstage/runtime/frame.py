@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 import msgspec
 
+from onstage.core.commit import Notes
 from onstage.ports.store import Refused
 from onstage.runtime.branch import BRANCH, Branch, Join
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine
 
+    from onstage.core.commit import Note, StateWrite
     from onstage.core.execution import Execution
+    from onstage.core.outcome import Outcome
     from onstage.runtime.delivery import Delivery, Reaction
     from onstage.runtime.driver import Driver
 
-__all__ = ["CURRENT", "INSIDE_STEP", "Frame", "Park"]
+__all__ = ["CURRENT", "INSIDE_STEP", "Along", "Frame", "Park"]
 
 
 class Park(BaseException):
@@ -31,6 +34,26 @@ class Park(BaseException):
         self.waits = waits
         self.retrying = retrying
         self.diff: str | None = None
+
+
+@final
+class Along(msgspec.Struct, eq=False):
+    """What goes along with the next commit of a run, besides its entries: states, and notes to keep or to drop."""
+
+    states: dict[tuple[str, str], StateWrite] = msgspec.field(default_factory=dict)
+    dropped: list[tuple[str, int, int]] = msgspec.field(default_factory=list)
+    taken: list[Outcome] = msgspec.field(default_factory=list)
+    kept: list[Note] = msgspec.field(default_factory=list)
+
+    def write(self, new: StateWrite) -> None:
+        """Add a new value; it takes the place of one that is not committed yet."""
+        place = (new.state, new.key)
+        earlier = self.states.get(place)
+        self.states[place] = new if earlier is None else msgspec.structs.replace(new, expected=earlier.expected)
+
+    def notes(self) -> Notes | None:
+        """The notes of the commit."""
+        return Notes(self.kept, self.dropped) if self.kept or self.dropped else None
 
 
 @final
@@ -68,6 +91,13 @@ class Frame(msgspec.Struct, eq=False):
     open: dict[Branch, None] | None = None
     spawned: list[Branch] | None = None
     shielded: int = 0
+    along: Along | None = None
+
+    def takes_along(self) -> Along:
+        """What the next commit takes along, to be added to; each addition comes with an entry."""
+        if self.along is None:
+            self.along = Along()
+        return self.along
 
     def diverge(self, diff: str) -> NoReturn:
         """Stop here: the code asks for something else than was recorded."""

@@ -27,6 +27,7 @@ from onstage.runtime.door_messages import (
     PROTOCOL,
     Answers,
     AskVerdict,
+    Complete,
     Emit,
     EmitAll,
     EmitTimed,
@@ -76,6 +77,7 @@ class _Ways(Protocol):
     async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str: ...
     async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]: ...
     async def set_pause(self, name: str, *, paused: bool, by: str, why: str | None) -> str: ...
+    async def complete(self, token: str, data: bytes | None, error: str | None, kind: str | None) -> str: ...
     @property
     def runs(self) -> bool: ...
     def make_way(self) -> None: ...
@@ -158,6 +160,8 @@ class LocalDoor:
                 return await self._ways.manage(action, handler, options)
             case SetPause(name=name, paused=paused, by=by, why=why):
                 return await self._ways.set_pause(name, paused=paused, by=by, why=why)
+            case Complete(token=token, data=data, error=error, kind=kind):
+                return await self._ways.complete(token, data, error, kind)
             case _:
                 assert_never(request)
 
@@ -257,6 +261,12 @@ class RemoteDoor:
         """Pause a handler or a service, or let it go on. Once it was sent, it is not repeated."""
         request = SetPause(name=name, paused=paused, by=by, why=why)
         answer: str = await self._request(lambda: request, str, repeat=False)
+        return answer
+
+    async def complete(self, token: str, data: bytes | None, error: str | None, kind: str | None) -> str:
+        """Complete a step by its token; repeated if the connection breaks, which the node recognises."""
+        request = Complete(token=token, data=data, error=error, kind=kind)
+        answer: str = await self._request(lambda: request, str)
         return answer
 
     async def _request(self, request: Callable[[], Request], type_: Any, *, repeat: bool = True) -> Any:

@@ -137,3 +137,7 @@ class LocalWays:
         from onstage.runtime.operations import operate
 
         return await operate(self._node, action, execution)
+
+    async def complete(self, token: str, data: bytes | None, error: str | None, kind: str | None) -> str:
+        """Complete a step by its token with a result, or let its attempt fail; answers what was done."""
+        return await self._node.completions.complete(token, data, error, kind)

@@ -21,11 +21,13 @@ from onstage.events.receipt import Status
 from onstage.ports.store import Declaration, Refused
 from onstage.runtime.admission import Admission
 from onstage.runtime.attempts import run_function
+from onstage.runtime.completion import Completions
 from onstage.runtime.delaying import Delaying
 from onstage.runtime.delivery import Delivery, Reaction
 from onstage.runtime.dispatcher import Dispatcher
 from onstage.runtime.driver import Driver
 from onstage.runtime.emission import Emission, Numbers, Route
+from onstage.runtime.entity import Entities
 from onstage.runtime.exchange import Exchange
 from onstage.runtime.flow_control import FlowControl
 from onstage.runtime.frame import Frame
@@ -121,6 +123,8 @@ class Node:
         self.driver = Driver(self)
         self.dispatcher = Dispatcher(self.driver, self.store)
         self.mailbox = Mailbox(self)
+        self.entities = Entities(self.store)
+        self.completions = Completions(self)
         self.timers = TimerLoop(self)
         self.watch = Watch(self.store)
         self.admission = Admission(self)
@@ -145,6 +149,7 @@ class Node:
         self.live = frozenset(reaction.name for reaction in self.reactions.values()) if self.dispatches else None
         self.steps.update(undo_steps_of(handler.fn for service in self.services for handler in service.handlers))
         await self.admission.load()
+        await self.completions.load()
         if self.exchange is not None:
             await self.exchange.open()
         await self.history.load()
@@ -270,6 +275,8 @@ class Node:
         if self.telemetry is not None:
             self.telemetry.durable(outcome)
         self.mailbox.durable(outcome.position)
+        self.entities.durable(outcome.position)
+        self.completions.durable(outcome)
         for refusal in outcome.refused:
             self.reloading.fell(refusal)
         for closed in outcome.closed:

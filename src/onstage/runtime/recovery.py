@@ -66,6 +66,7 @@ class Recovery:
                 break
             after = page[-1].id
         await self._unread()
+        self._node.completions.wake()
         self._task = asyncio.get_running_loop().create_task(self._sweep_forever())
 
     async def _unread(self) -> None:
@@ -172,7 +173,9 @@ class Recovery:
         set aside. Without, or behind a later holder, the order was given up under an earlier declaration.
         """
         node, reaction, lane = self._node, delivery.reaction, delivery.lane
-        of_lane = (other for other in node.open.values() if other.reaction is reaction and other.lane == lane)
+        of_lane = (
+            other for other in node.open.values() if other.reaction.lanes is reaction.lanes and other.lane == lane
+        )
         before = [other for other in of_lane if other.id < delivery.id] if reaction.parks else []
         if any(other.has_lane for other in before):
             node.dispatcher.take_lane(delivery, before)

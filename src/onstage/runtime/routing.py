@@ -13,12 +13,14 @@ from onstage.runtime.delivery import Reaction
 from onstage.runtime.emission import Route
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Collection, Mapping, Sequence
 
     from onstage.contracts.process import Process
     from onstage.contracts.service import Service
     from onstage.contracts.validation import Declared
     from onstage.ports.store import Opened
+    from onstage.runtime.delivery import Delivery
 
 __all__ = ["Routing", "generations", "routing_of", "source_of"]
 
@@ -45,9 +47,12 @@ def routing_of(
     }
     reactions: dict[int, Reaction] = {}
     for service in services:
+        shared: dict[str, deque[Delivery] | None] = {}  # handlers that keep state take turns by key
         for handler in service.handlers if service.name in hosted else ():
             retry = handler.retry if isinstance(handler.retry, Retry) else HANDLER_RETRY
             reaction = Reaction(handler, opened.handlers[handler.full_name], retry)
+            if handler.keeps_state:
+                reaction.lanes = shared
             reactions[reaction.number] = reaction
             for name in declared.triggered[handler]:
                 routes[name].triggers.append(reaction)

@@ -51,7 +51,9 @@ class StepOptions(TypedDict, total=False):
     attempt, `retry` a whole policy. Exceptions in `give_up_on` are never retried and reach the handler as themselves;
     with `retry_on`, only those are retried; anything else reaches it as `StepFailed`. `timeout` bounds one attempt,
     `total_timeout` all of them. `undo(result, *arguments)` compensates the finished step. `version` is that of what is
-    recorded, 1 unless it has changed (see `onstage.versions.upcast`).
+    recorded, 1 unless it has changed (see `onstage.versions.upcast`). With `heartbeat_timeout` an attempt is over when
+    it has not called `heartbeat` for so long. With `completion_timeout` it may raise `CompletedElsewhere`, and has so
+    long to be completed from outside.
     """
 
     name: str
@@ -63,6 +65,8 @@ class StepOptions(TypedDict, total=False):
     total_timeout: Duration
     undo: Callable[..., Any]
     version: int
+    heartbeat_timeout: Duration
+    completion_timeout: Duration
 
 
 class Durable(Generic[R]):
@@ -204,6 +208,9 @@ class Step(Durable[R], Generic[P, R]):
         self.is_async: Final = inspect.iscoroutinefunction(fn)
         self.timeout_s: Final = _seconds(self, options, "timeout")
         self.total_timeout_s: Final = _seconds(self, options, "total_timeout")
+        self.heartbeat_timeout_s: Final = _seconds(self, options, "heartbeat_timeout")
+        self.completion_timeout_s: Final = _seconds(self, options, "completion_timeout")
+        self.is_long: Final = bool(self.heartbeat_timeout_s or self.completion_timeout_s)
         self.undo: Final = options.get("undo")
         self._call_codec: Codec[Any] | None = None
         if self.undo is not None:
@@ -304,7 +311,10 @@ def _checked_version(durable: Durable[Any], value: object) -> int:
     raise refusal(what, why, "write version=2, say", durable.where)
 
 
-def _seconds(step: Step[..., Any], options: StepOptions, name: Literal["timeout", "total_timeout"]) -> float | None:
+_Limit = Literal["timeout", "total_timeout", "heartbeat_timeout", "completion_timeout"]
+
+
+def _seconds(step: Step[..., Any], options: StepOptions, name: _Limit) -> float | None:
     value = options.get(name)
     return None if value is None else declared_duration(f"step {step.name}", name, value, step.where)
 

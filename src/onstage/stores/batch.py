@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
-from onstage.core.commit import Commit, Door, NewEvent, Obligation, Refusal, RefusedBecause
+from onstage.core.commit import Commit, Door, NewEvent, Obligation, Refusal, RefusedBecause, StateWrite
 from onstage.core.identity import number_in
 from onstage.core.journal import Entry, encode_entry
 from onstage.events.receipt import OPEN_MAX, Receipt, encode_receipts
@@ -94,6 +94,10 @@ class Peek(Protocol):
         """Identity, event number and payload hash of what was admitted under these identities, likewise."""
         ...
 
+    def states(self, wanted: Collection[tuple[str, str]]) -> Iterable[tuple[str, str, int]]:
+        """State, key and version of these keyed states, likewise."""
+        ...
+
     def transact(self, transaction: Transaction) -> Entry:
         """Run a user's transaction in a savepoint of its own; what it raises, except `Spoilt`, refuses the commit."""
         ...
@@ -120,6 +124,7 @@ class Batch:
         self._stored: dict[int, tuple[Any, ...]] = {}
         self._stored_processes: dict[int, tuple[Any, ...]] = {}
         self._stored_doors: dict[bytes, tuple[int, bytes]] = {}
+        self._stored_states: dict[tuple[str, str], int] = {}
         self.entries: list[tuple[int, int, bytes]] = []
         self._receipts: defaultdict[int, list[Receipt]] = defaultdict(list)
         self.mail: list[tuple[int, int, int]] = []
@@ -127,6 +132,7 @@ class Batch:
         self.processes: dict[int, ProcessRow] = {}
         self.notes: list[Notes] = []
         self.handlers: list[NewHandler] = []
+        self.states: dict[tuple[str, str], tuple[StateWrite, int, int]] = {}
         self.refused: list[Refusal] = []
         self.results: dict[int, Entry] = {}
         self.position = 0
@@ -144,7 +150,7 @@ class Batch:
     def is_empty(self) -> bool:
         """Whether there is nothing to write: every commit was refused, or none changes a row."""
         rows = (self.events, self.opened, self.changed, self._receipts, self.mail, self.doors, self.processes)
-        return not any(rows) and not self.notes and not self.handlers
+        return not any(rows) and not self.notes and not self.handlers and not self.states
 
     def add(self, commits: Sequence[Commit]) -> None:
         """Apply the commits in their order, each wholly or not at all."""
@@ -178,7 +184,10 @@ class Batch:
         executions.update(*(commit.also for commit in commits if commit.also))
         processes = {receipt.process for commit in commits for receipt in commit.receipts}
         doors = {commit.door.identity for commit in commits if commit.door is not None}
+        states = {(write.state, write.key) for commit in commits for write in commit.states}
         peek = self._peek
+        if states:
+            self._stored_states |= {(state, key): version for state, key, version in peek.states(states)}
         self._stored |= {row[0]: row for row in peek.executions(executions - opened)}
         self._stored_processes |= {row[0]: row for row in peek.processes(processes - begun)}
         self._stored_doors |= {identity: (n, payload) for identity, n, payload in peek.doors(doors)}
@@ -214,7 +223,14 @@ class Batch:
         else:
             conflicts = row is None or row[STATUS] > OPEN_MAX or row[LENGTH] != commit.expected
         conflicts = conflicts or (bool(commit.also) and any(map(self._has_begun, commit.also)))
-        return Refusal(commit, RefusedBecause.CONFLICT) if conflicts else None
+        if conflicts or (commit.states and any(new.expected != self._version(new) for new in commit.states)):
+            return Refusal(commit, RefusedBecause.CONFLICT)
+        return None
+
+    def _version(self, write: StateWrite) -> int:
+        place = (write.state, write.key)
+        newest = self.states.get(place)
+        return newest[0].version if newest is not None else self._stored_states.get(place, 0)
 
     def _has_begun(self, execution: int) -> bool:
         row = self._row(execution)
@@ -245,6 +261,8 @@ class Batch:
         if commit.notes is not None:
             self.notes.append(commit.notes)
         self.handlers += commit.handlers
+        for write in commit.states:
+            self.states[write.state, write.key] = (write, commit.execution, commit.ended)
         if commit.execution:
             self._settle(commit)
         processes = self.processes
@@ -342,6 +360,13 @@ class Batch:
             if isinstance(o, Obligation)
             else o
             for o in self.opened.values()
+        ]
+
+    def state_rows(self) -> list[tuple[Any, ...]]:
+        """The rows of keyed states to write: state, key, version, schema, data, who wrote it, when."""
+        return [
+            (write.state, write.key, write.version, write.schema, write.data, execution, changed)
+            for write, execution, changed in self.states.values()
         ]
 
     def bundles(self) -> list[tuple[int, int, int, bytes]]:

@@ -9,8 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
+from onstage.events.codec import encode_any
 from onstage.events.delayed import when_of
 from onstage.events.duration import seconds
+from onstage.runtime.completion import outcome_of
 from onstage.runtime.operations import operate
 from onstage.testing.planned_faults import Crash, Delay, Fail, Fault, Stub
 from onstage.testing.sim_history import SimHistory
@@ -152,6 +154,18 @@ class Sim:
         """Let a paused handler or service go on."""
         await self._do(lambda: self._world.call(lambda: self._world.node.flow.pauses.resume(name)))
 
+    async def complete(self, token: str, value: object = None) -> str:
+        """Complete a step from outside, as `stage.complete` does; if the node dies meanwhile, it is sent again."""
+        return await self._tell(token, encode_any(value), None, None)
+
+    async def fail_from_outside(self, token: str, error: str | BaseException) -> str:
+        """Let an attempt of a step fail from outside, as `stage.fail` does."""
+        return await self._tell(token, None, *outcome_of(error))
+
+    async def _tell(self, token: str, data: bytes | None, error: str | None, kind: str | None) -> str:
+        world = self._world
+        return await self._do(lambda: world.call(lambda: world.node.completions.complete(token, data, error, kind)))
+
     # Faults, from now on.
 
     def apply(self, *faults: Fault) -> None:
@@ -200,7 +214,7 @@ class Sim:
     def read(self, question: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:
         """Ask the store's reader: `sim.read(lambda reader: reader.processes())`."""
         world = self._world
-        return self._thread.submit(lambda: world.call(lambda: question(world.store.reader))).result()
+        return self._thread.submit(lambda: world.call(lambda: question(world.node.store.reader))).result()
 
     @property
     def trace_hash(self) -> str:

@@ -18,6 +18,7 @@ from onstage.events.event import event_type
 from onstage.events.receipt import Status
 from onstage.runtime.local_ways import LocalWays
 from onstage.runtime.node import Node
+from onstage.stores.sealed_store import SealedStore
 from onstage.stores.sqlite.store import SqliteStore
 from onstage.testing.inline_workers import InlineWorkers
 from onstage.testing.sim_faults import Faults
@@ -111,7 +112,7 @@ class World:
         self.node = Node(
             self._app.services,
             self._app.processes,
-            store=self.store,
+            store=self.store if self._app.codec is None else SealedStore(self.store, self._app.codec),
             clock=self.clock,
             workers=workers,
             invoke=self.faults.invoke,
