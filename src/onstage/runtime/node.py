@@ -94,7 +94,7 @@ class Node:
         self.store = store
         self.clock = clock
         self.workers = workers
-        self.invoke = invoke
+        self.invoke = invoke if telemetry is None else telemetry.traced(invoke)
         self.dispatches = dispatch
         self.telemetry = telemetry
         self.open: dict[int, Delivery] = {}
