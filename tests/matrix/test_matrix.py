@@ -71,7 +71,7 @@ def test_a_planted_bug_is_found(planted: Planted) -> None:
     for cell in planted.cells:
         heard += filter(None, [complaint(cell, planted)])
         if heard and heard[-1].startswith(planted.complaint):
-            return  # a death elsewhere may show another consequence first, such as an order that waits for what was lost
+            return  # another death may show another consequence first, an order that waits for what was lost, say
     raise AssertionError(f"no death at {planted.point} shows that something is {planted.complaint}: {heard}")
 
 
