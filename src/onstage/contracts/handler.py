@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, final
 
+from onstage.contracts.asking import Asked, Responding, asked_requests, declared_asks
 from onstage.contracts.inference import (
     Duration,
     Events,
@@ -48,7 +49,7 @@ class HandlerOptions(TypedDict, total=False):
     key. ``concurrency`` is how many executions run at once (100). ``retry`` is a ``Retry``. ``on_failure`` is
     "block" or "park", ``lane`` "until-end" or "until-wait", ``start`` "new". ``timeout`` limits
     one attempt. ``gating`` defaults to true, false for patterns. ``emits`` and ``waits`` add event classes to
-    what is inferred.
+    what is inferred, ``asks`` request classes and workflows.
     """
 
     name: str | None
@@ -63,6 +64,7 @@ class HandlerOptions(TypedDict, total=False):
     gating: bool | None
     emits: Events
     waits: Events
+    asks: Iterable[object]
 
 
 @final
@@ -71,12 +73,13 @@ class Handler(Generic[T, R]):
 
     ``fn`` is the plain function, and calling the handler calls it. ``triggers`` are the event types, or empty
     with ``pattern`` set. ``emits`` and ``waits`` are event classes, complete once ``resolved``. ``timeout_s``
-    is in seconds. ``where`` is ``"file.py:12"``, ``code`` the fingerprint of the bytecode.
+    is in seconds. ``where`` is ``"file.py:12"``, ``code`` the fingerprint of the bytecode. ``responding`` says what its
+    result answers, if it answers requests or is a workflow; ``asks`` are names of request types.
     """
 
     __slots__ = (
-        "__weakref__", "_emits_known", "code", "concurrency", "emits", "fn", "full_name", "gating",
-        "key", "lane", "name", "on_failure", "pattern", "resolved", "retry", "service", "start",
+        "__weakref__", "_declared_asks", "_emits_known", "asks", "code", "concurrency", "emits", "fn", "full_name", "gating",
+        "key", "lane", "name", "on_failure", "pattern", "resolved", "responding", "retry", "service", "start",
         "timeout_s", "triggers", "waits", "was", "where",
     )  # fmt: skip
 
@@ -88,6 +91,7 @@ class Handler(Generic[T, R]):
         triggers: tuple[EventType, ...],
         pattern: Topic | None,
         options: HandlerOptions,
+        responding: Responding | None = None,
     ) -> None:
         """Check the function and the options; resolve nothing yet."""
         self.fn = fn
@@ -96,7 +100,9 @@ class Handler(Generic[T, R]):
         self.triggers: Final = triggers
         self.pattern: Final = pattern
         self.resolved = False
-        self._emits_known = False
+        self._emits_known = responding is not None
+        self.responding: Final = responding
+        self.asks: tuple[str, ...] = ()
         self.name: Final = _handler_name(fn, options, self.where)
         self.full_name: Final = f"{service}.{self.name}"
         _refuse_wrong_function(fn, self.full_name, self.where)
@@ -114,9 +120,10 @@ class Handler(Generic[T, R]):
         gating = options.get("gating")
         self.gating: Final = pattern is None if gating is None else gating
         emits = declared_events(owner, "emits", options.get("emits", ()), self.where)
-        self.emits = frozenset(known.cls for known in emits)
+        self.emits = frozenset(known.cls for known in emits) | (responding.classes if responding else frozenset())
         waits = declared_events(owner, "waits", options.get("waits", ()), self.where)
         self.waits = frozenset(known.cls for known in waits)
+        self._declared_asks = declared_asks(owner, options.get("asks", ()), self.where)
         self.code: Final = code_fingerprint(fn)
 
     def __call__(self, event: T, /) -> Coroutine[Any, Any, R]:
@@ -153,7 +160,13 @@ class Handler(Generic[T, R]):
             what = f"the return annotation of handler {self.full_name} cannot be resolved"
             raise refusal(what, str(error), mend, self.where) from error
         self.waits |= frozenset(waited_events(self.fn))
+        self._learn_asks(asked_requests(self.full_name, self.fn, self._declared_asks, self.where))
         self.resolved = True
+
+    def _learn_asks(self, asked: tuple[Asked, ...]) -> None:
+        self.asks = tuple(sorted(each.name for each in asked))
+        self.emits |= {each.request for each in asked}
+        self.waits |= {each.answer for each in asked}
 
     def manifest(self) -> HandlerManifest:
         """Return what this handler declares, as a plain value; call ``resolve`` before."""
@@ -172,6 +185,8 @@ class Handler(Generic[T, R]):
             start=self.start,
             was=self.was,
             code=self.code,
+            asks=self.asks,
+            answers=None if self.responding is None else self.responding.request,
         )
 
 

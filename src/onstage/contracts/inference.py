@@ -23,10 +23,12 @@ from onstage.events.event import EventType, event_type, is_event, place_of
 __all__ = [
     "Duration",
     "Events",
+    "asked_of",
     "code_fingerprint",
     "declared_duration",
     "declared_events",
     "refuse_unknown_options",
+    "result_annotation",
     "returned_events",
     "waited_events",
 ]
@@ -123,6 +125,13 @@ def _resolved(fn: Function, annotation: object, local_names: Mapping[str, object
         raise _bad_annotation(fn, annotation, f"it cannot be evaluated: {error}") from error
 
 
+def result_annotation(
+    fn: Function, annotation: object, local_names: Mapping[str, object] | None = None
+) -> object:
+    """Return what an annotation of ``fn`` means, of whatever type. Raises as ``returned_events`` does."""
+    return _resolved(fn, annotation, local_names or {})
+
+
 def _members(fn: Function, annotation: object) -> Iterator[EventType]:
     pending = [annotation]
     while pending:
@@ -174,6 +183,28 @@ def waited_events(fn: Function) -> tuple[type[Any], ...]:
     return tuple(found)
 
 
+def asked_of(fn: Function) -> tuple[object, ...]:
+    """Return whom ``fn`` asks, as far as its source tells: request classes, and workflows that it starts.
+
+    Such a call is one of something that carries ``__onstage_asks__ = True``: its first argument is the workflow, or
+    makes the request (``ask(GetQuote("sku"))``). What is found is not checked. Followed as ``waited_events`` does.
+    """
+    found: dict[int, object] = {}
+    for part in _reachable(fn):
+        if any(_is_marked(value, "__onstage_asks__") for value in _named_values(part)):
+            found.update((id(value), value) for value in _asked_in(part))
+    return tuple(found.values())
+
+
+def _asked_in(fn: Function) -> Iterator[object]:
+    for call in _calls(fn):
+        if call.args and _is_marked(_value(fn, call.func), "__onstage_asks__"):
+            first = call.args[0]
+            value = _value(fn, first.func if isinstance(first, ast.Call) else first)
+            if value is not _MISSING:
+                yield value
+
+
 def _reachable(fn: Function) -> list[Function]:
     """Return ``fn`` and the plain functions it names, level by level, each once."""
     every, level = [fn], [fn]
@@ -196,9 +227,13 @@ def _names_a_wait(fn: Function) -> bool:
 
 
 def _is_wait(value: object) -> bool:
+    return _is_marked(value, "__onstage_wait__")
+
+
+def _is_marked(value: object, mark: str) -> bool:
     if isinstance(value, types.ModuleType):
         return False
-    return inspect.getattr_static(value, "__onstage_wait__", False) is True
+    return inspect.getattr_static(value, mark, False) is True
 
 
 def _named_values(fn: Function) -> Iterator[object]:

@@ -16,7 +16,8 @@ class HandlerManifest(msgspec.Struct, frozen=True, kw_only=True):
     """What one handler declares. ``name`` is ``"service.handler"``, event types are meant by name.
 
     ``triggers`` is one topic pattern if ``pattern`` is true. ``was`` are former full names. ``code`` is the
-    fingerprint of its bytecode (32 bits).
+    fingerprint of its bytecode (32 bits). ``asks`` are the requests whose answers it may wait for, ``answers`` the one
+    that its result answers; their types stand among ``emits`` and ``waits`` as well.
     """
 
     name: str
@@ -32,6 +33,8 @@ class HandlerManifest(msgspec.Struct, frozen=True, kw_only=True):
     start: str = "new"
     was: tuple[str, ...] = ()
     code: int = 0
+    asks: tuple[str, ...] = ()
+    answers: str | None = None
 
 
 @final

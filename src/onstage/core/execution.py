@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Final, assert_never, final
 
 from onstage.core.journal import (
     JOURNAL_ENTRIES_MAX,
+    Asked,
     Attempted,
     Begun,
+    CancelSeen,
     Entry,
     Failed,
     Rejected,
@@ -31,6 +33,8 @@ from onstage.core.journal import (
 )
 from onstage.core.requests import (
     Answer,
+    AskRequest,
+    CancelAnswer,
     DivergedAnswer,
     EmitRequest,
     Look,
@@ -39,6 +43,7 @@ from onstage.core.requests import (
     Recorded,
     Request,
     SleepRequest,
+    StateRequest,
     StepRequest,
     TransactionRequest,
     ValueRequest,
@@ -54,6 +59,7 @@ if TYPE_CHECKING:
 __all__ = ["Execution"]
 
 _PERFORM_FIRST: Final = Perform(1, begun=False)
+_CANCEL: Final = CancelAnswer()
 _NO_ENTRIES: Final[dict[str, Entry]] = {}
 
 
@@ -61,7 +67,7 @@ _NO_ENTRIES: Final[dict[str, Entry]] = {}
 class Execution:
     """The journal of one execution and the cursor over it. Holds no clock, store, loop or randomness."""
 
-    __slots__ = ("_occurrences", "_pending", "_recorded", "_tentative", "_unmade", "consumed", "length")
+    __slots__ = ("_occurrences", "_pending", "_recorded", "_tentative", "_unmade", "cancelled_at", "consumed", "length")
 
     def __init__(self, journal: Iterable[Entry] = ()) -> None:
         """Begin, or begin again on a recorded `journal`."""
@@ -71,6 +77,7 @@ class Execution:
         self._pending: list[Entry] | None = None
         self._tentative: list[Failed] | None = None
         self.consumed: set[int] | None = None
+        self.cancelled_at: str | None = None
         self.length = 0
         if journal:
             self._index(journal)
@@ -83,7 +90,9 @@ class Execution:
             self._recorded[entry.position] = entry
             if isinstance(entry, WaitEnded) and entry.event:
                 self.consumed.add(entry.event)
-        undoing = (Undone, Rejected)
+            if isinstance(entry, CancelSeen):
+                self.cancelled_at = entry.at
+        undoing = (Undone, Rejected, CancelSeen)
         self._unmade = {
             position
             for position, entry in self._recorded.items()
@@ -114,6 +123,8 @@ class Execution:
         """
         if self._tentative and not aside:
             self._went_past()
+        if self.cancelled_at == position:
+            return _CANCEL
         entry = self._recorded.get(position)
         if entry is None and self._unmade:
             return self._diverged(position, f"asks for {position}, which is not in the journal")
@@ -128,7 +139,9 @@ class Execution:
                 return self._open_wait(position, entry, request, now_ms)
             case SleepRequest():
                 return self._open_sleep(position, entry, request, now_ms)
-            case TransactionRequest() | EmitRequest() | ValueRequest():
+            case AskRequest() if isinstance(entry, Asked):
+                return Look(entry.due)
+            case TransactionRequest() | EmitRequest() | ValueRequest() | AskRequest() | StateRequest():
                 return _PERFORM_FIRST
             case _:
                 assert_never(request)
@@ -222,6 +235,8 @@ class Execution:
         if isinstance(entry, WaitEnded) and entry.event:
             self.consumed = self.consumed or set()
             self.consumed.add(entry.event)
+        if isinstance(entry, CancelSeen):
+            self.cancelled_at = entry.at
         if self._pending is None:
             self._pending = []
         self._pending.append(entry)

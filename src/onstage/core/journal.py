@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JOURNAL_ENTRIES_MAX",
+    "Answered",
+    "Asked",
     "Attempted",
     "Begun",
+    "CancelSeen",
     "Emitted",
     "Entry",
     "Failed",
     "Rejected",
     "SleepOpened",
     "Slept",
+    "StateSet",
     "Stepped",
     "Transacted",
     "Undone",
@@ -138,13 +142,48 @@ class Valued(_Entry, tag=11, frozen=True):
 
 
 class Rejected(_Entry, tag=12, frozen=True):
-    """The handler rejected: from here on the execution only undoes."""
+    """The handler rejected, or was cancelled: from here on the execution only undoes."""
 
     reason: str
+    cancelled: bool = False
 
 
 class Undone(_Entry, tag=13, frozen=True):
     """The undo of one step ended."""
+
+
+class Asked(_Entry, tag=30, frozen=True):
+    """A request was emitted as event number `event`; its answer is awaited until `due` (None: for ever).
+
+    `child` is the execution that it starts, if it is the start of a workflow that runs here, else 0.
+    """
+
+    arguments: int
+    event: int
+    due: int | None
+    child: int = 0
+
+
+class Answered(_Entry, tag=31, frozen=True):
+    """The answer is event number `event`; 0 if there was none in time. `data` is the payload of that event."""
+
+    arguments: int
+    event: int
+    data: bytes
+
+
+class StateSet(_Entry, tag=32, frozen=True):
+    """The execution shows `value` (JSON) under `key` from here on."""
+
+    arguments: int
+    key: str
+    value: bytes
+
+
+class CancelSeen(_Entry, tag=33, frozen=True):
+    """The durable call at position `at` raised `Cancelled`: that the execution is to end was told to its code."""
+
+    at: str
 
 
 Entry = (
@@ -161,13 +200,17 @@ Entry = (
     | Valued
     | Rejected
     | Undone
+    | Asked
+    | Answered
+    | StateSet
+    | CancelSeen
 )
 
 encode_entry = msgspec.msgpack.Encoder().encode
 _DECODE: Final[Any] = msgspec.msgpack.Decoder(Entry).decode
 
-_FINAL: Final = (Stepped, Failed, Transacted, Emitted, WaitEnded, Slept, Valued)
-_PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept)
+_FINAL: Final = (Stepped, Failed, Transacted, Emitted, WaitEnded, Slept, Valued, Answered, StateSet)
+_PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept, Asked, Answered)
 
 
 def decode_entry(body: bytes) -> Entry:

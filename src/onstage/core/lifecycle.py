@@ -26,6 +26,7 @@ class Input(StrEnum):
     REJECT = "the handler rejected, its steps are undone"
     RESUME = "an operator retries it"
     DROP = "an operator drops it"
+    CANCEL = "it was cancelled, its steps are undone"
 
 
 class IllegalTransition(AssertionError):
@@ -45,6 +46,7 @@ TRANSITIONS: Final[dict[tuple[Status, Input], Status]] = {
     **{(state, Input.REJECT): Status.REJECTED for state in _ACTIVE},
     **{(state, Input.RESUME): Status.READY for state in _SET_ASIDE},
     **{(state, Input.DROP): Status.DROPPED for state in _SET_ASIDE},
+    **{(state, Input.CANCEL): Status.CANCELLED for state in (*_ACTIVE, *_SET_ASIDE)},
 }
 
 

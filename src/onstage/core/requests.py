@@ -7,6 +7,8 @@ from typing import Final, final
 import msgspec
 
 from onstage.core.journal import (
+    Answered,
+    Asked,
     Attempted,
     Begun,
     Emitted,
@@ -14,6 +16,7 @@ from onstage.core.journal import (
     Failed,
     SleepOpened,
     Slept,
+    StateSet,
     Stepped,
     Transacted,
     Valued,
@@ -23,6 +26,8 @@ from onstage.core.journal import (
 
 __all__ = [
     "Answer",
+    "AskRequest",
+    "CancelAnswer",
     "DivergedAnswer",
     "EmitRequest",
     "Look",
@@ -31,6 +36,7 @@ __all__ = [
     "Recorded",
     "Request",
     "SleepRequest",
+    "StateRequest",
     "StepRequest",
     "TransactionRequest",
     "ValueRequest",
@@ -82,7 +88,31 @@ class ValueRequest(msgspec.Struct, frozen=True):
     """A reading of the clock, of randomness or of a uuid."""
 
 
-Request = StepRequest | TransactionRequest | EmitRequest | WaitRequest | SleepRequest | ValueRequest
+@final
+class AskRequest(msgspec.Struct, frozen=True):
+    """A request to be answered; `arguments` is the hash of its type and data."""
+
+    arguments: int
+
+
+@final
+class StateRequest(msgspec.Struct, frozen=True):
+    """A value to be shown; `arguments` is the hash of its key and value."""
+
+    arguments: int
+
+
+Request = (
+    StepRequest
+    | TransactionRequest
+    | EmitRequest
+    | WaitRequest
+    | SleepRequest
+    | ValueRequest
+    | AskRequest
+    | StateRequest
+)
+_Hashed = StepRequest | TransactionRequest | EmitRequest | AskRequest | StateRequest
 
 
 @final
@@ -125,7 +155,12 @@ class DivergedAnswer(msgspec.Struct, frozen=True):
     diff: str
 
 
-Answer = Recorded | Perform | Look | ParkAnswer | DivergedAnswer
+@final
+class CancelAnswer(msgspec.Struct, frozen=True):
+    """At this position the code was told that its execution is cancelled."""
+
+
+Answer = Recorded | Perform | Look | ParkAnswer | DivergedAnswer | CancelAnswer
 
 _KINDS: Final[dict[type, tuple[type, ...]]] = {
     StepRequest: (Begun, Attempted, Stepped, Failed),
@@ -134,6 +169,8 @@ _KINDS: Final[dict[type, tuple[type, ...]]] = {
     WaitRequest: (WaitOpened, WaitEnded),
     SleepRequest: (SleepOpened, Slept),
     ValueRequest: (Valued,),
+    AskRequest: (Asked, Answered),
+    StateRequest: (StateSet,),
 }
 
 
@@ -141,7 +178,7 @@ def fits(entry: Entry, request: Request) -> bool:
     """Whether the journal has at this position what the code asks for."""
     if not isinstance(entry, _KINDS[type(request)]):
         return False
-    if isinstance(request, StepRequest | TransactionRequest | EmitRequest):
+    if isinstance(request, _Hashed):
         return getattr(entry, "arguments", None) == request.arguments
     if isinstance(entry, WaitOpened) and isinstance(request, WaitRequest):
         return entry.types == request.types
@@ -151,7 +188,7 @@ def fits(entry: Entry, request: Request) -> bool:
 def describe(request: Request) -> str:
     """What is asked for, for people."""
     name = type(request).__name__.removesuffix("Request").lower()
-    if isinstance(request, StepRequest | TransactionRequest | EmitRequest):
+    if isinstance(request, _Hashed):
         return f"{name} with arguments {request.arguments:08x}"
     if isinstance(request, WaitRequest):
         return f"wait for {', '.join(request.types)}"

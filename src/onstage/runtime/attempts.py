@@ -12,6 +12,7 @@ import msgspec
 from onstage.core.commit import RefusedBecause, Transaction
 from onstage.core.journal import Attempted, Begun, Failed, Stepped, Transacted
 from onstage.core.requests import (
+    CancelAnswer,
     DivergedAnswer,
     Look,
     ParkAnswer,
@@ -22,7 +23,7 @@ from onstage.core.requests import (
     TransactionRequest,
 )
 from onstage.core.retry import delay
-from onstage.errors import Reject, StepFailed, UsageError
+from onstage.errors import Cancelled, Reject, StepFailed, UsageError
 from onstage.events.codec import DecodeFailed, NoCodec, encode_any
 from onstage.events.receipt import Status
 from onstage.ports.store import Refused
@@ -47,6 +48,8 @@ async def ask(frame: Frame, position: str, request: Request) -> Recorded | Perfo
             raise AssertionError("a parked call does not go on")
         case DivergedAnswer():
             frame.diverge(answer.diff)
+        case CancelAnswer():
+            raise Cancelled
         case Recorded():
             return answer
         case Perform() | Look():

@@ -36,6 +36,7 @@ class Reaction:
         "parks",
         "patient",
         "releases_lane",
+        "responding",
         "retry",
         "running",
         "service",
@@ -55,6 +56,7 @@ class Reaction:
         self.gating = handler.gating
         self.emits = handler.emits
         self.waits = handler.waits
+        self.responding = handler.responding
         self.key = handler.key
         self.retry = retry
         self.concurrency = handler.concurrency
@@ -77,7 +79,8 @@ class Delivery(msgspec.Struct, eq=False):
     `data` is None where it is read from the store before running; `after` is the position of the commit that the
     delivery follows from. `lane` is the key of the lane it holds or waits for, None for no order.
     `names` are the public ids of process and event, unless both are this store's own. `signed` is the name that the
-    handler had when the obligation was opened, unless it is the present one.
+    handler had when the obligation was opened, unless it is the present one. `abouts` are the requests whose answers it
+    waits for. `expires` is the deadline (ms) that its event came with, `cancelled` says that it is to end.
     """
 
     id: int
@@ -96,6 +99,9 @@ class Delivery(msgspec.Struct, eq=False):
     waits: tuple[str, ...] = ()
     names: tuple[str, str] | None = None
     signed: str | None = None
+    abouts: tuple[int, ...] = ()
+    expires: int | None = None
+    cancelled: bool = False
 
     @property
     def n(self) -> int:

@@ -19,6 +19,7 @@ from onstage.core.lifecycle import Input
 from onstage.core.retry import delay
 from onstage.errors import Diverged, InsideStep, NotInExecution, OperationError, Reject, UndeclaredEvent, UsageError
 from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
+from onstage.runtime.answering import failure_of
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.call import active
 from onstage.runtime.emission import Emission
@@ -26,6 +27,7 @@ from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.output import emission_of
 from onstage.runtime.undo import undo_steps
+from onstage.runtime.wire import expiry_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -97,6 +99,7 @@ class Driver:
         frame.execution = Execution(stored.entries)
         frame.segment, frame.attempts = view.segment, view.attempts
         frame.started = view.started or frame.started
+        delivery.expires = expiry_of(stored.event)
         if frame.execution.rejected is not None:
             return await _then_rejected(frame)
         try:
@@ -121,7 +124,8 @@ class Driver:
             self._diverged(frame, missing)
             return
         try:
-            emission = None if result is None else emission_of(frame, result)
+            nothing = result is None and frame.reaction.responding is None
+            emission = None if nothing else emission_of(frame, result)
         except Exception as error:  # noqa: BLE001  encoding runs the class's own code
             self._failed(frame, error)
             return
@@ -210,6 +214,7 @@ class Driver:
     ) -> None:
         """The last commit of this run."""
         status = lifecycle.advance(Status.RUNNING, happened)
+        emission = emission or failure_of(frame, happened, error or "")
         self.commit(frame, status, emission, error=error, due=due, waits=waits)
         frame.closed = True
         self.node.settled(frame, status)

@@ -38,7 +38,8 @@ class Frame(msgspec.Struct, eq=False):
 
     `after` is the position of the newest commit this run follows from. `blocked` holds the calls that cannot go on
     before the execution is parked; once every active call is blocked, it is. `made` counts the calls that are made
-    and have not begun. `barred` says that it came to an effect.
+    and have not begun. `barred` says that it came to an effect. While `shielded` is not 0, a cancellation waits. `shown`
+    is its live state.
     """
 
     delivery: Delivery
@@ -61,6 +62,8 @@ class Frame(msgspec.Struct, eq=False):
     blocked: list[tuple[asyncio.Future[None], Park]] | None = None
     coroutine: Coroutine[Any, Any, Any] | None = None
     task: asyncio.Task[Any] | None = None
+    shielded: int = 0
+    shown: dict[str, Any] | None = None
 
     def diverge(self, diff: str) -> NoReturn:
         """Stop here: the code asks for something else than was recorded."""

@@ -228,6 +228,7 @@ class Intake:
             envelope.data,
             arrived(envelope, come.wire),
             expected,
+            None if envelope.expirytime is None else round(envelope.expirytime.timestamp() * 1000),
         )
         n = emission.arrive(route, arrival, process=process, now_ms=node.clock.now_ms())
         position = node.append(

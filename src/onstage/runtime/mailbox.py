@@ -38,9 +38,19 @@ class Mailbox:
         if delivery not in listeners:
             listeners.append(delivery)
 
+    def listen_for_answer(self, delivery: Delivery, about: int, type_name: str) -> None:
+        """From now on the answer to this request wakes the execution."""
+        delivery.waits = tuple(sorted({*delivery.waits, type_name}))
+        if about not in delivery.abouts:
+            delivery.abouts = (*delivery.abouts, about)
+        self._node.numbers.asking[about] = delivery
+
     def leave(self, delivery: Delivery) -> None:
         """The execution no longer waits."""
         delivery.waits = ()
+        for about in delivery.abouts:
+            self._node.numbers.asking.pop(about, None)
+        delivery.abouts = ()
         place = _place(delivery)
         listeners = self._waiting.get(place)
         if listeners is None or delivery not in listeners:
@@ -52,9 +62,11 @@ class Mailbox:
     def arrived(self, position: int, emission: Emission) -> None:
         """Mail was appended at `position`: remember that it is not durable yet, and wake who waits for it."""
         for mail in emission.mail:
-            place = mail.process << 16 | mail.handler
+            place = -mail.about if mail.about else mail.process << 16 | mail.handler
             self._recent[place] = position
             self._order.append((position, place))
+            if mail.about and not mail.handler:
+                self._node.replies.arrived(position, mail.about)
         for delivery in emission.woken:
             self._node.nudge(delivery, position)
 
@@ -65,6 +77,14 @@ class Mailbox:
             at, place = order.popleft()
             if recent.get(place) == at:
                 del recent[place]
+
+    async def answer(self, about: int) -> EventView | None:
+        """The answer to this request, if it is there."""
+        pending = self._recent.get(-about)
+        if pending is not None:
+            with suppress(Refused):  # then it was no answer
+                await self._node.store.durable(pending)
+        return await self._node.store.reader.answer(about)
 
     async def find(self, frame: Frame, types: tuple[str, ...], since: int) -> EventView | None:
         """The first event of these types that this execution has not taken yet, in the order of the inbox."""

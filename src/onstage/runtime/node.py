@@ -28,6 +28,7 @@ from onstage.runtime.exchange import Exchange
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.mailbox import Mailbox
 from onstage.runtime.recovery import Recovery
+from onstage.runtime.replies import Replies
 from onstage.runtime.resources import Resources
 from onstage.runtime.routing import routing_of
 from onstage.runtime.timer_loop import TimerLoop
@@ -115,6 +116,7 @@ class Node:
         self.mailbox = Mailbox(self)
         self.timers = TimerLoop(self)
         self.watch = Watch(self.store)
+        self.replies = Replies(self.store)
         self.admission = Admission(self)
         self.recovery = Recovery(self)
         self.store.on_batch = self._on_batch
@@ -275,6 +277,7 @@ class Node:
         for closed in outcome.closed:
             self.admission.closed(closed.process)
         self.watch.batch(outcome)
+        self.replies.durable(outcome.position)
         self.admission.durable(outcome.position)
         self.dispatcher.durable(outcome.position)
         self.dispatcher.wake()
@@ -381,5 +384,6 @@ class Node:
                 task.cancel()
             await self.store.close()
             self.watch.close()
+            self.replies.close()
         await self.workers.close()
         await self.resources.close()

@@ -59,6 +59,9 @@ class NamesChanged(Exception):
     """The topology names handlers or types that the store does not know yet: open it anew."""
 
 
+_OF_MAIL: Final = (Status.CONSUMED, Status.UNMATCHED, Status.LATE)
+
+
 @final
 class Observer:
     """Folds messages of the log into one open store."""
@@ -298,7 +301,7 @@ class Observer:
 
         A handler that came later than the event's topology, and hears it all the same, is obliged by its first receipt.
         """
-        if not number or wire.status > Status.DROPPED:
+        if not number or wire.status in _OF_MAIL:
             return 0
         execution, owing = execution_id(event, number), await self._obliged(event)
         if number not in owing and await self._store.reader.execution(execution) is None:

@@ -7,19 +7,26 @@ from typing import TYPE_CHECKING, Any, Final
 from onstage.errors import UndeclaredEvent
 from onstage.events.envelope import KEY_BYTES_MAX
 from onstage.events.event import event_type, is_event
+from onstage.runtime.answering import answer_of
 from onstage.runtime.emission import Emission
 
 if TYPE_CHECKING:
+    from onstage.runtime.emission import Route
     from onstage.runtime.frame import Frame
 
-__all__ = ["emission_of", "put"]
+__all__ = ["add", "emission_of", "put"]
 
 _SEVERAL: Final = (tuple, list)
 
 
 def emission_of(frame: Frame, result: Any) -> Emission:
-    """The emission of what a handler returned: one event, or a tuple or list of them. Raises as `put` does."""
+    """The emission of what a handler returned: one event, or a tuple or list of them. Raises as `put` does.
+
+    What a handler returns that answers requests is its answer.
+    """
     node = frame.driver.node
+    if frame.reaction.responding is not None:
+        return answer_of(frame, result)
     emission = Emission(node.numbers)
     now_ms = node.clock.now_ms()
     for output in result if isinstance(result, _SEVERAL) else (result,):
@@ -42,7 +49,22 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int) -> int:
     key = route.type.key_of(output)
     if key is not None and len(key) > KEY_BYTES_MAX // 4:  # a character has at most four bytes
         key = node.admission.key_of(route, output)
-    delivery, joined = frame.delivery, reaction.gating
+    return add(frame, emission, route, data, key, now_ms=now_ms)
+
+
+def add(
+    frame: Frame,
+    emission: Emission,
+    route: Route,
+    data: bytes,
+    key: str | None,
+    *,
+    now_ms: int,
+    expires: int | None = None,
+) -> int:
+    """Add one encoded event to an emission; answers its number."""
+    delivery, reaction = frame.delivery, frame.reaction
+    joined = reaction.gating
     return emission.emit(
         route,
         data,
@@ -52,6 +74,7 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int) -> int:
         process_id=delivery.names[0] if joined and delivery.names else None,
         cause=delivery.id,
         causation=f"{delivery.names[1]}/{reaction.name}" if delivery.names else None,
+        expires=expires,
     )
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "arrived",
     "check_outside",
     "emitted_by",
+    "expiry_of",
     "from_outside",
     "names_of",
     "of_process",
@@ -78,12 +79,25 @@ def arrived(envelope: Envelope, wire: str) -> bytes:
     return msgspec.json.encode(msgspec.structs.replace(outside, **own))
 
 
-def of_process(process_id: str | None, causation: str | None = None) -> bytes:
+def of_process(process_id: str | None, causation: str | None = None, expires: int | None = None) -> bytes:
     """What the row of an event of this store says that belongs to a process of another one, or was caused there.
 
-    `causation` is the public id of the causing event and its handler, joined by a slash.
+    `causation` is the public id of the causing event and its handler, joined by a slash. `expires` is its deadline, in
+    milliseconds since the epoch.
     """
-    return msgspec.json.encode(_Outside(correlationid=process_id, causationid=causation))
+    until = None if expires is None else datetime.fromtimestamp(expires / 1000, UTC)
+    return msgspec.json.encode(_Outside(correlationid=process_id, causationid=causation, expirytime=until))
+
+
+def expiry_of(stored: EventView) -> int | None:
+    """The deadline that a stored event came with, in milliseconds since the epoch; None if it has none."""
+    if not stored.extra:
+        return None
+    try:
+        until = _DECODE(stored.extra).expirytime
+    except (ValueError, RecursionError):
+        return None
+    return None if until is None else round(until.timestamp() * 1000)
 
 
 def names_of(stored: EventView) -> tuple[str | None, str | None]:

@@ -17,6 +17,7 @@ LEADS_TO = {
     Input.REJECT: Status.REJECTED,
     Input.RESUME: Status.READY,
     Input.DROP: Status.DROPPED,
+    Input.CANCEL: Status.CANCELLED,
 }
 OPERATORS = {Input.RESUME, Input.DROP}
 OPEN = [status for status in Status if status.is_open]
@@ -29,7 +30,8 @@ def test_nothing_follows_an_end() -> None:
 @pytest.mark.parametrize("happened", Input)
 @pytest.mark.parametrize("state", Status)
 def test_what_happens_leads_where_it_says_from_every_state_that_allows_it(state: Status, happened: Input) -> None:
-    if state in (SET_ASIDE if happened in OPERATORS else ACTIVE):
+    allowing = OPEN if happened is Input.CANCEL else SET_ASIDE if happened in OPERATORS else ACTIVE
+    if state in allowing:
         assert advance(state, happened) is LEADS_TO[happened]
     else:
         with pytest.raises(IllegalTransition, match=f"{happened.name} while {state.label}"):
