@@ -12,6 +12,7 @@ from onstage.core.identity import number_in
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
 from onstage.events.envelope import Envelope, from_json
 from onstage.events.event import event_type
+from onstage.outside import Outside
 from onstage.ports.clock import SystemClock
 from onstage.process_handle import ProcessHandle
 from onstage.runtime.intake import process_known_as
@@ -37,7 +38,7 @@ log = logging.getLogger("onstage.node")
 
 
 @final
-class Stage:
+class Stage(Outside):
     """An application on a store, made by `App.run` and `connect`. Use it as an async context manager.
 
     Inside, it is a node that runs all services; if another node has the store, a client of that node; and with

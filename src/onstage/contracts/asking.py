@@ -140,9 +140,7 @@ def answering(
     return known, Responding(known.name, answer_type(known.name), codec, is_workflow=False)
 
 
-def workflow_start(
-    name: str, fn: Function, local_names: Mapping[str, object]
-) -> tuple[EventType, Responding]:
+def workflow_start(name: str, fn: Function, local_names: Mapping[str, object]) -> tuple[EventType, Responding]:
     """Return the event that starts a workflow with this full name, and how it responds.
 
     Raises:

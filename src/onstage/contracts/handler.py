@@ -78,7 +78,8 @@ class Handler(Generic[T, R]):
     """
 
     __slots__ = (
-        "__weakref__", "_declared_asks", "_emits_known", "asks", "code", "concurrency", "emits", "fn", "full_name", "gating",
+        "__weakref__", "_declared_asks", "_emits_known", "asks", "code", "concurrency", "emits", "fn", "full_name",
+        "gating",
         "key", "lane", "name", "on_failure", "pattern", "resolved", "responding", "retry", "service", "start",
         "timeout_s", "triggers", "waits", "was", "where",
     )  # fmt: skip

@@ -125,9 +125,7 @@ def _resolved(fn: Function, annotation: object, local_names: Mapping[str, object
         raise _bad_annotation(fn, annotation, f"it cannot be evaluated: {error}") from error
 
 
-def result_annotation(
-    fn: Function, annotation: object, local_names: Mapping[str, object] | None = None
-) -> object:
+def result_annotation(fn: Function, annotation: object, local_names: Mapping[str, object] | None = None) -> object:
     """Return what an annotation of ``fn`` means, of whatever type. Raises as ``returned_events`` does."""
     return _resolved(fn, annotation, local_names or {})
 

@@ -175,9 +175,7 @@ class Service:
         refuse_unknown_options(f"a workflow of service {self.name}", options, HandlerOptions, where)
 
         def declare(fn: Callable[[Any], Coroutine[Any, Any, Any]]) -> Handler[Any, Any]:
-            known, responding = workflow_start(
-                f"{self.name}.{options.get('name') or fn.__name__}", fn, local_names
-            )
+            known, responding = workflow_start(f"{self.name}.{options.get('name') or fn.__name__}", fn, local_names)
             return self._respond(fn, known, responding, options)
 
         return declare if fn is None else declare(fn)
@@ -193,9 +191,7 @@ class Service:
             what = f"{self.name}.{fn.__name__} has {'key=' if options.get('key') else 'gating=False'}"
             why = "who asks waits for it, and a start has the id it was given as its key"
             raise refusal(what, why, "leave the option out", place_of(fn))
-        handler = Handler(
-            self.name, fn, triggers=(known,), pattern=None, options=options, responding=responding
-        )
+        handler = Handler(self.name, fn, triggers=(known,), pattern=None, options=options, responding=responding)
         self._add(handler, {})
         return handler
 

@@ -7,7 +7,7 @@ value or a failure. The start of a workflow is a request as well, of type ``onst
 from __future__ import annotations
 
 import sys
-from functools import lru_cache
+from functools import cache
 from typing import Any, Final, Generic, TypeVar, get_args, get_origin
 
 import msgspec
@@ -70,7 +70,7 @@ def is_answer(type_name: str) -> bool:
     return type_name.startswith(ANSWER_PREFIX)
 
 
-@lru_cache(maxsize=None)
+@cache
 def answer_type(request: str) -> EventType:
     """Return the event type of answers to requests of this type: one for each name, so that names stay names."""
     cls = msgspec.defstruct("Answer", [], bases=(Answer,), frozen=True, module=__name__)
@@ -105,8 +105,7 @@ def _resolved(part: Any, owner: type[Any]) -> object:
     return eval(text, vars(sys.modules[owner.__module__]))  # noqa: S307  the module's own annotation
 
 
-@lru_cache(maxsize=None)
-def response_codec(cls: Any) -> Codec[Any]:
+def response_codec(cls: type[Any]) -> Codec[Any]:
     """Return the codec of what the request class ``cls`` demands. Raises NoCodec, and as ``response_of`` does."""
     event_type(cls)
     return codec_for(response_of(cls))

@@ -257,7 +257,7 @@ class Reader(Protocol):
         ...
 
     async def answer(self, about: int) -> EventView | None:
-        """The answer to event number `about`: the first letter about it, in whichever mailbox. None if there is none."""
+        """The answer to event number `about`: the first letter about it, in any mailbox. None if there is none."""
         ...
 
     async def unread(self, *, after: int = 0, limit: int = 1000) -> list[int]:

@@ -76,9 +76,11 @@ class Admission:
         process: int | None = None,
         extra: bytes | None = None,
         forward: bool = True,
+        expires: int | None = None,
     ) -> Admitted:
         """Decide on one checked event, and append it; `process_id` answers when it is durable. An empty `id` is none.
 
+        With `process` 0 it is the root of a new one in any case; `expires` is its deadline (ms).
         Where another node decides about it, it is kept until it is there, unless `forward` is false: then we do.
 
         It waits for the disk only if another event with this identity is on its way there. Raises InvalidEvent for an
@@ -101,7 +103,7 @@ class Admission:
         if id and extra is None and self._node.exchange is not None and self._joins[route.type.name]:
             # A copy may be sent on from elsewhere: whoever was told its id there finds it by this one.
             extra = from_outside(_sent_on(route, data, key, id, source, None))
-        return self._append(route, data, key, process=process, door=door, extra=extra, id=id)
+        return self._append(route, data, key, process=process, door=door, extra=extra, id=id, expires=expires)
 
     async def process_id(self, admitted: Admitted) -> str:
         """The second half of `emit`: wait for the disk; answers the public id of the process.
@@ -141,10 +143,12 @@ class Admission:
         door: Door | None,
         extra: bytes | None,
         id: str | None,
+        expires: int | None = None,
     ) -> Admitted:
         node = self._node
         emission = Emission(node.numbers)
-        n = emission.emit(route, data, key, now_ms=node.clock.now_ms(), process=process, extra=extra)
+        now_ms = node.clock.now_ms()
+        n = emission.emit(route, data, key, now_ms=now_ms, process=process, extra=extra, expires=expires)
         if door is not None:
             door.n = n
         position = node.append(

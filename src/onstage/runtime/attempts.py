@@ -28,6 +28,7 @@ from onstage.events.codec import DecodeFailed, NoCodec, encode_any
 from onstage.events.receipt import Status
 from onstage.ports.store import Refused
 from onstage.runtime.call import active
+from onstage.runtime.cancelling import is_due, observe
 from onstage.runtime.error_text import error_text
 from onstage.runtime.frame import INSIDE_STEP, Frame, Park
 
@@ -42,6 +43,8 @@ async def ask(frame: Frame, position: str, request: Request) -> Recorded | Perfo
     """Ask the journal; parks or diverges here, so that the caller sees only what it can act on."""
     aside = frame.task is not None and asyncio.current_task() is not frame.task
     answer = frame.execution.ask(position, request, frame.driver.node.clock.now_ms(), aside=aside)
+    if not isinstance(answer, Recorded | CancelAnswer | DivergedAnswer) and is_due(frame):
+        raise await observe(frame, position)
     match answer:
         case ParkAnswer():
             await frame.park(Park(answer.due, retrying=isinstance(request, StepRequest)))

@@ -12,16 +12,26 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core import lifecycle
-from onstage.core.commit import Commit
+from onstage.core.commit import Commit, Notes
 from onstage.core.execution import Execution
 from onstage.core.journal import JOURNAL_ENTRIES_MAX, Rejected
 from onstage.core.lifecycle import Input
 from onstage.core.retry import delay
-from onstage.errors import Diverged, InsideStep, NotInExecution, OperationError, Reject, UndeclaredEvent, UsageError
+from onstage.errors import (
+    Cancelled,
+    Diverged,
+    InsideStep,
+    NotInExecution,
+    OperationError,
+    Reject,
+    UndeclaredEvent,
+    UsageError,
+)
 from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
 from onstage.runtime.answering import failure_of
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.call import active
+from onstage.runtime.cancelling import ends_as, is_due, mark_children, was_set_aside
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.frame import Frame, Park
@@ -102,6 +112,8 @@ class Driver:
         delivery.expires = expiry_of(stored.event)
         if frame.execution.rejected is not None:
             return await _then_rejected(frame)
+        if delivery.cancelled and (not stored.entries or was_set_aside(delivery, view.status)):
+            raise Cancelled
         try:
             event = self._event(delivery, stored.event)
         except Exception as error:
@@ -117,7 +129,7 @@ class Driver:
             log.warning("%s swallowed the parking of its execution; let BaseException pass", frame.reaction.name)
             return
         if result is _REJECTED:  # resumed, only the undo steps ran: the handler had no occasion to ask again
-            self._settle(frame, Input.REJECT, None, error=self._rejection(frame))
+            self._settle(frame, ends_as(frame.execution), None, error=self._rejection(frame))
             return
         missing = frame.execution.ended()
         if missing is not None:
@@ -140,6 +152,10 @@ class Driver:
                 if parted[1] is not None:
                     return self.raised(frame, parted[1])  # what failed counts; what has parked is asked again
                 self._parked(frame, frame.parked)
+            case Cancelled():
+                return self._cancelled(frame, error.reason)
+            case BaseExceptionGroup() if (cancelled := error.subgroup(Cancelled)) is not None:
+                return self._cancelled(frame, str(leaves(cancelled)[0]))
             case BaseExceptionGroup() if (rejected := error.subgroup(Reject)) is not None:
                 return self._rejected(frame, leaves(rejected)[0])
             case Diverged():
@@ -151,6 +167,8 @@ class Driver:
             case KeyboardInterrupt() | SystemExit():
                 frame.closed = True
                 raise error
+            case _ if is_due(frame):
+                return self._cancelled(frame, f"cancelled; it had failed: {said(error)}")
             case _:
                 self._failed(frame, error)
         return None
@@ -159,6 +177,14 @@ class Driver:
         frame.parked = None  # a branch that has parked does not hold up the undoing
         frame.execution.failed()
         frame.execution.tell(Rejected("reject", said(error)))
+        return _then_rejected(frame)
+
+    def _cancelled(self, frame: Frame, reason: str) -> Coroutine[Any, Any, Any] | None:
+        frame.parked = None
+        frame.execution.failed()
+        frame.execution.tell(Rejected("reject", reason, cancelled=True))
+        if frame.execution.cancelled_at is None:  # its handler was not told: what it awaits is told here
+            mark_children(frame)
         return _then_rejected(frame)
 
     def _rejection(self, frame: Frame) -> str:
@@ -229,6 +255,7 @@ class Driver:
         due: int | None = None,
         waits: tuple[str, ...] = (),
         transaction: Any = None,
+        notes: Notes | None = None,
     ) -> int:
         """Append one commit of this execution: everything told since the last one, and its receipt."""
         node, delivery, execution = self.node, frame.delivery, frame.execution
@@ -281,6 +308,7 @@ class Driver:
             emitted.roots,
             None,
             transaction,
+            node.marks.ended(delivery.id) if delivery.cancelled and status > OPEN_MAX else notes,
         )
         frame.after = delivery.after = position = node.append(commit, emission)
         delivery.due = due

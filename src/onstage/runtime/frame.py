@@ -38,8 +38,8 @@ class Frame(msgspec.Struct, eq=False):
 
     `after` is the position of the newest commit this run follows from. `blocked` holds the calls that cannot go on
     before the execution is parked; once every active call is blocked, it is. `made` counts the calls that are made
-    and have not begun. `barred` says that it came to an effect. While `shielded` is not 0, a cancellation waits. `shown`
-    is its live state.
+    and have not begun. `barred` says that it came to an effect. While `shielded` is not 0, a cancellation waits.
+    `shown` is its live state.
     """
 
     delivery: Delivery

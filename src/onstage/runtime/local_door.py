@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never, final
 
 import msgspec
@@ -27,6 +28,9 @@ from onstage.runtime.door_messages import (
     PROTOCOL,
     Answers,
     AskVerdict,
+    AwaitAnswer,
+    Begin,
+    Control,
     Emit,
     EmitAll,
     MakeWay,
@@ -59,6 +63,9 @@ class _Ways(Protocol):
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]: ...
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
     async def operate(self, action: str, execution: int) -> str: ...
+    async def begin(self, start: Mapping[str, Any]) -> str: ...
+    async def answer(self, event: str, timeout_s: float | None) -> bytes | None: ...
+    async def control(self, action: str, event: str) -> str: ...
     @property
     def runs(self) -> bool: ...
     def make_way(self) -> None: ...
@@ -133,6 +140,12 @@ class LocalDoor:
                 return msgspec.to_builtins(verdict)
             case Operate(action=action, execution=execution):
                 return await self._ways.operate(action, execution)
+            case Begin(start=start):
+                return await self._ways.begin(msgspec.structs.asdict(start))
+            case AwaitAnswer(event=asked, timeout_s=timeout_s):
+                return await self._ways.answer(asked, timeout_s)
+            case Control(action=action, event=asked):
+                return await self._ways.control(action, asked)
             case _:
                 assert_never(request)
 
@@ -198,14 +211,27 @@ class RemoteDoor:
 
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
         """The node's verdict."""
-        loop = asyncio.get_running_loop()
-        give_up = None if timeout_s is None else loop.time() + timeout_s
+        left_s = _countdown(timeout_s)
+        answer: Verdict = await self._request(lambda: AskVerdict(process=process, timeout_s=left_s()), Verdict)
+        return answer
 
-        def request() -> Request:
-            left_s = None if give_up is None else max(0.0, give_up - loop.time())
-            return AskVerdict(process=process, timeout_s=left_s)
+    async def begin(self, start: Mapping[str, Any]) -> str:
+        """Begin a process with a request that has its id, through the node; see `LocalWays.begin`."""
+        request = Begin.of(**start)
+        answer: str = await self._request(lambda: request, str)
+        return answer
 
-        answer: Verdict = await self._request(request, Verdict)
+    async def answer(self, event: str, timeout_s: float | None) -> bytes | None:
+        """The payload of the answer to a request, or None if there is none in time."""
+        left_s = _countdown(timeout_s)
+        request = partial(AwaitAnswer, event=event)
+        answer: bytes | None = await self._request(lambda: request(timeout_s=left_s()), bytes | None)
+        return answer
+
+    async def control(self, action: str, event: str) -> str:
+        """Act on an execution, once: it is not repeated if the connection breaks."""
+        request = Control(action=action, event=event)
+        answer: str = await self._request(lambda: request, str, repeat=False)
         return answer
 
     async def operate(self, action: str, execution: int) -> str:
@@ -337,6 +363,12 @@ async def call_when_running(store: Path) -> RemoteDoor | None:
         await remote.close()
         raise
     return remote
+
+
+def _countdown(timeout_s: float | None) -> Callable[[], float | None]:
+    loop = asyncio.get_running_loop()
+    give_up = None if timeout_s is None else loop.time() + timeout_s
+    return lambda: None if give_up is None else max(0.0, give_up - loop.time())
 
 
 _RAISED: Final[dict[str, Callable[[str], Exception]]] = {

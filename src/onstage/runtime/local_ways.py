@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from onstage.observe.verdict import Verdict
     from onstage.runtime.admission import Admitted
+    from onstage.runtime.delivery import Reaction
+    from onstage.runtime.emission import Route
     from onstage.runtime.node import Node
 
 __all__ = ["LocalWays"]
@@ -105,8 +107,63 @@ class LocalWays:
         number = self.number(process)
         return await node.watch.verdict(number, timeout_s, node.live, known_open=node.admission.is_open(number))
 
+    # Requests, and what answers them.
+
+    async def begin(self, start: Mapping[str, Any]) -> str:
+        """Admit a request, or a start, as the root of a process of its own; durable when this returns.
+
+        It has type, data, id and source as in `emit`, a `key` if its class names none, and `timeout_s`, how long who
+        asks will wait. Answers its public id, which is that of its process. Raises as `emit` does, and UsageError if
+        what answers it runs on another store.
+        """
+        admission, timeout_s = self._node.admission, start["timeout_s"]
+        route, data, key = admission.check(start["type"], start["data"])
+        self._answerer(route)
+        expires = None if timeout_s is None else self._node.clock.now_ms() + round(timeout_s * 1000)
+        admitted = await admission.admit(
+            route,
+            data,
+            key or start["key"],
+            id=start["id"],
+            source=start["source"],
+            process=0,
+            expires=expires,
+        )
+        return await admission.process_id(admitted)
+
+    @staticmethod
+    def _answerer(route: Route) -> Reaction:
+        for reaction in route.triggers:
+            if reaction.responding is not None:
+                return reaction
+        raise UsageError(
+            f"nobody answers {route.type.name} here\n"
+            "  why: no handler that runs on this store has @service.answers for it, nor is it a workflow of one\n"
+            "  to do: ask at a node that runs the service, or declare who answers"
+        )
+
+    async def answer(self, event: str, timeout_s: float | None) -> bytes | None:
+        """The payload of the answer to the request with this public id, None if there is none in time.
+
+        Raises LookupError for a request of another store.
+        """
+        found = await self._node.replies.answer(self.number(event), timeout_s)
+        return None if found is None else found.data
+
+    async def control(self, action: str, event: str) -> str:
+        """Cancel the execution that answers this request; answers what was done, which is durable.
+
+        Raises UsageError if it has ended, or there is no such action; LookupError for a request that is not here.
+        """
+        from onstage.runtime.cancelling import control
+
+        return await control(self._node, action, self.number(event))
+
     async def operate(self, action: str, execution: int) -> str:
-        """Retry or drop a dead letter; answers what was done."""
+        """Retry or drop a dead letter, cancel or terminate an execution; answers what was done."""
+        from onstage.runtime.cancelling import ACTIONS, act
         from onstage.runtime.operations import operate
 
+        if action in ACTIONS:
+            return await act(self._node, action, execution)
         return await operate(self._node, action, execution)

@@ -20,6 +20,7 @@ from onstage.events.receipt import Status
 from onstage.ports.store import Declaration, Refused
 from onstage.runtime.admission import Admission
 from onstage.runtime.attempts import run_function
+from onstage.runtime.cancelling import Marks
 from onstage.runtime.delivery import Delivery, Reaction
 from onstage.runtime.dispatcher import Dispatcher
 from onstage.runtime.driver import Driver
@@ -119,6 +120,7 @@ class Node:
         self.replies = Replies(self.store)
         self.admission = Admission(self)
         self.recovery = Recovery(self)
+        self.marks = Marks(self)
         self.store.on_batch = self._on_batch
         self._opened = True
         routing = routing_of(self._declared, self.services, self.processes, self.hosted, opened)
@@ -131,6 +133,7 @@ class Node:
         self.live = frozenset(reaction.name for reaction in self.reactions.values()) if self.dispatches else None
         self.steps.update(undo_steps_of(handler.fn for service in self.services for handler in service.handlers))
         await self.admission.load()
+        await self.marks.load()
         if self.exchange is not None:
             await self.exchange.open()
         if not self.dispatches:

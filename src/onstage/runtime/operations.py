@@ -10,9 +10,11 @@ from onstage.core.lifecycle import Input
 from onstage.errors import UsageError
 from onstage.events.receipt import Receipt, Status, token
 from onstage.ports.store import Refused
+from onstage.runtime.answering import failure_said
 
 if TYPE_CHECKING:
     from onstage.ports.store import ExecutionView, Stored
+    from onstage.runtime.emission import Emission
     from onstage.runtime.node import Node
 
 __all__ = ["commit_of", "operate"]
@@ -44,7 +46,11 @@ async def operate(node: Node, action: str, execution: int) -> str:
     status = lifecycle.advance(Status(view.status), _INPUTS[action])
     reaction = node.reactions.get(handler_of(execution))
     signed = None if reaction is None else await node.recovery.signed(reaction, stored.event)
-    position = node.append(commit_of(node, stored, status, signed=signed), None)
+    emission = None
+    if status is Status.DROPPED and reaction is not None and reaction.responding is not None:
+        failure = ("dropped", (view.error or "").partition("\n")[0])
+        emission = failure_said(node, reaction, (view.process, stored.event.n), node.names_of(stored.event), failure)
+    position = node.append(commit_of(node, stored, status, signed=signed, emission=emission), emission)
     node.dispatcher.flush_soon()
     try:
         await node.store.durable(position)
@@ -60,11 +66,18 @@ async def operate(node: Node, action: str, execution: int) -> str:
 
 
 def commit_of(
-    node: Node, stored: Stored, status: Status, *, error: str | None = None, signed: str | None = None
+    node: Node,
+    stored: Stored,
+    status: Status,
+    *,
+    error: str | None = None,
+    signed: str | None = None,
+    emission: Emission | None = None,
 ) -> Commit:
     """The commit that gives a stored execution another status and adds nothing to its journal.
 
     `error` replaces the one that it has, `signed` is the name under which its obligation was opened, if it had another.
+    An `emission` is what its end says to whoever asked.
     """
     now, view = node.clock.now_ms(), stored.execution
     if error is None and status is not Status.READY:
@@ -74,7 +87,7 @@ def commit_of(
     delta = 0
     if not status.is_open and view.gating:
         public = names or node.numbers.names(view.process, event)
-        delta = token(*public, signed or view.handler, view.segment)
+        delta = token(*public, signed or view.handler, view.segment) ^ (emission.delta if emission else 0)
     receipt = Receipt(
         view.process,
         event,
@@ -83,7 +96,7 @@ def commit_of(
         status,
         node.numbers.hlc,
         delta.to_bytes(16, "big"),
-        (),
+        tuple(emission.outputs) if emission else (),
         now,
         now,
         error=error,
@@ -102,7 +115,10 @@ def commit_of(
         code=view.code,
         error=error,
         attempts=0,
-        receipts=(receipt,),
+        events=emission.events if emission else (),
+        opened=emission.opened if emission else (),
+        mail=emission.mail if emission else (),
+        receipts=(receipt, *(emission.receipts if emission else ())),
     )
 
 

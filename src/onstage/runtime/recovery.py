@@ -137,7 +137,7 @@ class Recovery:
         delivery.lane = None if await self._has_left_lane(reaction, view) else self._lane(delivery, view, event)
         delivery.names, delivery.signed = node.names_of(event), await self.signed(reaction, event)
         node.numbers.hear(event.hlc, node.clock.now_ms())  # the store knows its own readings only
-        delivery.resumed = True
+        delivery.resumed, delivery.cancelled = True, node.marks.has(view.id)
         if Status(view.status) not in (Status.READY, Status.RUNNING) and delivery.lane in reaction.lanes:
             self._contend(delivery)
         node.open[view.id] = delivery
@@ -149,6 +149,8 @@ class Recovery:
             case _:
                 delivery.parked = True
                 node.dispatcher.hold_lane(delivery)
+        if delivery.cancelled and delivery.parked:
+            node.unpark(delivery)
 
     def _contend(self, delivery: Delivery) -> None:
         """Decide whose a lane is that has a holder, once an execution is found that has begun in it and is parked.

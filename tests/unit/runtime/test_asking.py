@@ -60,7 +60,8 @@ def test_the_answer_is_the_result_of_who_answers() -> None:
             assert await paid_by(house) == [b'{"id":"o1","by":"3"}']
             types = [e.type for e in await house.events()]
             assert types == ["shop.placed", "shop.get-quote", "onstage.answer/shop.get-quote", "shop.paid"]
-            assert house.node.numbers.asking == {} and house.node.numbers.waiting == {}
+            assert house.node.numbers.asking == {}
+            assert house.node.numbers.waiting == {}
 
     asyncio.run(story())
 
@@ -205,7 +206,12 @@ def test_the_answer_is_found_after_a_restart() -> None:
             await house.until(asked)
         gate.set()
         async with playing(asking_shop(), service, on=store) as house:
-            await house.until(house.has_nothing_open)
+
+            async def was_paid() -> bool:
+                return bool(await paid_by(house))
+
+            await house.until(was_paid)
             assert await paid_by(house) == [b'{"id":"o1","by":"7"}']
+            assert len(await house.events("shop.get-quote")) == 1
 
     asyncio.run(story())
