@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol, final
 
 from onstage.core.commit import Note, Notes
 from onstage.errors import BrokerUnavailable, StoreUnavailable
 from onstage.ports.broker import CursorLost
 from onstage.ports.store import Refused
-from onstage.runtime.marks import MARKS_KEPT, Mark, decode_mark, encode_mark, newest_standing, public_id, stands
+from onstage.runtime.marks import (
+    MARKS_KEPT,
+    KeptMarks,
+    Mark,
+    decode_mark,
+    encode_mark,
+    newest_standing,
+    public_id,
+    stands,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +79,7 @@ class LogReader:
         self._stream = ""
         self._task: asyncio.Task[None] | None = None
         self._forget: tuple[tuple[str, int, int], ...] = ()
-        self._numbers: deque[int] = deque()
+        self._marks = KeptMarks()
         self._has_read = False
         self.begun = 0
 
@@ -136,7 +144,7 @@ class LogReader:
         self._stream = state.identity
         place = Mark(state.identity, 0, "") if standing is None else decode_mark(standing)
         # What is behind a place that was lost says nothing of the messages that now have these numbers.
-        self._numbers = deque(reversed([note.number for note in notes if standing and note.number <= place.seq]))
+        self._marks = KeptMarks(note.number for note in reversed(notes) if standing and note.number <= place.seq)
         self._forget = ((self.topic, place.seq + 1, _NUMBER_MAX),)
         if standing != notes[0] and notes[0].number:
             log.warning("the broker lost its end; %s reads again from %s on", self._name, place.seq + 1)
@@ -144,13 +152,8 @@ class LogReader:
 
     def _notes(self, last: Logged) -> Notes:
         kept = Note(self.topic, last.seq, encode_mark(Mark(self._stream, last.seq, public_id(last))))
-        dropped = list(self._forget)
-        if len(self._numbers) >= MARKS_KEPT:
-            dropped.append((self.topic, 0, self._numbers[0]))
-        return Notes([kept], dropped)
+        return Notes([kept], [*self._forget, *((self.topic, number, number) for number in self._marks.dropped())])
 
     def _keep(self, seq: int) -> None:
         self._forget = ()
-        self._numbers.append(seq)
-        while len(self._numbers) > MARKS_KEPT:
-            self._numbers.popleft()
+        self._marks.add(seq)

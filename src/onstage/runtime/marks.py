@@ -6,23 +6,33 @@ goes on from a mark first looks whether that very message still stands there, an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from onstage.core.commit import Note
     from onstage.ports.broker import Broker, Logged, LogState
 
-__all__ = ["ID", "MARKS_KEPT", "Mark", "decode_mark", "encode_mark", "newest_standing", "public_id", "stands"]
+__all__ = [
+    "ID",
+    "MARKS_KEPT",
+    "KeptMarks",
+    "Mark",
+    "decode_mark",
+    "encode_mark",
+    "newest_standing",
+    "public_id",
+    "stands",
+]
 
 ID: Final = "onstage-id"
 """The header with the public id of what a message holds; it is there also when the broker is not to recognise it."""
 
 MARKS_KEPT: Final = 200
-"""How many marks of a kind a store keeps. What the log loses beyond them is published, or read, from its beginning."""
+"""How many marks of a kind a store keeps: the newest, and of older ones the fewer the older they are."""
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
@@ -34,6 +44,35 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
     n: int = 0
     position: int = 0
     forward: int = 0
+
+
+@final
+class KeptMarks:
+    """The numbers of the marks that a store keeps. When they are too many, every second one of the older half goes.
+
+    So they reach back to the first one however long the log has become, and whoever must go back goes back by at most
+    about twice as much as was lost.
+    """
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self, numbers: Iterable[int] = ()) -> None:
+        """The numbers that are kept at present, in ascending order."""
+        self._numbers = list(numbers)
+
+    def dropped(self) -> Sequence[int]:
+        """The numbers that need not be kept any longer when one more is."""
+        return self._numbers[1 : MARKS_KEPT // 2 : 2] if len(self._numbers) >= MARKS_KEPT else ()
+
+    def add(self, number: int) -> None:
+        """One more is kept, and what `dropped` says is not."""
+        if len(self._numbers) >= MARKS_KEPT:
+            del self._numbers[1 : MARKS_KEPT // 2 : 2]
+        self._numbers.append(number)
+
+    def go_back(self, number: int) -> None:
+        """What is behind this number is not kept any longer."""
+        self._numbers = [kept for kept in self._numbers if kept <= number]
 
 
 encode_mark = msgspec.msgpack.Encoder().encode

@@ -22,7 +22,7 @@ import msgspec
 from onstage.core.commit import Commit, Note, Notes
 from onstage.errors import BrokerUnavailable, StoreUnavailable, UsageError
 from onstage.ports.store import Refused
-from onstage.runtime.marks import ID, MARKS_KEPT, Mark, decode_mark, encode_mark, newest_standing, stands
+from onstage.runtime.marks import ID, MARKS_KEPT, KeptMarks, Mark, decode_mark, encode_mark, newest_standing, stands
 from onstage.runtime.outgoing import Outgoing, is_own
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Relay:
         self._task: asyncio.Task[None] | None = None
         self._sent = _NOWHERE
         self._kept = 0
+        self._marks = KeptMarks()
         self._verified = 0
         self._counters: dict[str, int] = {}
         self._anew_to = _NOWHERE
@@ -87,9 +88,10 @@ class Relay:
         """Go on where the store says."""
         self._outgoing = Outgoing(self._node, self._broker.namespace)
         reader = self._node.store.reader
-        newest = await reader.notes(SENT, newest_first=True, limit=1)
-        if newest:
-            self._sent, self._kept = decode_mark(newest[0]), newest[0].number
+        notes = await reader.notes(SENT, newest_first=True, limit=MARKS_KEPT)
+        self._marks = KeptMarks(note.number for note in reversed(notes))
+        if notes:
+            self._sent, self._kept = decode_mark(notes[0]), notes[0].number
         if anew := await reader.notes(ANEW, limit=1):
             self._anew_to = decode_mark(anew[0])
         self._wake.set()
@@ -183,7 +185,8 @@ class Relay:
         counters = {subject: await self._counter(subject) + count for subject, count in counted.items()}
         number = self._kept + 1
         kept = [Note(SENT, number, encode_mark(mark)), *_counter_notes(counters)]
-        await self._commit(Notes(kept, [(SENT, 0, number - MARKS_KEPT)]))
+        await self._commit(Notes(kept, [(SENT, old, old) for old in self._marks.dropped()]))
+        self._marks.add(number)
         self._sent, self._kept = mark, number
         self._counters |= counters
 
@@ -263,6 +266,7 @@ class Relay:
         anew_to = self._anew_to if self._is_anew else self._sent
         kept = [Note(SENT, number, encode_mark(good)), Note(ANEW, 0, encode_mark(anew_to)), *_counter_notes(counters)]
         await self._commit(Notes(kept, [(SENT, number, self._kept)]))
+        self._marks.go_back(number)
         self._sent, self._kept, self._verified, self._anew_to = good, number, number, anew_to
         self._counters |= counters
 
@@ -299,11 +303,15 @@ class Relay:
         if ask.store != self._outgoing.store:
             return 0
         sent = 0
+        parcel: list[Message] = []
         async with self._publishing:  # so nothing comes in between, and all up to the last number sent is there
-            messages = [message async for message in self._asked(ask)]
-            for at in range(0, len(messages), EVENTS_AT_ONCE):
-                await self._send(messages[at : at + EVENTS_AT_ONCE], anew=True)
-                sent += len(messages[at : at + EVENTS_AT_ONCE])
+            async for message in self._asked(ask):
+                parcel.append(message)
+                if len(parcel) == EVENTS_AT_ONCE:
+                    sent += len(await self._send(parcel, anew=True))
+                    parcel = []
+            if parcel:
+                sent += len(await self._send(parcel, anew=True))
         return sent
 
     async def _asked(self, ask: Ask) -> AsyncIterator[Message]:

@@ -1,12 +1,13 @@
 """Marks: whether a message that is remembered still stands in the log."""
 
 import asyncio
+from itertools import pairwise
 
 from onstage.brokers.embedded import EmbeddedBroker, EmbeddedLog
 from onstage.core.commit import Note
 from onstage.events.subject import receipt_subject
 from onstage.ports.broker import Message
-from onstage.runtime.marks import ID, Mark, decode_mark, encode_mark, newest_standing, stands
+from onstage.runtime.marks import ID, MARKS_KEPT, KeptMarks, Mark, decode_mark, encode_mark, newest_standing, stands
 
 
 async def filled(count: int) -> tuple[EmbeddedLog, EmbeddedBroker, list[Note]]:
@@ -67,3 +68,24 @@ def test_what_went_with_the_beginning_stands() -> None:
         assert await stands(broker, state, Mark("", 0, ""))
 
     asyncio.run(story())
+
+
+def test_marks_reach_back_to_the_first_and_are_dense_where_they_are_new() -> None:
+    marks, kept = KeptMarks(), list[int]()
+    for number in range(1, 50_001):
+        gone = set(marks.dropped())
+        kept = [each for each in kept if each not in gone]
+        marks.add(number)
+        kept.append(number)
+        assert len(kept) <= MARKS_KEPT
+    assert kept[0] == 1
+    assert kept[-(MARKS_KEPT // 2) :] == list(range(50_001 - MARKS_KEPT // 2, 50_001))
+    ages = [(50_001 - older, newer - older) for older, newer in pairwise(kept)]
+    assert all(gap <= max(1, age) for age, gap in ages), "going back costs at most twice what was lost"
+
+
+def test_marks_that_were_gone_back_behind_are_counted_no_more() -> None:
+    marks = KeptMarks(range(1, MARKS_KEPT + 1))
+    assert list(marks.dropped()) == list(range(2, MARKS_KEPT // 2 + 1, 2))
+    marks.go_back(MARKS_KEPT - 1)
+    assert list(marks.dropped()) == []
