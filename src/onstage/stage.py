@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
+from onstage.asking_outside import AskingOutside
 from onstage.core.identity import number_in
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
 from onstage.events.envelope import Envelope, from_json
 from onstage.events.event import event_type
-from onstage.outside import Outside
 from onstage.ports.clock import SystemClock
 from onstage.process_handle import ProcessHandle
 from onstage.runtime.intake import process_known_as
@@ -38,7 +38,7 @@ log = logging.getLogger("onstage.node")
 
 
 @final
-class Stage(Outside):
+class Stage(AskingOutside):
     """An application on a store, made by `App.run` and `connect`. Use it as an async context manager.
 
     Inside, it is a node that runs all services; if another node has the store, a client of that node; and with

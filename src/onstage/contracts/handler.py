@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, final
 
-from onstage.contracts.asking import Asked, Responding, asked_requests, declared_asks
 from onstage.contracts.inference import (
     Duration,
     Events,
@@ -22,6 +21,7 @@ from onstage.contracts.inference import (
     waited_events,
 )
 from onstage.contracts.manifest import HandlerManifest
+from onstage.contracts.responding import Asked, Responding, asked_requests, declared_asks
 from onstage.errors import refusal
 from onstage.events.event import EventType, event_type, field_names, place_of
 from onstage.events.topic import Topic

@@ -12,11 +12,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final, TypeVar, Unpack, cast, final, overload
 
-from onstage.contracts.asking import Responding, answering, workflow_start
 from onstage.contracts.handler import Handler, HandlerOptions
 from onstage.contracts.inference import (
     refuse_unknown_options,
 )
+from onstage.contracts.responding import Responding, answering, workflow_start
 from onstage.errors import refusal
 from onstage.events.answer import Request
 from onstage.events.envelope import Envelope

@@ -9,10 +9,10 @@ from typing import Any, final
 
 import msgspec
 
-from onstage.contracts.asking import refuse_two
 from onstage.contracts.handler import Handler
 from onstage.contracts.manifest import AppManifest, TypeManifest, digest
 from onstage.contracts.process import Process
+from onstage.contracts.responding import refuse_two
 from onstage.contracts.service import Service
 from onstage.errors import DefinitionError, refusal
 from onstage.events.event import EventType, event_type

@@ -145,7 +145,7 @@ class Emission(msgspec.Struct, eq=False):
             declared = route.starts.name if route.starts else None
             self.roots.append(NewProcess(n, declared, key, now_ms, numbers.identity.wire(n)))
         if extra is None and (causation is not None or expires is not None):
-            extra = of_process(process_id, causation, expires)
+            extra = of_process(process_id, causation, expires=expires)
         self.events.append(NewEvent(n, process, route.type_id, key, cause, hlc, numbers.topology, data, extra))
         if not is_root and cause:
             self.outputs.append((n, route.type_id))

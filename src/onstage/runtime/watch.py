@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, final
 from onstage.contracts.manifest import from_stored
 from onstage.core.commit import event_of
 from onstage.errors import StoreUnavailable
+from onstage.events.answer import ANSWER_PREFIX, is_answer
 from onstage.events.receipt import Status
 from onstage.observe.verdict import Blocker, LastEvent, OpenObligation, Verdict, judge
 
@@ -58,12 +59,13 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
             break
         after = page[-1].id
     shown = views[:OBLIGATIONS_SHOWN_MAX]
+    asked = await _answerers(reader) if any(is_answer(name) for view in shown for name in view.waits) else {}
     behind = await _blockers(reader, [view for view in shown if view.status == Status.READY])
     return [
         OpenObligation(
             view.handler,
             Status(view.status),
-            view.waits,
+            tuple(asked.get(name, name) for name in view.waits),
             view.due,
             view.error,
             live is None or view.handler in live,
@@ -71,6 +73,14 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
         )
         for view in shown
     ]
+
+
+async def _answerers(reader: Reader) -> dict[str, str]:
+    """Answers, as people see them: by who gives them."""
+    handlers = from_stored(await reader.manifest()).handlers
+    said = {f"{ANSWER_PREFIX}{asked}": f"an answer to {asked}" for each in handlers for asked in each.asks}
+    given = {f"{ANSWER_PREFIX}{each.answers}": f"an answer from {each.name}" for each in handlers if each.answers}
+    return said | given
 
 
 async def _blockers(reader: Reader, ready: list[ExecutionView]) -> dict[int, Blocker]:

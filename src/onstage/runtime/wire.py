@@ -79,7 +79,7 @@ def arrived(envelope: Envelope, wire: str) -> bytes:
     return msgspec.json.encode(msgspec.structs.replace(outside, **own))
 
 
-def of_process(process_id: str | None, causation: str | None = None, expires: int | None = None) -> bytes:
+def of_process(process_id: str | None, causation: str | None = None, *, expires: int | None = None) -> bytes:
     """What the row of an event of this store says that belongs to a process of another one, or was caused there.
 
     `causation` is the public id of the causing event and its handler, joined by a slash. `expires` is its deadline, in

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from onstage.runtime.local_door import RemoteDoor
     from onstage.runtime.local_ways import LocalWays
 
-__all__ = ["Outside"]
+__all__ = ["AskingOutside"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -36,7 +36,7 @@ Duration = str | timedelta | float
 START_SOURCE: Final = "//onstage/start"
 
 
-class Outside:
+class AskingOutside:
     """Requests and starts from outside; a stage is one."""
 
     async def _through(
