@@ -27,8 +27,7 @@ class Replies:
 
     def arrived(self, position: int, about: int) -> None:
         """An answer to request number `about` was appended at `position`."""
-        if about in self._waiters:
-            self._arrived.append((position, about))
+        self._arrived.append((position, about))  # whoever begins to wait before it is durable is told as well
 
     def durable(self, position: int) -> None:
         """What arrived up to this position can be read from the store."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from tests.unit.runtime.playhouse import memory, playing
@@ -60,5 +61,32 @@ def test_whoever_waits_is_told_when_the_node_stops() -> None:
         with pytest.raises(StoreUnavailable):
             await replies.answer(1, None)
         assert isinstance(replies, Replies)
+
+    asyncio.run(story())
+
+
+def test_who_begins_to_wait_between_the_answer_and_its_being_durable_is_told() -> None:
+    class Empty:
+        found: Any = None
+
+        async def answer(self, about: int) -> Any:
+            return self.found
+
+    class Store:
+        reader = Empty()
+
+    async def story() -> None:
+        store: Any = Store()
+        replies = Replies(store)
+        replies.arrived(7, 1)
+        waiting = asyncio.ensure_future(replies.answer(1, None))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        replies.durable(6)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        store.reader.found = "answer"
+        replies.durable(7)
+        assert await waiting == "answer"
 
     asyncio.run(story())
