@@ -15,17 +15,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, assert_never, final
 
+import msgspec
+
 from onstage.core.journal import (
     JOURNAL_ENTRIES_MAX,
     Asked,
     Attempted,
     Begun,
     CancelSeen,
+    Continued,
     Entry,
     Failed,
     Rejected,
     SleepOpened,
     Slept,
+    StateSet,
+    Stepped,
     Undone,
     WaitEnded,
     WaitOpened,
@@ -67,7 +72,10 @@ _NO_ENTRIES: Final[dict[str, Entry]] = {}
 class Execution:
     """The journal of one execution and the cursor over it. Holds no clock, store, loop or randomness."""
 
-    __slots__ = ("_occurrences", "_pending", "_recorded", "_tentative", "_unmade", "cancelled_at", "consumed", "length")
+    __slots__ = (
+        "_begun_at", "_occurrences", "_pending", "_recorded", "_tentative", "_unmade", "before", "cancelled_at",
+        "consumed", "continued", "length", "shown_before",
+    )  # fmt: skip
 
     def __init__(self, journal: Iterable[Entry] = ()) -> None:
         """Begin, or begin again on a recorded `journal`."""
@@ -78,6 +86,10 @@ class Execution:
         self._tentative: list[Failed] | None = None
         self.consumed: set[int] | None = None
         self.cancelled_at: str | None = None
+        self.continued: Continued | None = None
+        self.before: tuple[Stepped, ...] = ()  # steps with an undo, of the journal before it began anew
+        self.shown_before: dict[str, bytes] = {}
+        self._begun_at = 0
         self.length = 0
         if journal:
             self._index(journal)
@@ -87,6 +99,9 @@ class Execution:
         self.consumed = set()
         for entry in journal:
             self.length += 1
+            if isinstance(entry, Continued):
+                self._begin_anew(entry)
+                continue
             self._recorded[entry.position] = entry
             if isinstance(entry, WaitEnded) and entry.event:
                 self.consumed.add(entry.event)
@@ -98,6 +113,19 @@ class Execution:
             for position, entry in self._recorded.items()
             if not isinstance(entry, undoing) and not position.startswith("undo/")
         }
+
+    def _begin_anew(self, entry: Continued) -> None:
+        """Keep of what is recorded what outlives it: undo, what was taken and shown, and that a cancel was seen."""
+        for earlier in self._recorded.values():
+            if isinstance(earlier, Stepped) and earlier.undo is not None:
+                renamed = msgspec.structs.replace(earlier, position=f"{self.length}/{earlier.position}")
+                self.before = (*self.before, renamed)
+            if isinstance(earlier, StateSet):
+                self.shown_before[earlier.key] = earlier.value
+        self._recorded = {}
+        self.continued, self._begun_at = entry, self.length
+        if self.cancelled_at is not None:
+            self.cancelled_at = ""  # seen, at no call of the new journal
 
     # What the handler calls.
 
@@ -210,7 +238,7 @@ class Execution:
     @property
     def is_full(self) -> bool:
         """Whether the journal has reached its limit, `JOURNAL_ENTRIES_MAX`."""
-        return self.length + len(self._pending or ()) >= JOURNAL_ENTRIES_MAX
+        return self.length - self._begun_at + len(self._pending or ()) >= JOURNAL_ENTRIES_MAX
 
     @property
     def rejected(self) -> Rejected | None:

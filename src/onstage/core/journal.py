@@ -24,6 +24,7 @@ __all__ = [
     "Attempted",
     "Begun",
     "CancelSeen",
+    "Continued",
     "Emitted",
     "Entry",
     "Failed",
@@ -186,6 +187,12 @@ class CancelSeen(_Entry, tag=33, frozen=True):
     at: str
 
 
+class Continued(_Entry, tag=34, frozen=True):
+    """The execution began anew with this `input` (its payload): what was recorded before is no longer asked again."""
+
+    input: bytes
+
+
 Entry = (
     Begun
     | Attempted
@@ -204,6 +211,7 @@ Entry = (
     | Answered
     | StateSet
     | CancelSeen
+    | Continued
 )
 
 encode_entry = msgspec.msgpack.Encoder().encode

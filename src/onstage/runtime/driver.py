@@ -11,10 +11,12 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, final
 
+from msgspec.structs import replace
+
 from onstage.core import lifecycle
 from onstage.core.commit import Commit, Notes
 from onstage.core.execution import Execution
-from onstage.core.journal import JOURNAL_ENTRIES_MAX, Rejected
+from onstage.core.journal import JOURNAL_ENTRIES_MAX, Continued, Rejected
 from onstage.core.lifecycle import Input
 from onstage.core.retry import delay
 from onstage.errors import (
@@ -32,6 +34,7 @@ from onstage.runtime.answering import failure_of
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.call import active
 from onstage.runtime.cancelling import ends_as, is_due, mark_children, was_set_aside
+from onstage.runtime.continuing import ContinueAsNew, again
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.frame import Frame, Park
@@ -115,7 +118,8 @@ class Driver:
         if delivery.cancelled and (not stored.entries or was_set_aside(delivery, view.status)):
             raise Cancelled
         try:
-            event = self._event(delivery, stored.event)
+            anew = again(frame)
+            event = self._event(delivery, stored.event if anew is None else replace(stored.event, data=anew.input))
         except Exception as error:
             raise _Poison(said(error)) from error
         return await self._call(delivery.reaction, event)
@@ -152,6 +156,8 @@ class Driver:
                 if parted[1] is not None:
                     return self.raised(frame, parted[1])  # what failed counts; what has parked is asked again
                 self._parked(frame, frame.parked)
+            case ContinueAsNew():
+                self._continued(frame, error)
             case Cancelled():
                 return self._cancelled(frame, error.reason)
             case BaseExceptionGroup() if (cancelled := error.subgroup(Cancelled)) is not None:
@@ -186,6 +192,14 @@ class Driver:
         if frame.execution.cancelled_at is None:  # its handler was not told: what it awaits is told here
             mark_children(frame)
         return _then_rejected(frame)
+
+    def _continued(self, frame: Frame, error: ContinueAsNew) -> None:
+        missing = frame.execution.ended()
+        if missing is not None:
+            self._diverged(frame, missing)
+            return
+        frame.execution.tell(Continued("continue", error.input))
+        self._settle(frame, Input.PARK, None, due=self._now_ms())
 
     def _rejection(self, frame: Frame) -> str:
         entry = frame.execution.rejected

@@ -24,7 +24,8 @@ async def undo_steps(frame: Frame) -> None:
     Each undo is retried like a handler; spent, the execution is set aside, and a retry resumes at this undo.
     """
     driver = frame.driver
-    finished = [entry for entry in frame.execution.entries() if isinstance(entry, Stepped) and entry.undo]
+    recorded = (*frame.execution.before, *frame.execution.entries())
+    finished = [entry for entry in recorded if isinstance(entry, Stepped) and entry.undo]
     for entry in reversed(finished):
         position = f"undo/{entry.position}"
         if isinstance(frame.execution.at(position), Undone):
