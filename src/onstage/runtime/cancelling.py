@@ -30,7 +30,21 @@ if TYPE_CHECKING:
     from onstage.runtime.frame import Frame
     from onstage.runtime.node import Node
 
-__all__ = ["ACTIONS", "MARK", "Marks", "cancel", "control", "is_due", "observe", "open_children", "terminate"]
+__all__ = [
+    "ACTIONS",
+    "MARK",
+    "Marks",
+    "act",
+    "cancel",
+    "control",
+    "ends_as",
+    "give_up",
+    "is_due",
+    "observe",
+    "open_children",
+    "terminate",
+    "was_set_aside",
+]
 
 MARK: Final = "cancel"
 """The topic of the notes that mark an execution; their number is its number."""
@@ -234,10 +248,21 @@ def open_children(entries: Iterable[Entry]) -> list[int]:
     return [entry.child for entry in last.values() if isinstance(entry, Asked) and entry.child]
 
 
-def ends_as(execution: Execution) -> Input:
-    """How an execution ends whose steps are undone: cancelled, or rejected."""
+def give_up(frame: Frame, reason: str) -> None:
+    """A cancel has left the handler, or ends it without running: from here on the execution only undoes."""
+    frame.parked = None
+    frame.execution.failed()
+    frame.execution.tell(Rejected("reject", reason, cancelled=True))
+    if frame.execution.cancelled_at is None:  # its handler was not told: what it awaits is told here
+        mark_children(frame)
+
+
+def ends_as(execution: Execution) -> tuple[Input, str]:
+    """How an execution ends whose steps are undone, cancelled or rejected, and why."""
     entry = execution.rejected
-    return Input.CANCEL if isinstance(entry, Rejected) and entry.cancelled else Input.REJECT
+    if entry is None:
+        return Input.REJECT, "rejected"
+    return Input.CANCEL if entry.cancelled else Input.REJECT, entry.reason
 
 
 def was_set_aside(delivery: Delivery, status: int) -> bool:

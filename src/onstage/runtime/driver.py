@@ -33,9 +33,9 @@ from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
 from onstage.runtime.answering import failure_of
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.call import active
-from onstage.runtime.cancelling import ends_as, is_due, mark_children, was_set_aside
+from onstage.runtime.cancelling import ends_as, give_up, is_due, was_set_aside
 from onstage.runtime.continuing import ContinueAsNew, again
-from onstage.runtime.emission import Emission
+from onstage.runtime.emission import NOTHING, Emission
 from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.output import emission_of
@@ -133,7 +133,8 @@ class Driver:
             log.warning("%s swallowed the parking of its execution; let BaseException pass", frame.reaction.name)
             return
         if result is _REJECTED:  # resumed, only the undo steps ran: the handler had no occasion to ask again
-            self._settle(frame, ends_as(frame.execution), None, error=self._rejection(frame))
+            happened, reason = ends_as(frame.execution)
+            self._settle(frame, happened, None, error=reason)
             return
         missing = frame.execution.ended()
         if missing is not None:
@@ -186,11 +187,7 @@ class Driver:
         return _then_rejected(frame)
 
     def _cancelled(self, frame: Frame, reason: str) -> Coroutine[Any, Any, Any] | None:
-        frame.parked = None
-        frame.execution.failed()
-        frame.execution.tell(Rejected("reject", reason, cancelled=True))
-        if frame.execution.cancelled_at is None:  # its handler was not told: what it awaits is told here
-            mark_children(frame)
+        give_up(frame, reason)
         return _then_rejected(frame)
 
     def _continued(self, frame: Frame, error: ContinueAsNew) -> None:
@@ -200,10 +197,6 @@ class Driver:
             return
         frame.execution.tell(Continued("continue", error.input))
         self._settle(frame, Input.PARK, None, due=self._now_ms())
-
-    def _rejection(self, frame: Frame) -> str:
-        entry = frame.execution.rejected
-        return entry.reason if entry is not None else "rejected"
 
     def _failed(self, frame: Frame, error: BaseException) -> None:
         frame.execution.failed()
@@ -277,7 +270,7 @@ class Driver:
         attempts = frame.attempts if status <= OPEN_MAX else frame.attempts + 1
         segment = frame.segment
         delta = self._delta(frame, status, emission)  # may begin the next segment
-        emitted = emission or _NOTHING
+        emitted = emission or NOTHING
         awaited = " ".join(waits) or None
         if error is not None:
             error = storable(error)
@@ -395,14 +388,6 @@ class _Poison(Exception):
     """The stored event cannot be decoded by the present class."""
 
 
-@final
-class _Nothing:
-    """Stands for an emission without events."""
-
-    events = opened = mail = receipts = roots = outputs = ()
-
-
-_NOTHING: Final = _Nothing()
 _ZERO: Final = bytes(16)
 _REJECTED: Final = object()
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from onstage.events.event import EventType
     from onstage.ports.store import Opened
 
-__all__ = ["Arrival", "Emission", "Numbers", "Route"]
+__all__ = ["NOTHING", "Arrival", "Emission", "Numbers", "Route"]
 
 AHEAD_MS_MAX: Final = 60_000
 """A clock reading of another node that is further ahead is kept with its event and not adopted."""
@@ -280,6 +280,14 @@ class Emission(msgspec.Struct, eq=False):
         return delta
 
 
+@final
+class _Nothing:
+    """Stands for an emission without events."""
+
+    events = opened = mail = receipts = roots = outputs = ()
+
+
+NOTHING: Final = _Nothing()
 _DECODE_ANSWER: Final = msgspec.json.Decoder(Answer).decode
 
 
