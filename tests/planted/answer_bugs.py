@@ -29,11 +29,12 @@ def failure_taken_for_a_value(patch: Patch) -> None:
 
 
 def answer_to_another_request_taken(patch: Patch) -> None:
-    """What an answer is about is not looked at: the newest one is taken."""
+    """What an answer is about is not looked at: the oldest one there is is taken."""
     plain = Mailbox.answer
 
     async def answer(self: Mailbox, about: int) -> Any:
-        return await plain(self, about) or await plain(self, about - 1) or await plain(self, about + 1)
+        found = [event for n in range(1, about + 1) if (event := await plain(self, n)) is not None]
+        return found[0] if found else None
 
     patch.setattr(Mailbox, "answer", answer)
 

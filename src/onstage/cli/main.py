@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "start": ("start_workflow", "Start a workflow."),
     "ask": ("ask_request", "Ask a request, and print the answer."),
     "cancel": ("cancel_execution", "Cancel one execution: its steps are undone."),
+    "restart": ("restart_workflow", "Start a workflow again, with the input it had."),
     "ps": ("list_processes", "List processes: verdict, where each is now, age."),
     "show": ("show_process", "Show one process: everything that happened, as a tree."),
     "dead": ("dead_letters", "Dead letters: list, show, retry or drop them."),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 from tests.unit.runtime.playhouse import House, Paid, Placed, memory, playing
 
-from onstage import Reject, Request, Service, ask, event, start, step
+from onstage import Reject, Request, Service, ask, event, sleep, start, step
 from onstage.errors import AskFailed, NotInExecution
 from onstage.events.receipt import Status
 from onstage.runtime.asking import workflow_of
@@ -111,6 +111,64 @@ def test_a_dead_letter_is_no_answer_and_the_verdict_says_who_is_waited_for() -> 
             assert "pricing.quote" in str(verdict)
             waiting = await house.only_execution(Status.WAITING)
             assert waiting.waits == ("onstage.answer/shop.get-quote",)
+
+    asyncio.run(story())
+
+
+def test_the_verdict_says_whose_answer_is_waited_for() -> None:
+    service = Service("pricing")
+
+    @service.answers
+    async def quote(q: GetQuote) -> int:
+        await sleep("1h")
+        return 1
+
+    async def story() -> None:
+        async with playing(asking_shop(), service) as house:
+            process = await house.emit(Placed("o1"))
+
+            async def both() -> bool:
+                return len(await house.executions(Status.WAITING)) == 2
+
+            await house.until(both)
+            reasons = (await process.verdict()).reasons
+            assert reasons[0] == "shop.take waits for an answer from pricing.quote"
+
+    asyncio.run(story())
+
+
+def test_who_answers_has_the_deadline_of_who_asks() -> None:
+    shop, service, limits = Service("shop"), Service("pricing"), list[bool]()
+
+    @shop.on(Placed)
+    async def take(e: Placed) -> Paid:
+        try:
+            return Paid(e.id, str(await ask(GetQuote("sku"), timeout="30ms")))
+        except TimeoutError:
+            return Paid(e.id, "late")
+
+    @service.answers
+    async def quote(q: GetQuote) -> int:
+        try:
+            return len(await ask(GetName(q.sku)))
+        except TimeoutError:
+            limits.append(True)
+            return 0
+
+    @service.answers
+    async def name(q: GetName) -> str:
+        await sleep("1h")
+        return ""
+
+    async def story() -> None:
+        async with playing(shop, service) as house:
+            await house.emit(Placed("o1"))
+
+            async def gave_up() -> bool:
+                return bool(await house.events("shop.paid")) and bool(limits)
+
+            await house.until(gave_up)
+            assert await paid_by(house) == [b'{"id":"o1","by":"late"}']
 
     asyncio.run(story())
 

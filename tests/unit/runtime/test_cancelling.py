@@ -15,7 +15,7 @@ from onstage.workflow_handle import WorkflowHandle
 done: list[str] = []
 
 
-def undo(result: str, name: str) -> None:
+def undo(result: str, name: str = "") -> None:
     done.append(f"undo {name}")
 
 
@@ -339,5 +339,37 @@ def test_an_ordinary_handler_is_cancelled_by_its_number() -> None:
             assert done == ["a", "undo a"]
             again = await house.emit(Placed("o1"))
             await house.until_verdict(again, "waiting")  # its lane is open
+
+    asyncio.run(story())
+
+
+def test_what_runs_is_terminated_and_its_lane_is_free() -> None:
+    shop, gate, began = Service("shop"), asyncio.Event(), asyncio.Event()
+
+    @step(undo=undo)
+    async def hold() -> str:
+        began.set()
+        await gate.wait()
+        return "held"
+
+    @shop.workflow(concurrency=1)
+    async def fulfil(order: str) -> str:
+        if order == "first":
+            await hold()
+            await do("never")
+        return order
+
+    async def story() -> None:
+        async with playing(shop) as house:
+            handle = await house.stage.start(fulfil, "first", id="same")
+            await began.wait()
+            await house.stage.control("terminate", handle.id)
+            with pytest.raises(AskFailed, match="terminated"):
+                await handle.result(timeout=5)
+            gate.set()
+            second = await house.stage.start(fulfil, "second")
+            assert await second.result(timeout=5) == "second"
+            await house.until(house.has_nothing_open)
+            assert done == []
 
     asyncio.run(story())
