@@ -21,6 +21,7 @@ from benchmarks.apart import chain_apart
 from benchmarks.chain_app import chain, make, stepping, waiting
 from benchmarks.floor import run as run_floor
 from benchmarks.load import run_processes
+from benchmarks.manifests import check_of
 from onstage.cli.run_node import tune_collector
 
 if TYPE_CHECKING:
@@ -156,6 +157,8 @@ BENCHMARKS: dict[str, tuple[Any, ...]] = {
     "10 and 1,000 handlers": (handlers,),
     "stored events": (stored,),
     "chain of 3 apart": (chain_apart,),
+    "check of 1,000 services": (check_of, 1_000),
+    "check of 10,000 services": (check_of, 10_000),
 }
 
 

@@ -29,6 +29,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "waits": ("list_waits", "List what waits for an event, and until when."),
     "timers": ("list_timers", "List what is due next."),
     "events": ("read_events", "Read the event log."),
+    "check": ("check_app", "Look for what cannot work, before anything runs."),
+    "map": ("draw_map", "Draw who emits what and who reacts, declared or observed."),
     "db": ("database", "The store's file: status, migrate, backup, path."),
     "sql": ("query_sql", "Ask the store with SQL; it can only read."),
     "doctor": ("doctor", "Look for what is wrong, and say how to mend it."),

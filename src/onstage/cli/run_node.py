@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from onstage.cli.check_app import lines_at_start
 from onstage.cli.options import Surroundings, app_argument, broker_option, surroundings
 from onstage.cli.printing import clean, note, plural, print_json
 from onstage.cli.until_stopped import BrokerLines, shown_broker, started, stop_on_signals
@@ -61,6 +62,8 @@ async def serve(app: App, at: Surroundings, services: Sequence[str] = (), *, han
     """Run a node until a signal. Raises NodeRunning if another one has the store."""
     from onstage.app import store_path
 
+    for line in lines_at_start(app, services):
+        note(line)
     path, stop = store_path(at.store), asyncio.Event()
     stage = app.run(at.store, broker=at.broker, services=services or None)
     lines = BrokerLines(at, kept="what is accepted here is kept until it is back")

@@ -44,3 +44,22 @@ SELECT id, name FROM onstage_handler
 -- name: newest_with_key
 -- The process of the newest event with a key: a part of a process that began elsewhere has no key of its own.
 SELECT process FROM onstage_event WHERE key = :key ORDER BY n DESC LIMIT 1
+
+-- name: map_events
+-- A page of the log for the map: which type, and which handler emitted it (NULL: from outside).
+SELECT e.n, t.name, h.name FROM onstage_event e JOIN onstage_type t ON t.id = e.type
+LEFT JOIN onstage_handler h ON h.id = e.cause & 65535 AND e.cause != 0
+WHERE e.n > :after ORDER BY e.n LIMIT :limit
+
+-- name: map_executions
+-- A page of the inbox for the map: which type, which handler, how it stands and how long it took.
+SELECT x.id, t.name, h.name, x.status, CASE WHEN x.status >= 6 AND x.ended > 0 THEN x.ended - x.started END
+FROM onstage_execution x JOIN onstage_event e ON e.n = x.id >> 16 JOIN onstage_type t ON t.id = e.type
+JOIN onstage_handler h ON h.id = x.id & 65535
+WHERE x.id > :after ORDER BY x.id LIMIT :limit
+
+-- name: map_mail
+-- A page of the mailboxes for the map; (handler, process, n) is their key.
+SELECT m.handler, m.process, m.n, t.name, h.name FROM onstage_mail m JOIN onstage_event e ON e.n = m.n
+JOIN onstage_type t ON t.id = e.type JOIN onstage_handler h ON h.id = m.handler
+WHERE (m.handler, m.process, m.n) > (:handler, :process, :n) ORDER BY m.handler, m.process, m.n LIMIT :limit

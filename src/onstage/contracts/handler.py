@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, final
 
+from onstage.contracts.handler_facts import Facts, facts_of, returned_alternatives
 from onstage.contracts.inference import (
     Duration,
     Events,
@@ -78,9 +79,9 @@ class Handler(Generic[T, R]):
     """
 
     __slots__ = (
-        "__weakref__", "_declared_asks", "_emits_known", "asks", "code", "concurrency", "emits", "fn", "full_name",
-        "gating",
-        "key", "lane", "name", "on_failure", "pattern", "resolved", "responding", "retry", "service", "start",
+        "__weakref__", "_declared_asks", "_emits_known", "alternatives", "asks", "code", "concurrency", "emits",
+        "facts", "fn", "full_name", "gating", "key", "lane", "name", "on_failure", "pattern", "resolved", "responding",
+        "retry", "service", "start",
         "timeout_s", "triggers", "waits", "was", "where",
     )  # fmt: skip
 
@@ -126,6 +127,8 @@ class Handler(Generic[T, R]):
         self.waits = frozenset(known.cls for known in waits)
         self._declared_asks = declared_asks(owner, options.get("asks", ()), self.where)
         self.code: Final = code_fingerprint(fn)
+        self.alternatives: tuple[tuple[str, ...], ...] = ()
+        self.facts = Facts()
 
     def __call__(self, event: T, /) -> Coroutine[Any, Any, R]:
         """Call the plain function, as a unit test does."""
@@ -144,6 +147,7 @@ class Handler(Generic[T, R]):
         """
         if not self._emits_known:
             self.emits |= {known.cls for known in returned_events(self.fn, local_names)}
+            self.alternatives = returned_alternatives(self.fn, local_names)
             self._emits_known = True
 
     def resolve(self) -> None:
@@ -162,6 +166,7 @@ class Handler(Generic[T, R]):
             raise refusal(what, str(error), mend, self.where) from error
         self.waits |= frozenset(waited_events(self.fn))
         self._learn_asks(asked_requests(self.full_name, self.fn, self._declared_asks, self.where))
+        self.facts = facts_of(self.fn)
         self.resolved = True
 
     def _learn_asks(self, asked: tuple[Asked, ...]) -> None:
@@ -188,6 +193,11 @@ class Handler(Generic[T, R]):
             code=self.code,
             asks=self.asks,
             answers=None if self.responding is None else self.responding.request,
+            alternatives=self.alternatives,
+            timer=self.facts.timer,
+            rejects=self.facts.rejects,
+            steps=self.facts.steps,
+            inferred=self.facts.inferred,
         )
 
 

@@ -24,12 +24,16 @@ __all__ = [
     "Duration",
     "Events",
     "asked_of",
+    "calls_of",
     "code_fingerprint",
     "declared_duration",
     "declared_events",
+    "is_marked",
     "refuse_unknown_options",
     "result_annotation",
+    "returned_annotation",
     "returned_events",
+    "values_named",
     "waited_events",
 ]
 
@@ -104,11 +108,19 @@ def returned_events(fn: Function, local_names: Mapping[str, object] | None = Non
         DefinitionError: if a member of the annotation is not an event.
         NameError: if a name in it is not known yet; ask again when the module is complete.
     """
+    annotation = returned_annotation(fn, local_names)
+    return () if annotation is None else tuple(dict.fromkeys(_members(fn, annotation)))
+
+
+def returned_annotation(fn: Function, local_names: Mapping[str, object] | None = None) -> object:
+    """Return the evaluated return annotation of ``fn``, None if it has none; see ``returned_events``.
+
+    Raises:
+        DefinitionError: if it cannot be evaluated.
+        NameError: if a name in it is not known yet.
+    """
     annotation = getattr(fn, "__annotations__", {}).get("return")
-    if annotation is None:
-        return ()
-    resolved = _resolved(fn, annotation, local_names or {})
-    return tuple(dict.fromkeys(_members(fn, resolved)))
+    return None if annotation is None else _resolved(fn, annotation, local_names or {})
 
 
 def _resolved(fn: Function, annotation: object, local_names: Mapping[str, object]) -> object:
@@ -189,18 +201,38 @@ def asked_of(fn: Function) -> tuple[object, ...]:
     """
     found: dict[int, object] = {}
     for part in _reachable(fn):
-        if any(_is_marked(value, "__onstage_asks__") for value in _named_values(part)):
+        if any(is_marked(value, "__onstage_asks__") for value in _named_values(part)):
             found.update((id(value), value) for value in _asked_in(part))
     return tuple(found.values())
 
 
 def _asked_in(fn: Function) -> Iterator[object]:
     for call in _calls(fn):
-        if call.args and _is_marked(_value(fn, call.func), "__onstage_asks__"):
+        if call.args and is_marked(_value(fn, call.func), "__onstage_asks__"):
             first = call.args[0]
             value = _value(fn, first.func if isinstance(first, ast.Call) else first)
             if value is not _MISSING:
                 yield value
+
+
+def values_named(fn: Function) -> tuple[tuple[Function, tuple[object, ...]], ...]:
+    """Return ``fn`` and the plain functions that it calls, each with what the names in its code stand for."""
+    return tuple((part, tuple(_named_values(part))) for part in _reachable(fn))
+
+
+def calls_of(fn: Function, marker: str) -> Iterator[tuple[ast.Call, tuple[type[Any], ...]]]:
+    """Yield the calls that ``fn`` itself makes of what carries ``marker``, and the events they are given; parses it."""
+    for call in _calls(fn):
+        if is_marked(_value(fn, call.func), marker):
+            yield call, tuple(each for argument in call.args for each in _event_classes(_value(fn, argument)))
+
+
+def is_marked(value: object, marker: str) -> bool:
+    """Whether a function or an object carries ``marker``, as ``__onstage_wait__``; a class or a module never does."""
+    if isinstance(value, types.FunctionType):
+        return value.__dict__.get(marker) is True
+    is_plain = isinstance(value, types.ModuleType | type)
+    return not is_plain and inspect.getattr_static(value, marker, False) is True
 
 
 def _reachable(fn: Function) -> list[Function]:
@@ -225,13 +257,7 @@ def _names_a_wait(fn: Function) -> bool:
 
 
 def _is_wait(value: object) -> bool:
-    return _is_marked(value, "__onstage_wait__")
-
-
-def _is_marked(value: object, mark: str) -> bool:
-    if isinstance(value, types.ModuleType):
-        return False
-    return inspect.getattr_static(value, mark, False) is True
+    return is_marked(value, "__onstage_wait__")
 
 
 def _named_values(fn: Function) -> Iterator[object]:

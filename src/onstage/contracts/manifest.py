@@ -8,7 +8,24 @@ from typing import Final, final
 
 import msgspec
 
-__all__ = ["AppManifest", "HandlerManifest", "ProcessManifest", "TypeManifest", "digest", "from_stored"]
+__all__ = [
+    "AppManifest",
+    "HandlerManifest",
+    "ProcessManifest",
+    "StepManifest",
+    "TypeManifest",
+    "digest",
+    "from_stored",
+]
+
+
+@final
+class StepManifest(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A step that a handler calls: its name, and whether it can be undone or is the point of no return."""
+
+    name: str
+    undo: bool = False
+    pivot: bool = False
 
 
 @final
@@ -16,8 +33,12 @@ class HandlerManifest(msgspec.Struct, frozen=True, kw_only=True):
     """What one handler declares. ``name`` is ``"service.handler"``, event types are meant by name.
 
     ``triggers`` is one topic pattern if ``pattern`` is true. ``was`` are former full names. ``code`` is the
-    fingerprint of its bytecode (32 bits). ``asks`` are the requests whose answers it may wait for, ``answers`` the one
-    that its result answers; their types stand among ``emits`` and ``waits`` as well.
+    fingerprint of its bytecode (32 bits).
+
+    ``alternatives`` are the ways in which the return annotation lets it end, each the events it then emits; none at all
+    if they are not known. ``asks`` are the requests whose answers it may wait for, ``answers`` the one that its result
+    answers; their types stand among ``emits`` and ``waits`` as well. ``timer`` is true if it sleeps, limits a wait or
+    emits later; ``rejects`` if it may raise ``Reject``. ``inferred`` is false if its source could not be read in full.
     """
 
     name: str
@@ -33,8 +54,13 @@ class HandlerManifest(msgspec.Struct, frozen=True, kw_only=True):
     start: str = "new"
     was: tuple[str, ...] = ()
     code: int = 0
+    alternatives: tuple[tuple[str, ...], ...] = ()
     asks: tuple[str, ...] = ()
     answers: str | None = None
+    timer: bool = False
+    rejects: bool = False
+    steps: tuple[StepManifest, ...] = ()
+    inferred: bool = True
 
 
 @final

@@ -179,6 +179,9 @@ def sleep(duration: Duration) -> Call[None]:
     return Call("sleep", partial(_sleep, frame, frame.execution.make("sleep"), duration_ms), frame)
 
 
+sleep.__onstage_timer__ = True  # type: ignore[attr-defined]  # how a handler's source is recognised to take time
+
+
 async def _sleep(frame: Frame, position: str, duration_ms: int) -> None:
     with active(frame):
         await ask(frame, position, SleepRequest(duration_ms))
@@ -196,6 +199,9 @@ def emit(event: object, **unknown: Never) -> Call[None]:
     frame = _frame_for("emit")
     name = event_type(type(event)).name
     return Call("emit", partial(_emit, frame, frame.execution.make(f"emit {name}"), event), frame)
+
+
+emit.__onstage_emit__ = True  # type: ignore[attr-defined]
 
 
 _UNBUILT: Final = {

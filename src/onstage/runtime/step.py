@@ -66,6 +66,7 @@ class Durable(Generic[R]):
     """What steps and transactions have in common: a checked function, its codecs and its retry policy."""
 
     kind = "step"
+    __onstage_step__ = True  # how a handler's source is recognised to call one
     _bound_first = 0
 
     def __init__(self, fn: Callable[..., Any], options: StepOptions) -> None:

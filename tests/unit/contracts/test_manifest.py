@@ -9,6 +9,7 @@ from onstage.contracts.manifest import (
     AppManifest,
     HandlerManifest,
     ProcessManifest,
+    StepManifest,
     TypeManifest,
     digest,
     from_stored,
@@ -48,3 +49,15 @@ def test_a_manifest_survives_the_round_trip() -> None:
 def test_a_store_keeps_it_in_a_form_that_is_read_again_and_an_unknown_form_says_nothing() -> None:
     assert from_stored(digest(WHOLE).encode() + b"\n" + msgspec.json.encode(WHOLE)) == WHOLE
     assert from_stored(b"") == from_stored(b"shop 1") == from_stored(b"x\n[]") == AppManifest()
+
+
+def test_steps_and_alternatives_count_in_any_order() -> None:
+    def manifest(*steps: StepManifest, ways: tuple[tuple[str, ...], ...]) -> AppManifest:
+        handler = HandlerManifest(name="a.b", service="a", triggers=("e",), steps=steps, alternatives=ways)
+        return AppManifest(handlers=(handler,))
+
+    book, pay = StepManifest(name="book", undo=True), StepManifest(name="pay")
+    one = digest(manifest(book, pay, ways=((), ("f",))))
+    assert digest(manifest(pay, book, ways=(("f",), ()))) == one
+    assert digest(manifest(pay, ways=(("f",), ()))) != one
+    assert digest(manifest(pay, book, ways=(("f",),))) != one
