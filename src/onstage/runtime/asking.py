@@ -173,7 +173,7 @@ def _emit(frame: Frame, position: str, hashed: int, question: _Question) -> None
     if len(question.data) > node.event_bytes_max:
         raise ValueError(f"a request of {len(question.data)} bytes is larger than {node.event_bytes_max}")
     now = node.clock.now_ms()
-    limits = [frame.delivery.expires, None if question.timeout_ms is None else now + question.timeout_ms]
+    limits = [frame.delivery.deadline, None if question.timeout_ms is None else now + question.timeout_ms]
     due = min((limit for limit in limits if limit is not None), default=None)
     emission, route = Emission(node.numbers), node.routes[question.type.name]
     n = add(frame, emission, route, question.data, question.key, now_ms=now, expires=due)

@@ -80,7 +80,7 @@ class Delivery(msgspec.Struct, eq=False):
     delivery follows from. `lane` is the key of the lane it holds or waits for, None for no order.
     `names` are the public ids of process and event, unless both are this store's own. `signed` is the name that the
     handler had when the obligation was opened, unless it is the present one. `abouts` are the requests whose answers it
-    waits for. `expires` is the deadline (ms) that its event came with, `cancelled` says that it is to end.
+    waits for. `deadline` (ms) is the one that its event came with, `cancelled` says that it is to end.
     """
 
     id: int
@@ -100,7 +100,7 @@ class Delivery(msgspec.Struct, eq=False):
     names: tuple[str, str] | None = None
     signed: str | None = None
     abouts: tuple[int, ...] = ()
-    expires: int | None = None
+    deadline: int | None = None
     cancelled: bool = False
 
     @property

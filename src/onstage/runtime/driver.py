@@ -40,7 +40,7 @@ from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.output import emission_of
 from onstage.runtime.undo import undo_steps
-from onstage.runtime.wire import expiry_of
+from onstage.runtime.wire import deadline_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -112,7 +112,7 @@ class Driver:
         frame.execution = Execution(stored.entries)
         frame.segment, frame.attempts = view.segment, view.attempts
         frame.started = view.started or frame.started
-        delivery.expires = expiry_of(stored.event)
+        delivery.deadline = deadline_of(stored.event)
         if frame.execution.rejected is not None:
             return await _then_rejected(frame)
         if delivery.cancelled and (not stored.entries or was_set_aside(delivery, view.status)):

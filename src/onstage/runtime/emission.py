@@ -244,7 +244,7 @@ class Emission(msgspec.Struct, eq=False):
     def _limit(self, n: int, expires: int) -> None:
         for delivery in self.deliveries:
             if delivery.n == n:
-                delivery.expires = expires
+                delivery.deadline = expires
 
     def _about(self, data: bytes) -> int | None:
         """The number of the request that an answer is about; None if that was not emitted here."""

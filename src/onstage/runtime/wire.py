@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = [
     "arrived",
     "check_outside",
+    "deadline_of",
     "emitted_by",
-    "expiry_of",
     "from_outside",
     "names_of",
     "of_process",
@@ -89,7 +89,7 @@ def of_process(process_id: str | None, causation: str | None = None, *, expires:
     return msgspec.json.encode(_Outside(correlationid=process_id, causationid=causation, expirytime=until))
 
 
-def expiry_of(stored: EventView) -> int | None:
+def deadline_of(stored: EventView) -> int | None:
     """The deadline that a stored event came with, in milliseconds since the epoch; None if it has none."""
     if not stored.extra:
         return None
