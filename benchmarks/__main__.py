@@ -22,6 +22,7 @@ from benchmarks.chain_app import chain, make, stepping, waiting
 from benchmarks.floor import run as run_floor
 from benchmarks.load import run_processes
 from benchmarks.manifests import check_of
+from benchmarks.timers import timers
 from onstage.cli.run_node import tune_collector
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ BENCHMARKS: dict[str, tuple[Any, ...]] = {
     "10 and 1,000 handlers": (handlers,),
     "stored events": (stored,),
     "chain of 3 apart": (chain_apart,),
+    "100,000 timers": (timers,),
     "check of 1,000 services": (check_of, 1_000),
     "check of 10,000 services": (check_of, 10_000),
 }
@@ -173,7 +175,7 @@ def main() -> None:
     results: dict[str, dict[str, float]] = {}
     for name in chosen.only:
         function, *arguments = BENCHMARKS[name]
-        once = name in ("waiting", "10 and 1,000 handlers", "stored events")
+        once = name in ("waiting", "10 and 1,000 handlers", "stored events", "100,000 timers")
         runs = [function(*arguments) for _ in range(1 if once else chosen.runs)]
         results[name] = {key: round(statistics.median(run[key] for run in runs), 3) for key in runs[0]}
         shown = "  ".join(f"{key} {value:,.3f}".rstrip("0").rstrip(".") for key, value in results[name].items())

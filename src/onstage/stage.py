@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
 from onstage.asking_outside import AskingOutside
 from onstage.core.identity import number_in
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
+from onstage.events.delayed import When, when_of
 from onstage.events.envelope import Envelope, from_json
 from onstage.events.event import event_type
 from onstage.ports.clock import SystemClock
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Stage"]
 
 T = TypeVar("T")
+Duration = str | timedelta | float
 SAME_KEY_MAX: Final = 20
 ENTRIES_MAX: Final = 3
 MOVES_MAX: Final = 10
@@ -185,15 +188,26 @@ class Stage(AskingOutside):
         return self.is_node or (isinstance(self._ways, RemoteDoor) and self._ways.runs)
 
     async def emit(
-        self, event: object, *, id: str | None = None, process: ProcessHandle | str | None = None
+        self,
+        event: object,
+        *,
+        id: str | None = None,
+        process: ProcessHandle | str | None = None,
+        after: Duration | None = None,
+        at: datetime | None = None,
+        expires: Duration | datetime | None = None,
     ) -> ProcessHandle:
         """Emit an event from outside; when this returns, it is durable.
 
         The same `id` twice is the same event. It joins the open process that has its key and knows its type, or is
-        the root of a new one; `process=` says it outright.
+        the root of a new one; `process=` says it outright. With `after` ("10m", on the node's clock) or `at` it is
+        kept until then, and its process is open from now on. From `expires` on, a moment or a time counted from when
+        it is due, no handler begins with it any more.
 
-        Raises InvalidEvent, DuplicateId, AmbiguousProcess, StoreUnavailable; then nothing is stored.
+        Raises InvalidEvent, DuplicateId, AmbiguousProcess, StoreUnavailable, UsageError for a moment without a time
+        zone, ValueError for what is no duration; then nothing is stored.
         """
+        when = when_of(after=after, at=at, expires=expires)
         known = event_type(type(event))
         try:
             data = known.encode(event)
@@ -202,17 +216,27 @@ class Stage(AskingOutside):
                 f"{known.name}: this {known.cls.__qualname__} cannot be encoded\n  why: {error}\n"
                 f"  to do: correct it as the class at {known.where} says"
             ) from error
-        return await self._emit(known.name, data, id=id, source=None, process=process)
+        return await self._emit(known.name, data, id=id, source=None, process=process, when=when)
 
-    async def emit_envelope(self, envelope: Envelope | bytes) -> ProcessHandle:
-        """Emit a CloudEvent from elsewhere, recognised by its source and id. Bytes are its JSON form."""
+    async def emit_envelope(
+        self, envelope: Envelope | bytes, *, after: Duration | None = None, at: datetime | None = None
+    ) -> ProcessHandle:
+        """Emit a CloudEvent from elsewhere, recognised by its source and id. Bytes are its JSON form.
+
+        Its `expirytime` is heeded; `after` and `at` are those of `emit`.
+        """
         if isinstance(envelope, bytes):
             envelope = from_json(envelope)
         data = envelope.data
         if not isinstance(data, bytes):
             raise InvalidEvent(f"{envelope.type}: there is no data")
         return await self._emit(
-            envelope.type, data, id=envelope.id, source=envelope.source, extra=from_outside(envelope)
+            envelope.type,
+            data,
+            id=envelope.id,
+            source=envelope.source,
+            extra=from_outside(envelope),
+            when=None if after is None and at is None else when_of(after=after, at=at, expires=envelope.expirytime),
         )
 
     async def emit_envelopes(
@@ -256,11 +280,12 @@ class Stage(AskingOutside):
         source: str | None,
         process: ProcessHandle | str | None = None,
         extra: bytes | None = None,
+        when: When | None = None,
     ) -> ProcessHandle:
         joined = process.id if isinstance(process, ProcessHandle) else process
         own = self._own(id)
         wire = await self._through(
-            lambda ways: ways.emit(type, data, id=own, source=source, process=joined, extra=extra)
+            lambda ways: ways.emit(type, data, id=own, source=source, process=joined, extra=extra, when=when)
         )
         return ProcessHandle(wire, self)
 
@@ -332,6 +357,15 @@ class Stage(AskingOutside):
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter by its execution number; answers what was done."""
         return await self._through(lambda ways: ways.operate(action, execution), repeat=False)
+
+    async def operate_schedule(
+        self, action: str, name: str, *, first_ms: int | None = None, last_ms: int | None = None
+    ) -> str:
+        """Pause, resume or backfill (with the ends of a range, ms) a schedule by its full name; answers what was done.
+
+        Raises UsageError.
+        """
+        return await self._through(lambda ways: ways.schedule(action, name, first_ms, last_ms))
 
     def _entered(self) -> LocalWays | RemoteDoor:
         if self._ways is None:

@@ -26,6 +26,7 @@ from tests.planted import answer_bugs as answer
 from tests.planted import broker_bugs as broker
 from tests.planted import run_bugs as run
 from tests.planted import store_bugs as store
+from tests.planted import time_bugs as timing
 from tests.planted import tour_bugs as tour
 from tests.planted import trap_bugs as trap
 
@@ -132,6 +133,8 @@ RUNTIME = "tests/unit/runtime/"
 REQUESTS = "tests/scenario/test_requests.py::"
 NATS = "tests/unit/brokers/nats/"
 CONNECTION = "tests/unit/stores/sqlite/test_connection.py::"
+DELAYED = "tests/scenario/test_delayed_events.py::"
+SCHEDULES = "tests/scenario/test_schedules.py::"
 IN_OTHER_SUITES: dict[Plant, str] = {
     store.felling_left_out: f"{CONTRACT}test_a_refused_commit_fells_its_descendants_only",
     store.conflict_check_left_out: f"{CONTRACT}test_a_commit_on_another_journal_length_is_refused",
@@ -168,6 +171,17 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     "test_whatever_the_server_has_each_number_holds_its_message",
     broker.silence_borne: f"{NATS}test_pulling.py::test_silence_for_twice_the_heartbeat_loses_the_cursor",
     trap.doctor_silent: "tests/unit/cli/test_doctor.py::test_the_wal_reset_bug_is_known_by_version",
+    timing.delayed_at_once: f"{DELAYED}test_a_delayed_event_comes_when_it_is_due_and_not_earlier",
+    timing.due_time_not_stored: f"{DELAYED}test_one_that_fell_due_while_no_node_ran_comes_at_the_start",
+    timing.delayed_in_the_order_of_numbers: f"{DELAYED}test_many_that_are_due_at_once_come_in_the_order_of_their_times",
+    timing.expiry_ignored: f"{DELAYED}test_an_expired_event_is_skipped_and_says_so",
+    timing.beginning_not_stored: f"{DELAYED}test_an_effect_that_was_made_is_never_followed_by_expiry",
+    timing.row_moved_on_first: f"{SCHEDULES}test_a_planned_time_has_one_event_whichever_commit_the_node_dies_at",
+    timing.row_moved_on_later: f"{SCHEDULES}test_a_planned_time_has_one_event_whichever_commit_the_node_dies_at",
+    timing.schedule_stops_at_a_failure: f"{SCHEDULES}test_the_next_run_comes_though_the_store_refused_one",
+    timing.dead_letter_counts_as_under_way: f"{SCHEDULES}test_the_next_run_comes_though_one_failed_for_good",
+    timing.missed_runs_forgotten: f"{SCHEDULES}test_missed_runs_are_caught_up_within_the_window_and_older_ones_counted",
+    timing.pause_in_memory: f"{SCHEDULES}test_a_paused_schedule_stands_still_across_a_restart",
 }
 
 BUGS: dict[str, Bug] = {

@@ -44,6 +44,8 @@ BAD_LINES_SHOWN_MAX: Final = 20
 @click.argument("data", required=False, metavar="JSON")
 @click.option("-f", "--file", metavar="FILE", help="Emit the CloudEvents of a JSON Lines file; - is stdin.")
 @click.option("--id", help="The event's id; the same id twice is the same event.")
+@click.option("--after", metavar="DURATION", help="Emit it after a while, such as 10m; it is stored now.")
+@click.option("--at", "moment", metavar="TIME", help="Emit it then: ISO 8601 with a time zone.")
 @click.option("--wait", is_flag=False, flag_value="60s", metavar="[TIMEOUT]", help="Wait for the verdict. [60s]")
 @click.option("--continue", "go_on", is_flag=True, help="With --file: go on after a bad line, report all at the end.")
 @click.option("--from-line", type=click.IntRange(1), default=1, metavar="N", help="With --file: begin at line N.")
@@ -62,10 +64,29 @@ def command(at: Surroundings, *, type: str | None, data: str | None, file: str |
         return _run_file(at, "-", options)
     if (file is None) == (type is None) or (type is not None and data is None):
         raise click.UsageError("give TYPE and JSON, or --file FILE (- for stdin)")
+    later = (options.pop("after"), options.pop("moment"))
     if file is not None:
+        if any(later):
+            raise click.UsageError("--after and --at delay one event, not a file")
         return _run_file(at, file, options)
     timeout_s = _timeout(options["wait"])
-    return asyncio.run(_emit_one(at.app(), at, str(type), str(data), id=options["id"], timeout_s=timeout_s))
+    one = _emit_one(at.app(), at, str(type), str(data), id=options["id"], timeout_s=timeout_s, later=_later(*later))
+    return asyncio.run(one)
+
+
+def _later(after: str | None, at: str | None) -> dict[str, Any]:
+    """The arguments of `emit` that say when; they are checked before anything is sent."""
+    from datetime import datetime
+
+    from onstage.errors import UsageError
+    from onstage.events.delayed import when_of
+
+    try:
+        moment = None if at is None else datetime.fromisoformat(at)
+        when_of(after=after, at=moment)
+    except (UsageError, ValueError) as error:
+        raise click.UsageError(f"--after, --at: {error}") from error
+    return {"after": after, "at": moment}
 
 
 def _run_file(at: Surroundings, file: str, options: dict[str, Any]) -> int:
@@ -96,7 +117,14 @@ def types_of(app: App) -> dict[str, EventType]:
 
 
 async def _emit_one(
-    app: App, at: Surroundings, type: str, data: str, *, id: str | None, timeout_s: float | None
+    app: App,
+    at: Surroundings,
+    type: str,
+    data: str,
+    *,
+    id: str | None,
+    timeout_s: float | None,
+    later: dict[str, Any],
 ) -> int:
     from onstage.app import connect
     from onstage.cli.store_file import refuse_view
@@ -108,7 +136,8 @@ async def _emit_one(
     named = id or SystemClock().token(16).hex()
     async with connect(at.store, app) as client:
         alone = not client.has_node
-        process = await client.emit_envelope(Envelope(id=named, source=SOURCE, type=type, data=data.encode()))
+        envelope = Envelope(id=named, source=SOURCE, type=type, data=data.encode())
+        process = await client.emit_envelope(envelope, **later)
         ended = [] if timeout_s is None else await _verdicts(client, [process], timeout_s)
         view = await _view(client, process)
     key = process.id if view is None or view.key is None else view.key

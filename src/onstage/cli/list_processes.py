@@ -137,9 +137,13 @@ async def _pages(store: StoreFile, *, key: str | None, open_only: bool) -> Async
 
 
 async def _root(store: StoreFile, view: ProcessView) -> tuple[str, str | None]:
-    """The type of the first event, and the key of the process."""
+    """The type of the first event, or of the one that it keeps until it is due, and the key of the process."""
+    from onstage.runtime.watch import kept_type
+
     event = await store.reader.event(view.id)
-    return ("", view.key) if event is None else (event.type, view.key or event.key)
+    if event is None:
+        return "", view.key
+    return kept_type(event) or event.type, view.key or event.key
 
 
 async def _row(store: StoreFile, view: ProcessView, now_ms: int) -> Row:

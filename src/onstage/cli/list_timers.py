@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onstage.cli.options import Surroundings, limit_option, surroundings
+from onstage.cli.options import Surroundings, app_option, limit_option, surroundings
 from onstage.cli.printing import age, instant, moment, note, plural, print_json, print_table
 
 if TYPE_CHECKING:
@@ -17,11 +17,35 @@ if TYPE_CHECKING:
 __all__ = ["command", "find_timers"]
 
 
-@click.command("timers", short_help="List what is due next.")
+@click.group("timers", short_help="List what is due next.", invoke_without_command=True)
 @limit_option(20)
 @surroundings
 def command(at: Surroundings, *, limit: int) -> None:
-    """List timers, the next first: ends of sleeps, time limits of waits, and retries."""
+    """List timers, the next first: ends of sleeps, time limits of waits, retries, delayed events, runs of schedules."""
+    if click.get_current_context().invoked_subcommand is None:
+        _list(at, limit)
+
+
+@command.command("cancel")
+@click.argument("number", type=int)
+@app_option
+@surroundings
+def cancel(at: Surroundings, *, number: int) -> None:
+    """Cancel a delayed event by the NUMBER that the list gives: it is never emitted."""
+    from onstage.cli.node_access import acting
+
+    async def call_off() -> str:
+        async with acting(at) as ways:
+            return await ways.operate("cancel", number)
+
+    told = asyncio.run(call_off())
+    if at.is_json:
+        print_json({"execution": number, "cancelled": True})
+    else:
+        click.echo(told)
+
+
+def _list(at: Surroundings, limit: int) -> None:
     from onstage.cli.store_file import lock_holder, looking_at
     from onstage.ports.clock import SystemClock
 
@@ -48,8 +72,14 @@ def _ahead(ms: int) -> str:
 
 
 async def find_timers(store: StoreFile, limit: int) -> list[dict[str, Any]]:
-    """The timers, the next first."""
+    """The timers, the next first; the next run of a schedule is read from the row that fires."""
+    from onstage.cli.manage_schedules import find_schedules
+
     rows = []
+    for each in await find_schedules(store):
+        if each["status"] == "on":
+            due = {"due": each["due"], "due_ms": each["due_ms"], "execution": None, "process": "", "key": ""}
+            rows.append(due | {"handler": each["schedule"], "what": f"next run of {each['plan']}"})
     for view in await store.timers(limit=limit):
         process = await store.reader.process(view.process)
         rows.append(
@@ -60,15 +90,21 @@ async def find_timers(store: StoreFile, limit: int) -> list[dict[str, Any]]:
                 "handler": view.handler,
                 "process": "" if process is None else process.wire_id,
                 "key": None if process is None else process.key,
-                "what": _what(view),
+                "what": await _what(store, view),
             }
         )
-    return rows
+    return sorted(rows, key=lambda row: row["due_ms"])[:limit]
 
 
-def _what(view: ExecutionView) -> str:
+async def _what(store: StoreFile, view: ExecutionView) -> str:
+    from onstage.core.commit import event_of
     from onstage.events.receipt import Status
+    from onstage.runtime.watch import kept_type
 
+    if view.status == Status.READY:
+        event = await store.reader.event(event_of(view.id))
+        kept = None if event is None else kept_type(event)
+        return f"{kept or 'a delayed event'} comes (`onstage timers cancel {view.id}`)"
     if view.status == Status.RETRYING:
         return f"retry: {(view.error or '').partition(chr(10))[0]}".rstrip(": ")
     if view.waits:

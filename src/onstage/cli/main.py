@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dead": ("dead_letters", "Dead letters: list, show, retry or drop them."),
     "waits": ("list_waits", "List what waits for an event, and until when."),
     "timers": ("list_timers", "List what is due next."),
+    "schedules": ("manage_schedules", "Schedules: list, pause, resume or backfill them."),
     "events": ("read_events", "Read the event log."),
     "check": ("check_app", "Look for what cannot work, before anything runs."),
     "map": ("draw_map", "Draw who emits what and who reacts, declared or observed."),

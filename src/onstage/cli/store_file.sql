@@ -14,7 +14,8 @@ WHERE x.status IN (4, 5) AND (:handler IS NULL OR h.name = :handler) ORDER BY x.
 
 -- name: timers
 -- What is due next: the rows from which a node derives its timers.
-SELECT x.id, x.due FROM onstage_execution x WHERE x.status IN (2, 3) AND x.due IS NOT NULL
+SELECT x.id, x.due FROM onstage_execution x INDEXED BY onstage_execution_open
+WHERE x.status < 6 AND x.status IN (0, 2, 3) AND x.due IS NOT NULL
 ORDER BY x.due, x.id LIMIT :limit
 
 -- name: newest_events

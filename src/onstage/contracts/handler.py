@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, final
+from datetime import timedelta
+from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, cast, final
 
 from onstage.contracts.handler_facts import Facts, facts_of, returned_alternatives
 from onstage.contracts.inference import (
@@ -23,11 +24,12 @@ from onstage.contracts.inference import (
 )
 from onstage.contracts.manifest import HandlerManifest
 from onstage.contracts.responding import Asked, Responding, asked_requests, declared_asks
+from onstage.contracts.schedule import Schedule, Scheduled, ScheduleOptions, Tick, schedule_of, tick_types
 from onstage.errors import refusal
 from onstage.events.event import EventType, event_type, field_names, place_of
 from onstage.events.topic import Topic
 
-__all__ = ["Handler", "HandlerOptions"]
+__all__ = ["Handler", "HandlerOptions", "scheduled_handler"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -81,8 +83,7 @@ class Handler(Generic[T, R]):
     __slots__ = (
         "__weakref__", "_declared_asks", "_emits_known", "alternatives", "asks", "code", "concurrency", "emits",
         "facts", "fn", "full_name", "gating", "key", "lane", "name", "on_failure", "pattern", "resolved", "responding",
-        "retry", "service", "start",
-        "timeout_s", "triggers", "waits", "was", "where",
+        "retry", "schedule", "service", "start", "takes_event", "timeout_s", "triggers", "waits", "was", "where",
     )  # fmt: skip
 
     def __init__(
@@ -94,8 +95,9 @@ class Handler(Generic[T, R]):
         pattern: Topic | None,
         options: HandlerOptions,
         responding: Responding | None = None,
+        schedule: Schedule | None = None,
     ) -> None:
-        """Check the function and the options; resolve nothing yet."""
+        """Check the function and the options; resolve nothing yet. One with a `schedule` may take no event."""
         self.fn = fn
         self.service: Final = service
         self.where: Final = place_of(fn)
@@ -107,7 +109,8 @@ class Handler(Generic[T, R]):
         self.asks: tuple[str, ...] = ()
         self.name: Final = _handler_name(fn, options, self.where)
         self.full_name: Final = f"{service}.{self.name}"
-        _refuse_wrong_function(fn, self.full_name, self.where)
+        self.schedule: Final = schedule
+        self.takes_event: Final = _takes_event(fn, self.full_name, self.where, may_take_none=schedule is not None)
         _refuse_wrong_choices(options, self.full_name, self.where)
         self.was: Final = _former_names(service, options, self.where)
         self.key: Final = _checked_key(self, options.get("key"))
@@ -201,6 +204,32 @@ class Handler(Generic[T, R]):
         )
 
 
+def scheduled_handler(
+    service: str, fn: Scheduled[R], plan: str | timedelta, options: ScheduleOptions, where: str
+) -> Handler[Tick, R]:
+    """A handler of the runs of a schedule: a dead letter lets the next run begin.
+
+    Raises:
+        DefinitionError: as ``Service.every`` says.
+    """
+    rest = cast("HandlerOptions", {name: value for name, value in options.items() if name not in _OF_THE_CLOCK})
+    rest["on_failure"] = "park"
+    name = f"{service}.{_handler_name(fn, rest, where)}"
+    schedule = schedule_of(name, plan, options, where)
+    types = tick_types((name, *_former_names(service, rest, where)), schedule, where)
+    return Handler(
+        service,
+        cast("Callable[[Tick], Coroutine[Any, Any, R]]", fn),
+        triggers=types,
+        pattern=None,
+        options=rest,
+        schedule=schedule,
+    )
+
+
+_OF_THE_CLOCK: Final = frozenset(("tz", "overlap", "catch_up"))
+
+
 def _handler_name(fn: object, options: HandlerOptions, where: str) -> str:
     name = options.get("name") or getattr(fn, "__name__", "")
     if not isinstance(name, str) or not _HANDLER.fullmatch(name):
@@ -209,18 +238,21 @@ def _handler_name(fn: object, options: HandlerOptions, where: str) -> str:
     return name
 
 
-def _refuse_wrong_function(fn: Callable[..., Any], name: str, where: str) -> None:
+def _takes_event(fn: Callable[..., Any], name: str, where: str, *, may_take_none: bool) -> bool:
     if not inspect.iscoroutinefunction(fn):
         mend = "write async def (blocking work belongs in a step, which runs in a thread)"
         raise refusal(f"handler {name} is not an async def function", "a handler awaits its steps", mend, where)
     signature = inspect.signature(fn)
     parameters = tuple(signature.parameters.values())
+    if not parameters and may_take_none:
+        return False
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     if len(parameters) != 1 or parameters[0].kind not in positional:
         shown = signature.replace(return_annotation=signature.empty)
         why = f"its parameters are {shown}, but the event is all it is given"
         mend = f"write async def {fn.__name__}(e: TheEvent); state comes from resource(...) inside a step"
         raise refusal(f"handler {name} does not take exactly one event", why, mend, where)
+    return True
 
 
 def _refuse_wrong_choices(options: HandlerOptions, name: str, where: str) -> None:

@@ -10,13 +10,15 @@ import re
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
+from datetime import timedelta
 from typing import Any, Final, TypeVar, Unpack, cast, final, overload
 
-from onstage.contracts.handler import Handler, HandlerOptions
+from onstage.contracts.handler import Handler, HandlerOptions, scheduled_handler
 from onstage.contracts.inference import (
     refuse_unknown_options,
 )
 from onstage.contracts.responding import Responding, answering, workflow_start
+from onstage.contracts.schedule import Scheduled, ScheduleOptions, Tick
 from onstage.errors import refusal
 from onstage.events.answer import Request
 from onstage.events.envelope import Envelope
@@ -194,6 +196,30 @@ class Service:
         handler = Handler(self.name, fn, triggers=(known,), pattern=None, options=options, responding=responding)
         self._add(handler, {})
         return handler
+
+    def every(
+        self, plan: str | timedelta, /, **options: Unpack[ScheduleOptions]
+    ) -> Callable[[Scheduled[R]], Handler[Tick, R]]:
+        """Declare the decorated ``async def`` a handler that runs by the clock.
+
+        ``plan`` is a cron expression of five fields ("0 9 * * MON-FRI") or an interval ("15m"). The function takes
+        nothing, or the ``Tick``. Each run is an event and the root of a process of its own; one that is set aside as a
+        dead letter does not hold up the next. See ``ScheduleOptions`` for the options.
+
+        Raises:
+            DefinitionError: if the plan or an option is impossible, or the time zone is unknown on this machine.
+        """
+        where = _place_of_caller()
+        refuse_unknown_options(f"a schedule of service {self.name}", options, ScheduleOptions, where)
+        frame = sys._getframe(1)  # noqa: SLF001 - annotations may name classes of an enclosing function
+        local_names = {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
+
+        def declare(fn: Scheduled[R]) -> Handler[Tick, R]:
+            handler = scheduled_handler(self.name, fn, plan, options, where)
+            self._add(handler, local_names)
+            return handler
+
+        return declare
 
     def _add(self, handler: Handler[Any, Any], local_names: Mapping[str, object]) -> None:
         taken = self._handlers.get(handler.name)

@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, Final, final
 import msgspec
 
 from onstage.contracts.manifest import AppManifest, HandlerManifest, ProcessManifest, TypeManifest
+from onstage.events.delayed import LATER
 from onstage.events.topic import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 __all__ = ["Place", "Topology", "decode_topology", "encode_topology", "owner_of"]
+
+
+_LATER: Final = ((LATER, True),)
+"""Whoever keeps a delayed event owes it, at whatever node: no service declares that."""
 
 
 @final
@@ -55,6 +60,8 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def subscribers(self, type_name: str) -> tuple[tuple[str, bool], ...]:
         """The handlers that an event of this type starts, as (name, whether it is gating), in order of their names."""
         known = self._subscribers.get(type_name)
+        if type_name == LATER:
+            return _LATER
         if known is None:
             found = ((each.name, each.gating) for each in self.handlers if _hears(each, type_name))
             known = self._subscribers[type_name] = tuple(sorted(found))

@@ -27,6 +27,8 @@ class Input(StrEnum):
     RESUME = "an operator retries it"
     DROP = "an operator drops it"
     CANCEL = "it was cancelled, its steps are undone"
+    EXPIRE = "its event expired before it began"
+    CALL_OFF = "an operator calls the delayed event off"
 
 
 class IllegalTransition(AssertionError):
@@ -47,6 +49,8 @@ TRANSITIONS: Final[dict[tuple[Status, Input], Status]] = {
     **{(state, Input.RESUME): Status.READY for state in _SET_ASIDE},
     **{(state, Input.DROP): Status.DROPPED for state in _SET_ASIDE},
     **{(state, Input.CANCEL): Status.CANCELLED for state in (*_ACTIVE, *_SET_ASIDE)},
+    (Status.READY, Input.EXPIRE): Status.SKIPPED,
+    (Status.READY, Input.CALL_OFF): Status.DROPPED,
 }
 
 

@@ -97,10 +97,16 @@ def judge(
         return Verdict("stuck", outcome, tuple(_why_stuck(o) for o in aside))
     dues = [o.due for o in open_obligations if o.due is not None]
     until = datetime.fromtimestamp(min(dues) / 1000, UTC) if dues else None
-    if all(o.status in (Status.WAITING, Status.RETRYING) for o in open_obligations):
+    if all(_waits(o) for o in open_obligations):
         return Verdict("waiting", outcome, tuple(_why_waiting(o) for o in open_obligations), until)
-    active = [o for o in open_obligations if o.status not in (Status.WAITING, Status.RETRYING)]
+    active = [o for o in open_obligations if not _waits(o)]
     return Verdict("running", outcome, tuple(f"{o.handler} is {o.status.label}" for o in active), until)
+
+
+def _waits(obligation: OpenObligation) -> bool:
+    """Whether it goes on at a time or with an event; what is ready and has a time is kept until then."""
+    is_kept = obligation.status is Status.READY and obligation.due is not None
+    return is_kept or obligation.status in (Status.WAITING, Status.RETRYING)
 
 
 def _ended(outcome: str | None, last_events: Sequence[LastEvent]) -> Verdict:
@@ -143,6 +149,8 @@ def _why_waiting(obligation: OpenObligation) -> str:
         until = f" until {_moment(obligation.due)}"
     if obligation.status is Status.RETRYING:
         return f"{obligation.handler} tries again{until.replace(' until', ' at')}"
+    if obligation.status is Status.READY:
+        return f"{' and '.join(obligation.waits) or 'a delayed event'} comes{until.replace(' until', ' at')}"
     if obligation.waits:
         return f"{obligation.handler} waits for {' or '.join(obligation.waits)}{until}"
     return f"{obligation.handler} sleeps{until}"

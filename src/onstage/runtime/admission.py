@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from onstage.core.commit import Commit, Door, RefusedBecause
 from onstage.errors import AmbiguousProcess, DuplicateId, InvalidEvent, StoreUnavailable
@@ -20,10 +20,12 @@ from onstage.events.envelope import (
     check_depth,
 )
 from onstage.ports.store import Refused
+from onstage.runtime.delaying import timed
 from onstage.runtime.emission import Emission
-from onstage.runtime.wire import from_outside, with_outside
+from onstage.runtime.wire import delayed_until, expiry_of, from_outside, with_outside
 
 if TYPE_CHECKING:
+    from onstage.events.delayed import When
     from onstage.runtime.emission import Route
     from onstage.runtime.node import Node
 
@@ -31,6 +33,15 @@ __all__ = ["Admission", "Admitted"]
 
 Admitted = tuple[int, int, int, str | None]
 """What was decided about an event: its process, its position (0 if it came before), its number, its id."""
+
+
+class _Times(NamedTuple):
+    """When an event is emitted, is due and expires, in ms."""
+
+    now: int
+    due: int | None
+    expires: int | None
+
 
 _PAGE: Final = 1000
 OWN_SOURCE: Final = "//onstage/door"
@@ -53,7 +64,8 @@ class Admission:
         self._single = {p.name for p in node.processes if p.one_per_key}
 
     async def load(self) -> None:
-        """Learn the open declared processes from the store."""
+        """Learn the open declared processes from the store, and what of it is to end."""
+        await self._node.marks.load()
         if self._node.exchange is not None:
             await self._node.exchange.joinable.load()
             return
@@ -76,21 +88,26 @@ class Admission:
         process: int | None = None,
         extra: bytes | None = None,
         forward: bool = True,
-        expires: int | None = None,
+        until: int | None = None,
+        when: When | None = None,
     ) -> Admitted:
         """Decide on one checked event, and append it; `process_id` answers when it is durable. An empty `id` is none.
 
-        With `process` 0 it is the root of a new one in any case; `expires` is its deadline (ms).
+        With `process` 0 it is the root of a new one in any case; `until` is its deadline (ms).
         Where another node decides about it, it is kept until it is there, unless `forward` is false: then we do.
 
         It waits for the disk only if another event with this identity is on its way there. Raises InvalidEvent for an
         id or source that is none, DuplicateId, AmbiguousProcess, or StoreUnavailable; then nothing of it is stored.
         """
         self._node.refuse_in_trouble()
+        now_ms = self._node.clock.now_ms()
+        due, expires, extra = timed(when, extra, now_ms)
+        if when is None and extra is not None:
+            expires = expiry_of(extra)
         exchange = self._node.exchange if forward and process is None else None
         owner = None if exchange is None or self._joined(route, key) else exchange.owner(route.type.name)
         if exchange is not None and owner is not None:
-            return exchange.forward(owner, _sent_on(route, data, key, id, source, extra))
+            return exchange.forward(owner, delayed_until(_sent_on(route, data, key, id, source, extra), due))
         door = _door(source or OWN_SOURCE, id, route.type.name, data) if id else None
         if door is not None:
             if door.identity in self._recent:
@@ -103,7 +120,8 @@ class Admission:
         if id and extra is None and self._node.exchange is not None and self._joins[route.type.name]:
             # A copy may be sent on from elsewhere: whoever was told its id there finds it by this one.
             extra = from_outside(_sent_on(route, data, key, id, source, None))
-        return self._append(route, data, key, process=process, door=door, extra=extra, id=id, expires=expires)
+        times = _Times(now_ms, due, until if until is not None else expires)
+        return self._append(route, data, key, process=process, door=door, extra=extra, id=id, times=times)
 
     async def process_id(self, admitted: Admitted) -> str:
         """The second half of `emit`: wait for the disk; answers the public id of the process.
@@ -143,12 +161,11 @@ class Admission:
         door: Door | None,
         extra: bytes | None,
         id: str | None,
-        expires: int | None = None,
+        times: _Times,
     ) -> Admitted:
         node = self._node
         emission = Emission(node.numbers)
-        now_ms = node.clock.now_ms()
-        n = emission.emit(route, data, key, now_ms=now_ms, process=process, extra=extra, expires=expires)
+        n = self._emit(emission, times, route, data, key, process=process, extra=extra)
         if door is not None:
             door.n = n
         position = node.append(
@@ -172,6 +189,23 @@ class Admission:
         node.dispatcher.wake()
         node.dispatcher.flush_soon()
         return process or n, position, n, id
+
+    def _emit(
+        self,
+        emission: Emission,
+        times: _Times,
+        route: Route,
+        data: bytes,
+        key: str | None,
+        *,
+        process: int,
+        extra: bytes | None,
+    ) -> int:
+        now_ms, due, expires = times
+        if due is None:
+            return emission.emit(route, data, key, now_ms=now_ms, process=process, extra=extra, expires=expires)
+        keep = self._node.delaying.keep
+        return keep(emission, route, data, key, due=due, expires=expires, extra=extra, now_ms=now_ms, process=process)
 
     @staticmethod
     def _came_before(n: int | None, id: str | None) -> Admitted:

@@ -176,7 +176,7 @@ def _emit(frame: Frame, position: str, hashed: int, question: _Question) -> None
     limits = [frame.delivery.deadline, None if question.timeout_ms is None else now + question.timeout_ms]
     due = min((limit for limit in limits if limit is not None), default=None)
     emission, route = Emission(node.numbers), node.routes[question.type.name]
-    n = add(frame, emission, route, question.data, question.key, now_ms=now, expires=due)
+    n = add(frame, emission.emit, route, question.data, question.key, now_ms=now, expires=due)
     child = next((execution_id(n, each.number) for each in route.triggers if _is_workflow(each)), 0)
     frame.execution.tell(Asked(position, hashed, n, due, child))
     frame.driver.commit(frame, Status.RUNNING, emission)

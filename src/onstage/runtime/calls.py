@@ -24,6 +24,7 @@ from onstage.core.requests import (
     WaitRequest,
 )
 from onstage.errors import NotInExecution, UndeclaredEvent, UsageError
+from onstage.events.delayed import when_of
 from onstage.events.duration import seconds
 from onstage.events.event import event_type
 from onstage.events.receipt import Status
@@ -37,6 +38,8 @@ from onstage.runtime.output import put
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Never
+
+    from onstage.events.delayed import When
 
 __all__ = ["emit", "idempotency_key", "now", "random", "resource", "sleep", "uuid", "wait"]
 
@@ -188,17 +191,24 @@ async def _sleep(frame: Frame, position: str, duration_ms: int) -> None:
         frame.driver.save(frame)
 
 
-def emit(event: object, **unknown: Never) -> Call[None]:
-    """Emit an event now, in the middle of the handler; it belongs to the handler's process.
+def emit(
+    event: object,
+    *,
+    after: Duration | None = None,
+    at: datetime | None = None,
+    expires: Duration | datetime | None = None,
+) -> Call[None]:
+    """Emit an event in the middle of the handler; it belongs to the handler's process.
+
+    With `after` ("10m") or `at` it is kept durably and emitted then, never earlier; the process stays open until that.
+    From `expires` on, a moment or a time counted from when it is due, no handler begins with it any more.
 
     Raises UndeclaredEvent for a type that the handler's return annotation (or `emits=`) does not name, UsageError for
-    `after=`, which is still to come.
+    `after` and `at` together or a moment without a time zone, ValueError for what is no duration.
     """
-    if unknown:
-        _refuse_unbuilt("emit", unknown)
     frame = _frame_for("emit")
-    name = event_type(type(event)).name
-    return Call("emit", partial(_emit, frame, frame.execution.make(f"emit {name}"), event), frame)
+    name, when = event_type(type(event)).name, when_of(after=after, at=at, expires=expires)
+    return Call("emit", partial(_emit, frame, frame.execution.make(f"emit {name}"), event, when), frame)
 
 
 emit.__onstage_emit__ = True  # type: ignore[attr-defined]
@@ -208,10 +218,6 @@ _UNBUILT: Final = {
     ("wait", "key"): (
         "a wait takes events of its own process only, for now",
         "leave key= out, and have the event emitted into this process: stage.emit(..., process=...)",
-    ),
-    ("emit", "after"): (
-        "an event is emitted at once, for now",
-        'sleep first, `await sleep("10m")`, or let a handler of its own sleep and emit',
     ),
 }
 
@@ -224,7 +230,7 @@ def _refuse_unbuilt(function: str, unknown: Mapping[str, object]) -> None:
         raise UsageError(f"{function} has no {name}= yet\n  why: {why}\n  to do: {mend}")
 
 
-async def _emit(frame: Frame, position: str, event: object) -> None:
+async def _emit(frame: Frame, position: str, event: object, when: When | None) -> None:
     with active(frame):
         known = event_type(type(event))
         hashed = fingerprint(known.name.encode() + known.encode(event))
@@ -233,7 +239,7 @@ async def _emit(frame: Frame, position: str, event: object) -> None:
             return
         await frame.decided()
         emission = Emission(frame.driver.node.numbers)
-        n = put(frame, emission, event, frame.driver.node.clock.now_ms())
+        n = put(frame, emission, event, frame.driver.node.clock.now_ms(), when)
         frame.execution.tell(Emitted(position, hashed, n))
         frame.driver.commit(frame, Status.RUNNING, emission)
         frame.driver.node.dispatcher.wake()

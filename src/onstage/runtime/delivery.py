@@ -10,6 +10,8 @@ import msgspec
 from onstage.core.commit import event_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from onstage.contracts.handler import Handler
     from onstage.core.retry import Retry
     from onstage.events.event import EventType
@@ -29,6 +31,7 @@ class Reaction:
         "fn",
         "gating",
         "handler",
+        "is_ordered",
         "key",
         "lanes",
         "name",
@@ -52,7 +55,7 @@ class Reaction:
         self.number = number
         self.name = handler.full_name
         self.service = handler.service
-        self.fn = handler.fn
+        self.fn: Callable[[Any], Coroutine[Any, Any, Any]] = handler.fn if handler.takes_event else _without(handler)
         self.gating = handler.gating
         self.emits = handler.emits
         self.waits = handler.waits
@@ -69,6 +72,7 @@ class Reaction:
         self.lanes: dict[str, deque[Delivery] | None] = {}
         self.backlog: deque[Delivery] = deque()
         self.wants_envelope = handler.pattern is not None
+        self.is_ordered = True  # events with a key go through its lane
         self.warned = False
 
 
@@ -79,8 +83,9 @@ class Delivery(msgspec.Struct, eq=False):
     `data` is None where it is read from the store before running; `after` is the position of the commit that the
     delivery follows from. `lane` is the key of the lane it holds or waits for, None for no order.
     `names` are the public ids of process and event, unless both are this store's own. `signed` is the name that the
-    handler had when the obligation was opened, unless it is the present one. `abouts` are the requests whose answers it
-    waits for. `deadline` (ms) is the one that its event came with, `cancelled` says that it is to end.
+    handler had when the obligation was opened, unless it is the present one. From the moment `expires` (ms) on it is
+    not begun any more. `abouts` are the requests whose answers it waits for. `deadline` (ms) is the one that its event
+    came with, `cancelled` says that it is to end.
     """
 
     id: int
@@ -99,6 +104,7 @@ class Delivery(msgspec.Struct, eq=False):
     waits: tuple[str, ...] = ()
     names: tuple[str, str] | None = None
     signed: str | None = None
+    expires: int | None = None
     abouts: tuple[int, ...] = ()
     deadline: int | None = None
     cancelled: bool = False
@@ -107,6 +113,11 @@ class Delivery(msgspec.Struct, eq=False):
     def n(self) -> int:
         """The number of the event."""
         return event_of(self.id)
+
+
+def _without(handler: Handler[Any, Any]) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+    fn: Callable[[], Coroutine[Any, Any, Any]] = handler.fn  # type: ignore[assignment]  # declared so: it takes nothing
+    return lambda _: fn()
 
 
 def lane_key(type: EventType, field: str, data: bytes) -> str | None:

@@ -14,6 +14,7 @@ import msgspec
 
 from onstage.errors import OperationError, UsageError
 from onstage.events.codec import DecodeFailed
+from onstage.events.delayed import When
 from onstage.events.duration import DURATION_S_MAX
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ __all__ = [
     "Control",
     "Emit",
     "EmitAll",
+    "EmitTimed",
     "MakeWay",
     "Operate",
+    "OperateSchedule",
     "Ping",
     "Pong",
     "Reply",
@@ -90,6 +93,18 @@ class Emit(_Request, frozen=True, tag="emit"):
     def of(cls, **event: Any) -> Emit:
         """The request for these arguments of `emit`."""
         return cls(event=_Emission(**event))
+
+
+class EmitTimed(_Request, frozen=True, tag="emit timed"):
+    """Admit one event that is due later, or expires: a node that does not know this must not take it for an `Emit`."""
+
+    event: _Emission = msgspec.field(name="with")
+    when: When
+
+    @classmethod
+    def of(cls, when: When, **event: Any) -> EmitTimed:
+        """The request for these arguments of `emit`."""
+        return cls(event=_Emission(**event), when=when)
 
 
 class EmitAll(_Request, frozen=True, tag="emit all"):
@@ -152,7 +167,18 @@ class Control(_Request, frozen=True, tag="control"):
     event: str
 
 
-Request = Ping | MakeWay | Emit | EmitAll | AskVerdict | Operate | Begin | AwaitAnswer | Control
+class OperateSchedule(_Request, frozen=True, tag="schedule"):
+    """Pause, resume or backfill a schedule. Answered with what was done."""
+
+    action: str
+    name: str
+    first_ms: _Number | None = None
+    last_ms: _Number | None = None
+
+
+Request = (
+    Ping | MakeWay | Emit | EmitTimed | EmitAll | AskVerdict | Operate | OperateSchedule | Begin | AwaitAnswer | Control
+)
 Answers = list[str | tuple[str, str]]
 """What became of each event: the public id of its process, or the name and text of the error that refused it."""
 

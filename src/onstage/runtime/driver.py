@@ -37,9 +37,10 @@ from onstage.runtime.cancelling import ends_as, give_up, is_due, was_set_aside
 from onstage.runtime.continuing import ContinueAsNew, again
 from onstage.runtime.emission import NOTHING, Emission
 from onstage.runtime.error_text import error_text, leaves, said, storable
+from onstage.runtime.expiry import Expired, may_begin, settle_expired
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.output import emission_of
-from onstage.runtime.undo import undo_steps
+from onstage.runtime.undo import REJECTED, then_rejected
 from onstage.runtime.wire import deadline_of
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ class Driver:
         frame = Frame(delivery, delivery.reaction, self, delivery.after, self._now_ms(), Execution())
         if delivery.resumed or delivery.data is None:
             return frame, self._resume(frame)
+        if (expires := delivery.expires) is not None and not may_begin(frame, expires):
+            settle_expired(frame, expires)
+            return frame, None
         reaction = delivery.reaction
         try:
             assert delivery.type is not None, "what carries its data has a type"
@@ -113,8 +117,10 @@ class Driver:
         frame.segment, frame.attempts = view.segment, view.attempts
         frame.started = view.started or frame.started
         delivery.deadline = deadline_of(stored.event)
+        if (expires := delivery.expires) is not None and not view.started and not may_begin(frame, expires):
+            raise Expired(expires)
         if frame.execution.rejected is not None:
-            return await _then_rejected(frame)
+            return await then_rejected(frame)
         if delivery.cancelled and (not stored.entries or was_set_aside(delivery, view.status)):
             raise Cancelled
         try:
@@ -132,7 +138,7 @@ class Driver:
             self._parked(frame, frame.parked)  # the handler swallowed the parking; its return means nothing
             log.warning("%s swallowed the parking of its execution; let BaseException pass", frame.reaction.name)
             return
-        if result is _REJECTED:  # resumed, only the undo steps ran: the handler had no occasion to ask again
+        if result is REJECTED:  # resumed, only the undo steps ran: the handler had no occasion to ask again
             happened, reason = ends_as(frame.execution)
             self._settle(frame, happened, None, error=reason)
             return
@@ -169,6 +175,8 @@ class Driver:
                 self._diverged(frame, error.args[0])
             case Reject():
                 return self._rejected(frame, error)
+            case Expired():
+                settle_expired(frame, error.expires)
             case _Poison():
                 self._set_aside(frame, f"poison: the event cannot be decoded: {error}", Input.FAIL)
             case KeyboardInterrupt() | SystemExit():
@@ -184,11 +192,11 @@ class Driver:
         frame.parked = None  # a branch that has parked does not hold up the undoing
         frame.execution.failed()
         frame.execution.tell(Rejected("reject", said(error)))
-        return _then_rejected(frame)
+        return then_rejected(frame)
 
     def _cancelled(self, frame: Frame, reason: str) -> Coroutine[Any, Any, Any] | None:
         give_up(frame, reason)
-        return _then_rejected(frame)
+        return then_rejected(frame)
 
     def _continued(self, frame: Frame, error: ContinueAsNew) -> None:
         missing = frame.execution.ended()
@@ -389,9 +397,3 @@ class _Poison(Exception):
 
 
 _ZERO: Final = bytes(16)
-_REJECTED: Final = object()
-
-
-async def _then_rejected(frame: Frame) -> Any:
-    await undo_steps(frame)
-    return _REJECTED

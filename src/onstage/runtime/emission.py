@@ -15,7 +15,7 @@ from onstage.events.answer import Answer, is_answer
 from onstage.events.envelope import hlc_ms, hlc_next
 from onstage.events.receipt import Receipt, Status, token
 from onstage.runtime.delivery import Delivery, Reaction, lane_key
-from onstage.runtime.wire import of_process
+from onstage.runtime.wire import expiry_of, of_process
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -98,7 +98,6 @@ class Arrival(msgspec.Struct, frozen=True):
     data: bytes
     extra: bytes
     expected: Collection[str]
-    expires: int | None = None
 
 
 @final
@@ -128,12 +127,14 @@ class Emission(msgspec.Struct, eq=False):
         cause: int = 0,
         causation: str | None = None,
         extra: bytes | None = None,
+        due: int | None = None,
         expires: int | None = None,
     ) -> int:
         """Number one event and open what it obliges to. Process 0 makes it the root of a new one. Answers its n.
 
-        `process_id` is the public id of a process of another store, `causation` that of a cause there. `expires` is
-        the event's deadline (ms); it is written unless `extra` is given.
+        `process_id` is the public id of a process of another store, `causation` that of a cause there. Before `due` no
+        handler begins with it, from `expires` on none does (ms). The expiry is
+        written unless `extra` is given.
         """
         numbers = self.numbers
         n = numbers.next_n
@@ -150,7 +151,9 @@ class Emission(msgspec.Struct, eq=False):
         if not is_root and cause:
             self.outputs.append((n, route.type_id))
         names = None if process_id is None else (process_id, numbers.identity.wire(n))
-        delta = self._open(route, n, process, data, key, names) if route.triggers else 0
+        delta = 0
+        if route.triggers:
+            delta = self._open(route, n, process, data, key, names, due=due, expires=expires)
         if expires is not None:
             self._limit(n, expires)
         if route.waiters or route.answers:
@@ -181,9 +184,10 @@ class Emission(msgspec.Struct, eq=False):
         self.events.append(
             NewEvent(n, process, route.type_id, event.key, 0, event.hlc, event.topology, event.data, event.extra)
         )
-        self._open(route, n, process, event.data, event.key, names, event.expected)
-        if event.expires is not None:
-            self._limit(n, event.expires)
+        expires = expiry_of(event.extra)
+        self._open(route, n, process, event.data, event.key, names, event.expected, expires=expires)
+        if expires is not None:
+            self._limit(n, expires)
         if route.waiters or route.answers:
             self._mail(route, n, process, event.data, numbers.hlc, names, event.expected)
         late = self._late(route, event.expected, names)
@@ -222,6 +226,9 @@ class Emission(msgspec.Struct, eq=False):
         key: str | None,
         names: tuple[str, str] | None,
         expected: Collection[str] = (),
+        *,
+        due: int | None = None,
+        expires: int | None = None,
     ) -> int:
         public = names
         delta = 0
@@ -231,13 +238,15 @@ class Emission(msgspec.Struct, eq=False):
             lane = key if reaction.key is None else lane_key(route.type, reaction.key, data)
             delivery = Delivery(x, reaction, process, route.type, lane, 0, None if reaction.wants_envelope else data)
             delivery.names = names
+            if due is not None or expires is not None:
+                _set_times(delivery, due, expires)
             if gating:
                 public = public or self.numbers.names(process, n)
                 name = _obliged(reaction, expected) if expected else reaction.name
                 delivery.token = token(*public, name, 0)
                 delivery.signed = None if name == reaction.name else name
                 delta ^= delivery.token
-            self.opened.append(Obligation(x, process, gating))
+            self.opened.append(Obligation(x, process, gating, due))
             self.deliveries.append(delivery)
         return delta
 
@@ -289,6 +298,15 @@ class _Nothing:
 
 NOTHING: Final = _Nothing()
 _DECODE_ANSWER: Final = msgspec.json.Decoder(Answer).decode
+
+
+def _set_times(delivery: Delivery, due: int | None, expires: int | None) -> None:
+    delivery.expires = expires
+    if due is None:
+        return
+    delivery.due, delivery.data = due, None  # until then it costs no memory beyond its place among the timers
+    if not delivery.reaction.is_ordered:
+        delivery.lane = None
 
 
 def _obliged(reaction: Reaction, expected: Collection[str], kind: str = "") -> str:

@@ -19,13 +19,14 @@ import msgspec
 from onstage.core.commit import Commit, Door, Note, Notes
 from onstage.errors import BrokerUnavailable, InvalidEvent, UsageError
 from onstage.events.binding import from_message
+from onstage.events.delayed import When
 from onstage.events.envelope import Envelope
 from onstage.ports.store import Refused
 from onstage.runtime.emission import Arrival, Emission, Route
 from onstage.runtime.marks import public_id
 from onstage.runtime.outgoing import NUMBER, SERVICE
 from onstage.runtime.strands import ASK, Strands, decode_ask, store_in
-from onstage.runtime.wire import arrived, from_outside
+from onstage.runtime.wire import arrived, due_of, expiry_of, from_outside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -228,7 +229,6 @@ class Intake:
             envelope.data,
             arrived(envelope, come.wire),
             expected,
-            None if envelope.expirytime is None else round(envelope.expirytime.timestamp() * 1000),
         )
         n = emission.arrive(route, arrival, process=process, now_ms=node.clock.now_ms())
         position = node.append(
@@ -316,9 +316,11 @@ class Intake:
         try:
             envelope = from_message(headers, data)
             route, payload, key = admission.check(envelope.type, envelope.data)
+            due, envelope = due_of(envelope)
             extra = from_outside(envelope)
+            when = None if due is None else When(at=due, expires=expiry_of(extra))
             admitted = await admission.admit(
-                route, payload, key, id=envelope.id, source=envelope.source, extra=extra, forward=False
+                route, payload, key, id=envelope.id, source=envelope.source, extra=extra, forward=False, when=when
             )
             await admission.stored(admitted)
         except UsageError as error:

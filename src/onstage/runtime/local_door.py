@@ -23,6 +23,7 @@ from onstage.events.envelope import EVENT_BYTES_MAX
 from onstage.observe.verdict import Verdict
 from onstage.ports.clock import SystemClock
 from onstage.runtime import door_messages as messages
+from onstage.runtime.door_errors import rebuilt, told
 from onstage.runtime.door_messages import (
     OTHER_VERSION,
     PROTOCOL,
@@ -33,20 +34,23 @@ from onstage.runtime.door_messages import (
     Control,
     Emit,
     EmitAll,
+    EmitTimed,
     MakeWay,
     Operate,
+    OperateSchedule,
     Ping,
     Pong,
     Reply,
     Request,
     frame,
 )
-from onstage.runtime.error_text import said
 from onstage.runtime.local_socket import FOLDER_MODE, refuse_foreign, socket_path
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
+
+    from onstage.events.delayed import When
 
 __all__ = ["LocalDoor", "Moved", "RemoteDoor", "call_when_running"]
 
@@ -58,7 +62,15 @@ log = logging.getLogger("onstage.door")
 
 class _Ways(Protocol):
     async def emit(
-        self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
+        self,
+        type: str,
+        data: bytes,
+        *,
+        id: str | None,
+        source: str | None,
+        process: str | None,
+        extra: bytes | None,
+        when: When | None = None,
     ) -> str: ...
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]: ...
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
@@ -66,6 +78,7 @@ class _Ways(Protocol):
     async def begin(self, start: Mapping[str, Any]) -> str: ...
     async def answer(self, event: str, timeout_s: float | None) -> bytes | None: ...
     async def control(self, action: str, event: str) -> str: ...
+    async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str: ...
     @property
     def runs(self) -> bool: ...
     def make_way(self) -> None: ...
@@ -119,7 +132,7 @@ class LocalDoor:
         try:
             answer = frame(Reply(at, await self._do(messages.request_in(body))))
         except Exception as error:  # noqa: BLE001  the client raises it again
-            answer = frame(Reply(at, error=_told(error)))
+            answer = frame(Reply(at, error=told(error)))
         with contextlib.suppress(ConnectionError):
             writer.write(answer)
             await writer.drain()
@@ -132,9 +145,11 @@ class LocalDoor:
                 return self._ways.make_way()
             case Emit(event=event):
                 return await self._ways.emit(**msgspec.structs.asdict(event))
+            case EmitTimed(event=event, when=when):
+                return await self._ways.emit(**msgspec.structs.asdict(event), when=when)
             case EmitAll(events=events, go_on=go_on):
                 answers = await self._ways.emit_all([msgspec.structs.asdict(event) for event in events], go_on=go_on)
-                return [_told(answer) if isinstance(answer, Exception) else answer for answer in answers]
+                return [told(answer) if isinstance(answer, Exception) else answer for answer in answers]
             case AskVerdict(process=process, timeout_s=timeout_s):
                 verdict = await self._ways.verdict(process, timeout_s)
                 return msgspec.to_builtins(verdict)
@@ -146,6 +161,8 @@ class LocalDoor:
                 return await self._ways.answer(asked, timeout_s)
             case Control(action=action, event=asked):
                 return await self._ways.control(action, asked)
+            case OperateSchedule(action=action, name=name, first_ms=first_ms, last_ms=last_ms):
+                return await self._ways.schedule(action, name, first_ms, last_ms)
             case _:
                 assert_never(request)
 
@@ -191,6 +208,7 @@ class RemoteDoor:
         source: str | None,
         process: str | None = None,
         extra: bytes | None = None,
+        when: When | None = None,
     ) -> str:
         """Emit through the node. The id is drawn before the first attempt, so a repetition is recognised."""
         if len(data) > EVENT_BYTES_MAX:
@@ -199,7 +217,8 @@ class RemoteDoor:
                 "  to do: store the large part elsewhere and send its address"
             )
         drawn = id or self._token(16).hex()
-        request = Emit.of(type=type, data=data, id=drawn, source=source, process=process, extra=extra)
+        event = {"type": type, "data": data, "id": drawn, "source": source, "process": process, "extra": extra}
+        request = Emit.of(**event) if when is None else EmitTimed.of(when, **event)
         answer: str = await self._request(lambda: request, str)
         return answer
 
@@ -207,7 +226,7 @@ class RemoteDoor:
         """Emit events that have their ids, in this order; see `LocalWays.emit_all`."""
         request = EmitAll.of(events, go_on=go_on)
         answers: Answers = await self._request(lambda: request, Answers)
-        return [answer if isinstance(answer, str) else _rebuilt(*answer) for answer in answers]
+        return [answer if isinstance(answer, str) else rebuilt(*answer) for answer in answers]
 
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
         """The node's verdict."""
@@ -238,6 +257,12 @@ class RemoteDoor:
         """An operator's action on a dead letter. Once it was sent, it is not repeated if the connection breaks."""
         request = Operate(action=action, execution=execution)
         answer: str = await self._request(lambda: request, str, repeat=False)
+        return answer
+
+    async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str:
+        """An operator's action on a schedule; repeating it does no harm."""
+        request = OperateSchedule(action=action, name=name, first_ms=first_ms, last_ms=last_ms)
+        answer: str = await self._request(lambda: request, str)
         return answer
 
     async def _request(self, request: Callable[[], Request], type_: Any, *, repeat: bool = True) -> Any:
@@ -305,7 +330,7 @@ class RemoteDoor:
                 if future is None or future.done():
                     continue
                 if reply.error is not None:
-                    future.set_exception(_rebuilt(*reply.error))
+                    future.set_exception(rebuilt(*reply.error))
                     continue
                 future.set_result(reply.value)
         except (ConnectionError, DecodeFailed):
@@ -369,25 +394,3 @@ def _countdown(timeout_s: float | None) -> Callable[[], float | None]:
     loop = asyncio.get_running_loop()
     give_up = None if timeout_s is None else loop.time() + timeout_s
     return lambda: None if give_up is None else max(0.0, give_up - loop.time())
-
-
-_RAISED: Final[dict[str, Callable[[str], Exception]]] = {
-    error.__name__: error
-    for error in (
-        errors.InvalidEvent,
-        errors.DuplicateId,
-        errors.AmbiguousProcess,
-        errors.StoreUnavailable,
-        errors.UsageError,
-        LookupError,
-    )
-}
-
-
-def _told(error: Exception) -> tuple[str, str]:
-    return type(error).__name__, said(error)
-
-
-def _rebuilt(name: str, text: str) -> Exception:
-    """The node's error, as the class the caller expects; anything else is a defect of the node."""
-    return _RAISED.get(name, errors.OperationError)(text)

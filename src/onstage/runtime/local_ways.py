@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
+from onstage.core.commit import handler_of
 from onstage.errors import StoreUnavailable, UsageError
+from onstage.events.delayed import LATER
 from onstage.runtime.wire import check_outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from onstage.events.delayed import When
     from onstage.observe.verdict import Verdict
     from onstage.runtime.admission import Admitted
     from onstage.runtime.delivery import Reaction
@@ -47,10 +50,11 @@ class LocalWays:
         source: str | None,
         process: str | None = None,
         extra: bytes | None = None,
+        when: When | None = None,
     ) -> str:
         """Check, admit and make durable; answers the public id of the process, or one that leads to it."""
         admission = self._node.admission
-        admitted = await self._admit(type, data, id=id, source=source, process=process, extra=extra)
+        admitted = await self._admit(type, data, id=id, source=source, process=process, extra=extra, when=when)
         return await admission.process_id(admitted)
 
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]:
@@ -77,14 +81,22 @@ class LocalWays:
         return [each if isinstance(each, Exception) else await process_id(each) for each in decided]
 
     async def _admit(
-        self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
+        self,
+        type: str,
+        data: bytes,
+        *,
+        id: str | None,
+        source: str | None,
+        process: str | None,
+        extra: bytes | None,
+        when: When | None = None,
     ) -> Admitted:
         admission = self._node.admission
         route, stored, key = admission.check(type, data)
         if extra is not None:
             check_outside(extra)
         joined = None if process is None else await self._present(process)
-        return await admission.admit(route, stored, key, id=id, source=source, process=joined, extra=extra)
+        return await admission.admit(route, stored, key, id=id, source=source, process=joined, extra=extra, when=when)
 
     async def _present(self, process: str) -> int:
         number = self.number(process)
@@ -127,7 +139,7 @@ class LocalWays:
             id=start["id"],
             source=start["source"],
             process=0,
-            expires=expires,
+            until=expires,
         )
         return await admission.process_id(admitted)
 
@@ -147,7 +159,7 @@ class LocalWays:
 
         Raises LookupError for a request of another store.
         """
-        found = await self._node.replies.answer(self.number(event), timeout_s)
+        found = await self._node.mailbox.replies.answer(self.number(event), timeout_s)
         return None if found is None else found.data
 
     async def control(self, action: str, event: str) -> str:
@@ -159,11 +171,18 @@ class LocalWays:
 
         return await control(self._node, action, self.number(event))
 
+    async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str:
+        """Pause, resume or backfill a schedule; answers what was done."""
+        return await self._node.scheduler.operate(action, name, first_ms=first_ms, last_ms=last_ms)
+
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter, cancel or terminate an execution; answers what was done."""
         from onstage.runtime.cancelling import ACTIONS, act
         from onstage.runtime.operations import operate
 
-        if action in ACTIONS:
+        reaction = self._node.reactions.get(handler_of(execution))
+        if (
+            action in ACTIONS and reaction is not None and reaction.name != LATER
+        ):  # what keeps a delayed event is called off
             return await act(self._node, action, execution)
         return await operate(self._node, action, execution)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, final
 
 from onstage.ports.store import Refused
+from onstage.runtime.replies import Replies
 
 if TYPE_CHECKING:
     from onstage.ports.store import EventView
@@ -28,6 +29,7 @@ class Mailbox:
         """The mailboxes of this node."""
         self._node = node
         self._waiting = node.numbers.waiting
+        self.replies = Replies(node.store)
         self._recent: dict[int, int] = {}
         self._order: deque[tuple[int, int]] = deque()
 
@@ -66,12 +68,13 @@ class Mailbox:
             self._recent[place] = position
             self._order.append((position, place))
             if mail.about and not mail.handler:
-                self._node.replies.arrived(position, mail.about)
+                self.replies.arrived(position, mail.about)
         for delivery in emission.woken:
             self._node.nudge(delivery, position)
 
     def durable(self, position: int) -> None:
         """Mail up to this position can be read from the store."""
+        self.replies.durable(position)
         order, recent = self._order, self._recent
         while order and order[0][0] <= position:
             at, place = order.popleft()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from onstage.contracts.service import Service
@@ -15,12 +16,14 @@ from onstage.contracts.validation import declared
 from onstage.core.commit import Commit, Refusal, RefusedBecause, handler_of
 from onstage.core.identity import Identity
 from onstage.errors import StoreUnavailable
+from onstage.events.delayed import LATER
 from onstage.events.envelope import EVENT_BYTES_MAX, Envelope
 from onstage.events.receipt import Status
 from onstage.ports.store import Declaration, Refused
 from onstage.runtime.admission import Admission
 from onstage.runtime.attempts import run_function
 from onstage.runtime.cancelling import Marks
+from onstage.runtime.delaying import Delaying
 from onstage.runtime.delivery import Delivery, Reaction
 from onstage.runtime.dispatcher import Dispatcher
 from onstage.runtime.driver import Driver
@@ -29,13 +32,13 @@ from onstage.runtime.exchange import Exchange
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.mailbox import Mailbox
 from onstage.runtime.recovery import Recovery
-from onstage.runtime.replies import Replies
 from onstage.runtime.resources import Resources
-from onstage.runtime.routing import routing_of
+from onstage.runtime.routing import routing_of, source_of
+from onstage.runtime.scheduler import Scheduler
 from onstage.runtime.timer_loop import TimerLoop
 from onstage.runtime.undo_registry import undo_steps_of
 from onstage.runtime.watch import Watch
-from onstage.runtime.wire import names_of, to_envelope
+from onstage.runtime.wire import expiry_of, names_of, to_envelope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -117,38 +120,40 @@ class Node:
         self.mailbox = Mailbox(self)
         self.timers = TimerLoop(self)
         self.watch = Watch(self.store)
-        self.replies = Replies(self.store)
         self.admission = Admission(self)
         self.recovery = Recovery(self)
         self.marks = Marks(self)
+        self.scheduler = Scheduler(self)
         self.store.on_batch = self._on_batch
         self._opened = True
         routing = routing_of(self._declared, self.services, self.processes, self.hosted, opened)
         self.routes.update(routing.routes)
         self.routes_by_class.update((route.type.cls, route) for route in routing.routes.values())
         self.reactions.update(routing.reactions)
+        self.delaying = Delaying(opened, self.reactions)
         self.handler_names = {number: name for name, number in opened.handlers.items()} | opened.retired_handlers
         self.type_names = {number: name for (name, _), number in opened.types.items()}
         self.writers = [f"{opened.store}-{name}" for _, name in opened.incarnations]
         self.live = frozenset(reaction.name for reaction in self.reactions.values()) if self.dispatches else None
         self.steps.update(undo_steps_of(handler.fn for service in self.services for handler in service.handlers))
         await self.admission.load()
-        await self.marks.load()
         if self.exchange is not None:
             await self.exchange.open()
         if not self.dispatches:
             return
         await self.resources.open([service for service in self.services if service.name in self.hosted])
         await self.recovery.start()
+        await self.scheduler.start()
         if self.exchange is not None:
             await self.exchange.start()
         self.dispatcher.wake()
 
     def _declaration(self) -> Declaration:
         return Declaration(
-            types=tuple((known.name, known.version) for known in self.types.values()),
-            handlers=tuple(
-                (handler.name, handler.was) for handler in self.manifest.handlers if handler.service in self.hosted
+            types=(*((known.name, known.version) for known in self.types.values()), (LATER, 1)),
+            handlers=(
+                *((handler.name, handler.was) for handler in self.manifest.handlers if handler.service in self.hosted),
+                (LATER, ()),
             ),
             outcomes={process.name: process.outcomes for process in self.processes},
             manifest=self._declared.stored,
@@ -171,7 +176,10 @@ class Node:
             for delivery in emission.deliveries:
                 delivery.after = position
                 self.open[delivery.id] = delivery
-                self.dispatcher.offer(delivery)
+                if delivery.due is None:
+                    self.dispatcher.offer(delivery)
+                else:
+                    self.timers.hold(delivery)
         if emission.mail:
             self.mailbox.arrived(position, emission)
         return position
@@ -245,8 +253,12 @@ class Node:
             self.dispatcher.wake()
             return
         delivery.data, delivery.resumed, delivery.after, delivery.due = None, True, 0, None
+        delivery.expires = expiry_of(stored.event.extra)
         view = self.recovery.aside_if_unwritable(stored)
-        if view.status not in (Status.PARKED, Status.DIVERGED):
+        if view.status == Status.READY and view.due is not None:
+            delivery.due = view.due
+            self.timers.hold(delivery)
+        elif view.status not in (Status.PARKED, Status.DIVERGED):
             self.dispatcher.offer(delivery)
         else:
             self._keep_aside(delivery, view.status)
@@ -280,7 +292,6 @@ class Node:
         for closed in outcome.closed:
             self.admission.closed(closed.process)
         self.watch.batch(outcome)
-        self.replies.durable(outcome.position)
         self.admission.durable(outcome.position)
         self.dispatcher.durable(outcome.position)
         self.dispatcher.wake()
@@ -296,8 +307,7 @@ class Node:
             self.admission.closed(root.process)
         for obligation in commit.opened:
             self._drop(obligation.execution)
-        execution = commit.execution
-        if not execution:
+        if not (execution := commit.execution):
             return
         if because == RefusedBecause.USER and (
             commit.transaction is not None  # whoever waits for it goes on with its error
@@ -355,20 +365,17 @@ class Node:
         reaction = self.reactions.get(handler_of(stored.cause)) if stored.cause else None
         if reaction is None:
             return "//onstage/door"
-        return next(service.source for service in self.services if service.name == reaction.service)
+        return source_of(self.services, reaction.service)
 
     async def run_in_thread(self, function: Callable[[], T]) -> T:
         """Run a synchronous function of the user's in its context, off the loop."""
-        from contextvars import copy_context
-
         context = copy_context()
         return await self.workers.run(lambda: context.run(function))
 
     def refuse_in_trouble(self) -> None:
         """Refuse new work while the store cannot write. Raises StoreUnavailable with what, why and what to do."""
-        trouble = self.store.trouble
-        if trouble is not None:
-            raise StoreUnavailable(trouble)
+        if self.store.trouble is not None:
+            raise StoreUnavailable(self.store.trouble)
 
     # Closing.
 
@@ -379,6 +386,7 @@ class Node:
         self._closed = True
         if self._opened:
             self.timers.close()
+            self.scheduler.close()
             self.recovery.close()
             await self.dispatcher.close(grace_s)
             if self.exchange is not None:
@@ -387,6 +395,6 @@ class Node:
                 task.cancel()
             await self.store.close()
             self.watch.close()
-            self.replies.close()
+            self.mailbox.replies.close()
         await self.workers.close()
         await self.resources.close()

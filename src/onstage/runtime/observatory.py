@@ -15,6 +15,7 @@ import msgspec
 from onstage.contracts.topology import Place, Topology
 from onstage.core.commit import Commit, Notes
 from onstage.errors import BrokerUnavailable, StoreUnavailable
+from onstage.events.delayed import LATER
 from onstage.events.subject import log_subjects
 from onstage.observe.verdict import Verdict
 from onstage.ports.broker import CursorLost
@@ -188,16 +189,17 @@ class Observatory:
             watch = self.watch
         if number is None:
             return None
-        return await watch.verdict(number, timeout_s, self._registry.current.handler_names)
+        return await watch.verdict(number, timeout_s, self._registry.current.handler_names | {LATER})
 
 
 def _declaration(known: Sequence[Topology]) -> Declaration:
     """All names that any topology has: an event is read with the one that is stamped on it."""
     processes = {process.name: process for topology in known for process in topology.processes}
     newest = known[-1] if known else Topology()
+    names = {each.name for topology in known for each in topology.handlers}
     return Declaration(
-        types=tuple(sorted({(each.name, each.version) for topology in known for each in topology.types})),
-        handlers=tuple((name, ()) for name in sorted({each.name for topology in known for each in topology.handlers})),
+        types=(*sorted({(each.name, each.version) for topology in known for each in topology.types}), (LATER, 1)),
+        handlers=tuple((name, ()) for name in (*sorted(names), LATER)),
         outcomes={name: frozenset((*process.done, *process.failed)) for name, process in processes.items()},
         manifest=b"\n" + msgspec.json.encode({"handlers": newest.handlers, "processes": newest.processes}),
         partial=True,

@@ -24,6 +24,7 @@ from onstage.core.commit import Commit, Door, NewEvent, NewProcess, Note, Notes,
 from onstage.errors import BrokerUnavailable, InvalidEvent
 from onstage.events.binding import from_message
 from onstage.events.codec import DecodeFailed
+from onstage.events.delayed import LATER, decode_delayed
 from onstage.events.envelope import hlc_ms
 from onstage.events.receipt import Receipt, Status
 from onstage.events.wire_receipt import WireReceipt, decode_wire
@@ -190,9 +191,10 @@ class Observer:
     def _append_event(self, envelope: Envelope, wire: str, identity: bytes, process: int, topology: Topology) -> None:
         n = self._next_n
         self._next_n = n + 1
+        kept = decode_delayed(envelope.data) if envelope.type == LATER else None
         roots: list[NewProcess] = []
         if not process:
-            process, declared = n, topology.process_started_by(envelope.type)
+            process, declared = n, topology.process_started_by(envelope.type if kept is None else kept.type)
             root_identity = identity_of("process", wire)
             started, name = hlc_ms(envelope.hlc or 0), declared and declared.name
             roots.append(NewProcess(n, name, envelope.subject, started, wire, root_identity))
@@ -210,7 +212,7 @@ class Observer:
             arrived(envelope, wire),
         )
         opened = [
-            Obligation(execution_id(n, self._handlers[name]), process, gating)
+            Obligation(execution_id(n, self._handlers[name]), process, gating, kept and kept.due)
             for name, gating in topology.subscribers(envelope.type)
         ]
         door = Door(identity, b"", n)

@@ -8,6 +8,7 @@ from onstage.core import lifecycle
 from onstage.core.commit import Commit, RefusedBecause, event_of, handler_of
 from onstage.core.lifecycle import Input
 from onstage.errors import UsageError
+from onstage.events.delayed import LATER
 from onstage.events.receipt import Receipt, Status, token
 from onstage.ports.store import Refused
 from onstage.runtime.answering import failure_said
@@ -20,24 +21,27 @@ if TYPE_CHECKING:
 __all__ = ["commit_of", "operate"]
 
 _DONE: Final = {"retry": "retried", "drop": "dropped"}
-_INPUTS: Final = {"retry": Input.RESUME, "drop": Input.DROP}
+_INPUTS: Final = {"retry": Input.RESUME, "drop": Input.DROP, "cancel": Input.CALL_OFF}
+_TOLD: Final = {"retry": "is tried again", "drop": "was dropped", "cancel": "will not emit it"}
 
 
 async def operate(node: Node, action: str, execution: int) -> str:
-    """Retry or drop one dead letter; durable when this returns.
+    """Retry or drop one dead letter, or cancel one delayed event; durable when this returns.
 
     A retry resumes at the failed step with a new budget and the same idempotency key. A drop writes the obligation
-    off: it is settled as dropped, and its lane opens. Raises UsageError if the execution is not set aside,
-    or somebody else was quicker.
+    off: it is settled as dropped, and its lane opens. A delayed event that is cancelled is never emitted. Raises
+    UsageError if the execution is not set aside (or is not a delayed event's), or somebody else was quicker.
     """
     if action not in _INPUTS:
-        raise UsageError(f"there is no action {action}\n  why: it is none of retry, drop\n  to do: choose one")
+        raise UsageError(f"there is no action {action}\n  why: it is none of retry, drop, cancel\n  to do: choose one")
     await node.settle_window()
     stored = await node.store.reader.execution(execution)
     if stored is None:
         raise UsageError(f"there is no execution {execution}\n  why: the number is wrong\n  to do: `onstage dead ls`")
     view = stored.execution
-    if Status(view.status) not in (Status.PARKED, Status.DIVERGED):
+    if action == "cancel":
+        _refuse_if_not_kept(view)
+    elif Status(view.status) not in (Status.PARKED, Status.DIVERGED):
         raise UsageError(
             f"execution {execution} is {Status(view.status).label}\n"
             f"  why: only what was set aside can be {_DONE[action]}\n"
@@ -50,7 +54,8 @@ async def operate(node: Node, action: str, execution: int) -> str:
     if status is Status.DROPPED and reaction is not None and reaction.responding is not None:
         failure = ("dropped", (view.error or "").partition("\n")[0])
         emission = failure_said(node, reaction, (view.process, stored.event.n), node.names_of(stored.event), failure)
-    position = node.append(commit_of(node, stored, status, signed=signed, emission=emission), emission)
+    error = "called off by an operator" if action == "cancel" else None
+    position = node.append(commit_of(node, stored, status, error=error, signed=signed, emission=emission), emission)
     node.dispatcher.flush_soon()
     try:
         await node.store.durable(position)
@@ -62,7 +67,16 @@ async def operate(node: Node, action: str, execution: int) -> str:
             "  to do: look at it again with `onstage dead ls`"
         ) from None
     await _follow(node, view, status)
-    return f"{view.handler} {'is tried again' if action == 'retry' else 'was dropped'}"
+    return f"{view.handler} {_TOLD[action]}"
+
+
+def _refuse_if_not_kept(view: ExecutionView) -> None:
+    if view.handler != LATER or view.status != Status.READY:
+        raise UsageError(
+            f"execution {view.id} keeps no delayed event\n"
+            f"  why: it is {view.handler}, {Status(view.status).label}; only what waits in {LATER} can be cancelled\n"
+            "  to do: `onstage timers` lists what is due, with the numbers of delayed events"
+        )
 
 
 def commit_of(

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from onstage.errors import UndeclaredEvent
+from onstage.events.delayed import Delayed
 from onstage.events.envelope import KEY_BYTES_MAX
 from onstage.events.event import event_type, is_event
 from onstage.runtime.answering import answer_of
+from onstage.runtime.delaying import release, timed
 from onstage.runtime.emission import Emission
+from onstage.runtime.routing import source_of
+from onstage.runtime.wire import joined, with_source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onstage.events.delayed import When
     from onstage.runtime.emission import Route
     from onstage.runtime.frame import Frame
 
@@ -34,13 +42,15 @@ def emission_of(frame: Frame, result: Any) -> Emission:
     return emission
 
 
-def put(frame: Frame, emission: Emission, output: Any, now_ms: int) -> int:
-    """Add one event to an emission; answers its number.
+def put(frame: Frame, emission: Emission, output: Any, now_ms: int, when: When | None = None) -> int:
+    """Add one event to an emission, or what keeps it until it is due; answers its number.
 
     Raises UndeclaredEvent for a type the handler did not declare, ValueError for an event that is too large.
     """
     cls, reaction, node = type(output), frame.reaction, frame.driver.node
     if cls not in reaction.emits:
+        if cls is Delayed:
+            return release(frame, emission, output, now_ms)
         raise _undeclared(frame, output)
     route = node.routes_by_class[cls]
     data = route.type.encode(output)
@@ -49,33 +59,49 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int) -> int:
     key = route.type.key_of(output)
     if key is not None and len(key) > KEY_BYTES_MAX // 4:  # a character has at most four bytes
         key = node.admission.key_of(route, output)
-    return add(frame, emission, route, data, key, now_ms=now_ms)
+    emit: Callable[..., int] = emission.emit
+    if when is not None:
+        emit = partial(_emit_timed, frame, emission, when)
+    return add(frame, emit, route, data, key, now_ms=now_ms)
 
 
 def add(
     frame: Frame,
-    emission: Emission,
+    emit: Callable[..., int],
     route: Route,
     data: bytes,
     key: str | None,
     *,
     now_ms: int,
-    expires: int | None = None,
+    **times: int | None,
 ) -> int:
-    """Add one encoded event to an emission; answers its number."""
+    """Add one encoded event with `emit`, of an emission; answers its number."""
     delivery, reaction = frame.delivery, frame.reaction
-    joined = reaction.gating
-    return emission.emit(
+    joins = reaction.gating
+    return emit(
         route,
         data,
         key,
         now_ms=now_ms,
-        process=delivery.process if joined else 0,
-        process_id=delivery.names[0] if joined and delivery.names else None,
+        process=delivery.process if joins else 0,
+        process_id=delivery.names[0] if joins and delivery.names else None,
         cause=delivery.id,
         causation=f"{delivery.names[1]}/{reaction.name}" if delivery.names else None,
-        expires=expires,
+        **times,
     )
+
+
+def _emit_timed(
+    frame: Frame, emission: Emission, when: When, route: Route, data: bytes, key: str | None, **emitted: Any
+) -> int:
+    node, delivery = frame.driver.node, frame.delivery
+    due, expires, extra = timed(when, None, emitted["now_ms"])
+    if due is not None:
+        extra = with_source(extra, source_of(node.services, frame.reaction.service))
+        return node.delaying.keep(emission, route, data, key, due=due, expires=expires, extra=extra, **emitted)
+    if extra is not None and delivery.names is not None:
+        extra = joined(extra, emitted["process_id"], emitted["causation"])
+    return emission.emit(route, data, key, extra=extra, expires=expires, **emitted)
 
 
 def _undeclared(frame: Frame, output: Any) -> UndeclaredEvent:

@@ -27,6 +27,7 @@ from onstage.ports.store import Refused
 from onstage.runtime.delivery import Delivery, lane_key
 from onstage.runtime.error_text import said, storable
 from onstage.runtime.operations import commit_of
+from onstage.runtime.wire import expiry_of
 
 if TYPE_CHECKING:
     from onstage.ports.store import EventView, ExecutionView, Stored
@@ -136,12 +137,16 @@ class Recovery:
         delivery.type = None if reaction.handler.pattern else node.type_named(event.type, event.version)
         delivery.lane = None if await self._has_left_lane(reaction, view) else self._lane(delivery, view, event)
         delivery.names, delivery.signed = node.names_of(event), await self.signed(reaction, event)
+        delivery.expires = expiry_of(event.extra)
         node.numbers.hear(event.hlc, node.clock.now_ms())  # the store knows its own readings only
         delivery.resumed, delivery.cancelled = True, node.marks.has(view.id)
         if Status(view.status) not in (Status.READY, Status.RUNNING) and delivery.lane in reaction.lanes:
             self._contend(delivery)
         node.open[view.id] = delivery
         match Status(view.status):
+            case Status.READY if view.due is not None:
+                delivery.due = view.due
+                node.timers.hold(delivery)
             case Status.READY | Status.RUNNING:
                 node.dispatcher.offer(delivery)
             case Status.WAITING | Status.RETRYING:
@@ -200,7 +205,7 @@ class Recovery:
 
     def _lane(self, delivery: Delivery, view: ExecutionView, event: EventView) -> str | None:
         reaction, status = delivery.reaction, Status(view.status)
-        if status is Status.PARKED and reaction.parks:
+        if not reaction.is_ordered or (status is Status.PARKED and reaction.parks):
             return None
         if reaction.key is None or delivery.type is None:
             return event.key

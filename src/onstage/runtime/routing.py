@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from onstage.contracts.validation import Declared
     from onstage.ports.store import Opened
 
-__all__ = ["Routing", "routing_of"]
+__all__ = ["Routing", "routing_of", "source_of"]
 
 
 class Routing(NamedTuple):
@@ -54,3 +54,8 @@ def routing_of(
             for name in declared.waited[handler]:
                 routes[name].waiters.append(reaction)
     return Routing(routes, reactions)
+
+
+def source_of(services: Sequence[Service], name: str) -> str:
+    """The CloudEvents source of the service with this name; for one of Onstage's own handlers, that of its doors."""
+    return next((service.source for service in services if service.name == name), "//onstage/door")

@@ -43,6 +43,11 @@ class TimerLoop:
         if self._heap[0][1] == delivery.id:
             self._arm()
 
+    def hold(self, delivery: Delivery) -> None:
+        """Keep a delivery that has not begun until its `due`; those that are due already come in that order."""
+        delivery.parked = delivery.resumed = True
+        self.add(delivery)
+
     def _tidy(self) -> None:
         """Forget the times of executions that were woken earlier: a wait of a day is often over in a minute."""
         self._heap = [(due, execution) for due, execution in self._heap if self._sleeper(due, execution) is not None]

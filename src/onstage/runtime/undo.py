@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from onstage.core.journal import Attempted, Stepped, Undone
 from onstage.core.retry import HANDLER_RETRY, delay
@@ -15,7 +15,15 @@ from onstage.runtime.frame import INSIDE_STEP, Frame, Park
 if TYPE_CHECKING:
     from onstage.runtime.step import Step
 
-__all__ = ["undo_steps"]
+__all__ = ["REJECTED", "then_rejected", "undo_steps"]
+
+REJECTED: Final = object()
+
+
+async def then_rejected(frame: Frame) -> Any:
+    """What runs once an execution has rejected, or is cancelled: its undo steps; answers `REJECTED`."""
+    await undo_steps(frame)
+    return REJECTED
 
 
 async def undo_steps(frame: Frame) -> None:

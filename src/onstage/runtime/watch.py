@@ -10,13 +10,15 @@ from onstage.contracts.manifest import from_stored
 from onstage.core.commit import event_of
 from onstage.errors import StoreUnavailable
 from onstage.events.answer import ANSWER_PREFIX, is_answer
+from onstage.events.codec import DecodeFailed
+from onstage.events.delayed import LATER, decode_delayed
 from onstage.events.receipt import Status
 from onstage.observe.verdict import Blocker, LastEvent, OpenObligation, Verdict, judge
 
 if TYPE_CHECKING:
-    from onstage.ports.store import BatchOutcome, Closed, ExecutionView, Reader, Store
+    from onstage.ports.store import BatchOutcome, Closed, EventView, ExecutionView, Reader, Store
 
-__all__ = ["Watch", "verdict_of"]
+__all__ = ["Watch", "kept_type", "verdict_of"]
 
 OBLIGATIONS_SHOWN_MAX: Final = 100
 PAGE: Final = 100
@@ -61,11 +63,12 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
     shown = views[:OBLIGATIONS_SHOWN_MAX]
     asked = await _answerers(reader) if any(is_answer(name) for view in shown for name in view.waits) else {}
     behind = await _blockers(reader, [view for view in shown if view.status == Status.READY])
+    kept = {view.id: await _kept_type(reader, view) for view in shown if view.handler == LATER}
     return [
         OpenObligation(
             view.handler,
             Status(view.status),
-            tuple(asked.get(name, name) for name in view.waits),
+            kept.get(view.id, tuple(asked.get(name, name) for name in view.waits)),
             view.due,
             view.error,
             live is None or view.handler in live,
@@ -81,6 +84,22 @@ async def _answerers(reader: Reader) -> dict[str, str]:
     said = {f"{ANSWER_PREFIX}{asked}": f"an answer to {asked}" for each in handlers for asked in each.asks}
     given = {f"{ANSWER_PREFIX}{each.answers}": f"an answer from {each.name}" for each in handlers if each.answers}
     return said | given
+
+
+def kept_type(event: EventView) -> str | None:
+    """The type of the delayed event that this one keeps until it is due; None if it is no such event."""
+    if event.type != LATER:
+        return None
+    try:
+        return decode_delayed(event.data).type
+    except DecodeFailed:
+        return None
+
+
+async def _kept_type(reader: Reader, view: ExecutionView) -> tuple[str, ...]:
+    event = await reader.event(event_of(view.id))
+    kept = None if event is None else kept_type(event)
+    return () if kept is None else (kept,)
 
 
 async def _blockers(reader: Reader, ready: list[ExecutionView]) -> dict[int, Blocker]:
@@ -117,6 +136,8 @@ async def _last_events(reader: Reader, process: int) -> list[LastEvent]:
             continue
         if view.status == Status.REJECTED:
             rejected.setdefault(event_of(view.id), []).append(f"{view.handler} rejected it: {view.error}")
+        elif view.status == Status.SKIPPED:
+            rejected.setdefault(event_of(view.id), []).append(f"{view.handler} skipped it: {view.error}")
         else:
             handled.setdefault(event_of(view.id), []).append(view.handler)
         if view.id in causes:

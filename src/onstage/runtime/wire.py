@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -20,12 +20,18 @@ __all__ = [
     "arrived",
     "check_outside",
     "deadline_of",
+    "delayed_until",
+    "due_of",
     "emitted_by",
+    "expiry_of",
     "from_outside",
+    "joined",
     "names_of",
     "of_process",
     "to_envelope",
+    "with_expiry",
     "with_outside",
+    "with_source",
 ]
 
 
@@ -53,6 +59,9 @@ class _Outside(msgspec.Struct, frozen=True, omit_defaults=True):
 _ATTRIBUTES: Final = _Outside.__struct_fields__[: _Outside.__struct_fields__.index("extensions")]
 _OURS: Final = ("wire", "correlationid", "causationid")
 _NONE: Final = _Outside()
+DUE: Final = "onstagedue"
+_DUE_DIGITS_MAX: Final = 15
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DECODE: Final = msgspec.json.Decoder(_Outside).decode
 
 
@@ -100,6 +109,43 @@ def deadline_of(stored: EventView) -> int | None:
     return None if until is None else round(until.timestamp() * 1000)
 
 
+def joined(extra: bytes | None, process_id: str | None, causation: str | None) -> bytes:
+    """These attributes, and what `of_process` says. Raises DecodeFailed if they cannot be read."""
+    return _replaced(extra, correlationid=process_id, causationid=causation)
+
+
+def with_expiry(extra: bytes | None, expires: int) -> bytes:
+    """These attributes, and that the event expires at this moment (ms). Raises DecodeFailed if they cannot be read."""
+    return _replaced(extra, expirytime=datetime.fromtimestamp(expires / 1000, UTC))
+
+
+def with_source(extra: bytes | None, source: str) -> bytes:
+    """These attributes, and the source of the event. Raises DecodeFailed if they cannot be read."""
+    return _replaced(extra, source=source)
+
+
+def _replaced(extra: bytes | None, **attributes: Any) -> bytes:
+    try:
+        outside = _DECODE(extra) if extra else _NONE
+    except (ValueError, RecursionError) as error:
+        raise DecodeFailed(f"attributes: {error}") from error
+    return msgspec.json.encode(msgspec.structs.replace(outside, **attributes))
+
+
+def expiry_of(extra: bytes | None) -> int | None:
+    """The moment (ms) from which on the event is not begun any more, None if there is none or it cannot be read."""
+    if extra is None or b'"expirytime"' not in extra:
+        return None
+    try:
+        moment = _DECODE(extra).expirytime
+    except (ValueError, RecursionError):
+        return None
+    if moment is None:
+        return None
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(milliseconds=1)
+
+
 def names_of(stored: EventView) -> tuple[str | None, str | None]:
     """The public ids of the process and of the event, each None if it is this store's own."""
     if not stored.extra:
@@ -127,6 +173,22 @@ def with_outside(envelope: Envelope, extra: bytes) -> Envelope:
     outside = _DECODE(extra)
     given = {name: getattr(outside, name) for name in _ATTRIBUTES if name not in {"id", "source"}}
     return msgspec.structs.replace(envelope, **given, extensions=outside.extensions)
+
+
+def delayed_until(envelope: Envelope, due: int | None) -> Envelope:
+    """The envelope of an event that is sent on, with the moment (ms) before which it is not to be emitted."""
+    if due is None:
+        return envelope
+    return msgspec.structs.replace(envelope, extensions={**envelope.extensions, DUE: str(due)})
+
+
+def due_of(envelope: Envelope) -> tuple[int | None, Envelope]:
+    """What `delayed_until` has put there, and the envelope without it."""
+    due = envelope.extensions.get(DUE, "")
+    if not (due.isascii() and due.isdecimal() and len(due) <= _DUE_DIGITS_MAX):
+        return None, envelope
+    rest = {name: value for name, value in envelope.extensions.items() if name != DUE}
+    return int(due), msgspec.structs.replace(envelope, extensions=rest)
 
 
 def check_outside(extra: bytes) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
 from onstage.core.identity import number_in
 from onstage.events.codec import codec_for
+from onstage.events.delayed import when_of
 from onstage.events.duration import seconds
 from onstage.events.event import event_type
 from onstage.runtime.asking import response_in, workflow_of
@@ -21,7 +22,7 @@ from onstage.testing.sim_world import World
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from types import TracebackType
 
     from onstage.app import App
@@ -60,6 +61,7 @@ class Sim:
         self.app = app
         self.seed = seed
         self._faults = tuple(faults)
+        self._kills_at: set[tuple[int, str]] = set()
         self._folder: TemporaryDirectory[str]
         self._thread: ThreadPoolExecutor
         self._world: World
@@ -69,6 +71,7 @@ class Sim:
         self._folder = TemporaryDirectory(prefix="onstage-sim-")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="onstage-sim")
         self._world = World(self.app, self.seed, Path(self._folder.name) / "sim.db")
+        self._world.kills_at = self._kills_at
         self.apply(*self._faults)
         await self._do(self._world.start)
         return self
@@ -85,12 +88,22 @@ class Sim:
 
     # What happens.
 
-    async def emit(self, event: object, *, id: str | None = None, process: str | None = None) -> str:
-        """Emit an event from outside, as a client would; answers the public id of its process.
+    async def emit(
+        self,
+        event: object,
+        *,
+        id: str | None = None,
+        process: str | None = None,
+        after: str | timedelta | float | None = None,
+        at: datetime | None = None,
+        expires: str | timedelta | float | datetime | None = None,
+    ) -> str:
+        """Emit an event from outside, as a client would; answers the public id of its process. See `Stage.emit`.
 
         If the node dies meanwhile, the client sends the same event with the same id to the next one.
         """
-        return await self._do(lambda: self._world.emit(event, id, process))
+        when = when_of(after=after, at=at, expires=expires)
+        return await self._do(lambda: self._world.emit(event, id, when, process=process))
 
     async def start(self, workflow: Handler[T, Any], input: T, *, id: str | None = None) -> str:
         """Start a workflow from outside, as a client would; answers the public id of its process."""
@@ -137,6 +150,15 @@ class Sim:
         for execution in aside:
             await self._do(lambda: self._world.call(lambda: operate(self._world.node, action, execution)))  # noqa: B023
         return len(aside)
+
+    async def operate_schedule(
+        self, action: str, name: str, *, first_ms: int | None = None, last_ms: int | None = None
+    ) -> str:
+        """Pause, resume or backfill a schedule; see `Stage.operate_schedule`."""
+        scheduler = self._world.node.scheduler
+        return await self._do(
+            lambda: self._world.call(lambda: scheduler.operate(action, name, first_ms=first_ms, last_ms=last_ms))
+        )
 
     # Faults, from now on.
 
@@ -220,8 +242,9 @@ class Sim:
         return len(points)
 
     async def _crash_at(self, batch: int, phase: str, batches: int, scenario: Callable[[Sim], Awaitable[None]]) -> None:
-        async with Sim(self.app, seed=self.seed, faults=self._faults) as sim:
-            sim.world.kills_at = {(batch, phase)}
+        doomed = Sim(self.app, seed=self.seed, faults=self._faults)
+        doomed._kills_at = {(batch, phase)}
+        async with doomed as sim:
             try:
                 await scenario(sim)
                 assert sim.world.kills, "this point was not reached: the run is not repeatable"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from onstage.app import App
     from onstage.core.commit import Commit
+    from onstage.events.delayed import When
 
 __all__ = ["SETTLE_S_MAX", "World"]
 
@@ -218,12 +219,13 @@ class World:
 
     # Doors.
 
-    def emit(self, event: object, id: str | None, process: str | None = None) -> str:
+    def emit(self, event: object, id: str | None, when: When | None = None, *, process: str | None = None) -> str:
         """Emit as a client would: the id is drawn once, and the event sent again if the answer was lost."""
         known = event_type(type(event))
         data, identity = known.encode(event), id or self.clock.token(8).hex()
         self.note("emit", known.name, identity, data)
-        return self.call(lambda: LocalWays(self.node).emit(known.name, data, id=identity, source=None, process=process))
+        emitted: dict[str, Any] = {"id": identity, "source": None, "when": when, "process": process}
+        return self.call(lambda: LocalWays(self.node).emit(known.name, data, **emitted))
 
     def begin(self, type: str, data: bytes, id: str | None, key: str | None) -> str:
         """Ask, or start a workflow, as a client would; answers the public id of the request."""

@@ -18,8 +18,17 @@ LEADS_TO = {
     Input.RESUME: Status.READY,
     Input.DROP: Status.DROPPED,
     Input.CANCEL: Status.CANCELLED,
+    Input.EXPIRE: Status.SKIPPED,
+    Input.CALL_OFF: Status.DROPPED,
 }
 OPERATORS = {Input.RESUME, Input.DROP}
+FROM = {
+    **dict.fromkeys(Input, ACTIVE),
+    **dict.fromkeys(OPERATORS, SET_ASIDE),
+    Input.EXPIRE: [Status.READY],
+    Input.CALL_OFF: [Status.READY],
+    Input.CANCEL: [*ACTIVE, *SET_ASIDE],
+}
 OPEN = [status for status in Status if status.is_open]
 
 
@@ -30,8 +39,7 @@ def test_nothing_follows_an_end() -> None:
 @pytest.mark.parametrize("happened", Input)
 @pytest.mark.parametrize("state", Status)
 def test_what_happens_leads_where_it_says_from_every_state_that_allows_it(state: Status, happened: Input) -> None:
-    allowing = OPEN if happened is Input.CANCEL else SET_ASIDE if happened in OPERATORS else ACTIVE
-    if state in allowing:
+    if state in FROM[happened]:
         assert advance(state, happened) is LEADS_TO[happened]
     else:
         with pytest.raises(IllegalTransition, match=f"{happened.name} while {state.label}"):

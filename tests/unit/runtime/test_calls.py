@@ -260,7 +260,6 @@ def test_an_event_emitted_in_the_middle_is_not_emitted_again_by_a_retry() -> Non
     [
         (lambda: wait(Approved, key="o1"), "wait has no key= yet", "leave key= out"),
         (lambda: wait(Approved, after="10m"), "wait has after='10m'", 'write after="trigger"'),
-        (lambda: emit(Approved("o1"), after="10m"), "emit has no after= yet", "sleep first"),
     ],
 )
 def test_what_is_still_to_come_is_refused_with_what_to_do(call: Callable[[], Any], what: str, mend: str) -> None:

@@ -28,9 +28,9 @@ def test_an_answer_that_came_before_anybody_waited_is_there() -> None:
     async def story() -> None:
         async with playing(shop) as house:
             assert await house.stage.ask(Get("a"), id="1", timeout=5) == 1
-            assert await house.node.replies.answer(1, 0) is not None
-            assert await house.node.replies.answer(99, 0) is None
-            assert house.node.replies._waiters == {}  # noqa: SLF001
+            assert await house.node.mailbox.replies.answer(1, 0) is not None
+            assert await house.node.mailbox.replies.answer(99, 0) is None
+            assert house.node.mailbox.replies._waiters == {}  # noqa: SLF001
 
     asyncio.run(story())
 
@@ -52,10 +52,10 @@ def test_whoever_waits_is_told_when_the_node_stops() -> None:
         store = memory()
         async with playing(shop, on=store) as house:
             house.stage.drain_s = 0
-            waiting = asyncio.ensure_future(house.node.replies.answer(1, None))
+            waiting = asyncio.ensure_future(house.node.mailbox.replies.answer(1, None))
             await house.stage.begin("replies.get", b'{"id":"a"}')
             await began.wait()
-            replies = house.node.replies
+            replies = house.node.mailbox.replies
         with pytest.raises(StoreUnavailable):
             await waiting
         with pytest.raises(StoreUnavailable):
