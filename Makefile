@@ -48,4 +48,6 @@ clean: ## remove .venv, caches and build results
 .venv/.dev: .venv/.runtime
 	@echo "Installing the tools into .venv ..."
 	@$(PIP) --editable '.[dev]'
+	@.venv/bin/python -c 'from onstage.testing.postgres_server import find_postgres; find_postgres()' \
+		|| echo 'Tests of embedding need PostgreSQL: apt-get install postgresql-15, or ONSTAGE_TEST_POSTGRES=URL.'
 	@touch $@

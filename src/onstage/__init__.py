@@ -10,6 +10,8 @@ from onstage.events.envelope import Envelope
 from onstage.events.event import event
 from onstage.runtime.asking import ask, start
 from onstage.runtime.calls import emit, idempotency_key, now, random, resource, sleep, uuid, wait
+from onstage.runtime.gather import gather, race, spawn
+from onstage.runtime.patched import patched
 from onstage.runtime.step import step, transaction
 
 __all__ = [
@@ -24,11 +26,15 @@ __all__ = [
     "connect",
     "emit",
     "event",
+    "gather",
     "idempotency_key",
     "now",
+    "patched",
+    "race",
     "random",
     "resource",
     "sleep",
+    "spawn",
     "start",
     "step",
     "transaction",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.contracts.process import Process
 from onstage.contracts.service import Service
@@ -14,6 +14,7 @@ from onstage.runtime.undo_registry import durables_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from onstage.ports.payload_codec import PayloadCodec
     from onstage.stage import Stage
 
 __all__ = ["App", "connect"]
@@ -28,10 +29,11 @@ class App:
     Raises DefinitionError for names used twice, handlers of unknown types and the like, with file, line and mend.
     """
 
-    __slots__ = ("manifest", "processes", "services")
+    __slots__ = ("codec", "manifest", "processes", "services")
 
-    def __init__(self, *parts: Service | Process) -> None:
-        """Check the parts together."""
+    def __init__(self, *parts: Service | Process, codec: PayloadCodec | None = None) -> None:
+        """Check the parts together. With a `codec` payloads are stored and published encrypted."""
+        self.codec = codec
         given: tuple[object, ...] = parts
         for part in given:
             if not isinstance(part, Service | Process):
@@ -50,12 +52,16 @@ class App:
         broker: str | None = None,
         services: Sequence[str] | None = None,
         synchronous: str = "FULL",
+        intake: Any = None,
     ) -> Stage:
         """A stage on the store at this URL, not yet entered: "sqlite:///shop.db", or "memory:" for a try.
 
         With `broker="nats://localhost:4222"` it runs the `services` named, the others run elsewhere, each on a store of
         its own. `synchronous="NORMAL"` is faster and may lose the last commits at a power cut; the promises rest on
-        FULL. Raises UsageError for a URL of another kind, or services that are not there.
+        FULL. `intake` is the database in which `emit_in` writes ("postgresql://...", "sqlite:///app.db", an engine of
+        SQLAlchemy); the node takes in what is put there.
+
+        Raises UsageError for a URL of another kind, or services that are not there.
         """
         from onstage.assembly import Apart, stage_on  # lazily: who only declares pays for no engine
 
@@ -66,7 +72,20 @@ class App:
                 '  to do: add broker="nats://localhost:4222", or run all services in one store'
             )
         path = store_path(store)
-        return stage_on(path, self.services, self.processes, synchronous=synchronous, client_only=False, apart=apart)
+        stage = stage_on(
+            path,
+            self.services,
+            self.processes,
+            synchronous=synchronous,
+            client_only=False,
+            apart=apart,
+            codec=self.codec,
+        )
+        if intake is not None:
+            from onstage.embedding.intake_table import IntakeTable
+
+            stage.intake = IntakeTable(path, intake)
+        return stage
 
     def _named(self, services: Sequence[str] | None) -> frozenset[str]:
         known = [service.name for service in self.services]
@@ -91,7 +110,7 @@ def connect(url: str, app: App) -> Stage:
         raise UsageError(
             f"cannot connect to {url}\n  why: a memory store lives inside its own process\n  to do: {_MEND}"
         )
-    return stage_on(path, app.services, app.processes, synchronous="FULL", client_only=True)
+    return stage_on(path, app.services, app.processes, synchronous="FULL", client_only=True, codec=app.codec)
 
 
 def store_path(url: str) -> Path | None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from onstage.brokers.absent import AbsentBroker
+from onstage.brokers.sealed_broker import SealedBroker
 from onstage.errors import UsageError
 from onstage.ports.clock import SystemClock
+from onstage.ports.payload_codec import Seal
+from onstage.runtime.attempts import run_function
 from onstage.runtime.node import Node
 from onstage.runtime.observatory import Observatory
 from onstage.runtime.workers import ThreadWorkers
 from onstage.stage import Stage
 from onstage.stores.memory import MemoryStore
+from onstage.stores.sealed_store import SealedReader, SealedStore
 from onstage.stores.sqlite.connection import hosted_on, open_reader
 from onstage.stores.sqlite.reader import SqliteReader
 from onstage.stores.sqlite.store import LOCK_WAIT_S_MAX, SqliteStore
+from onstage.telemetry.instruments import instruments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +29,8 @@ if TYPE_CHECKING:
     from onstage.contracts.service import Service
     from onstage.ports.broker import Broker
     from onstage.ports.clock import Clock
-    from onstage.ports.store import Store
+    from onstage.ports.payload_codec import PayloadCodec
+    from onstage.ports.store import Reader, Store
     from onstage.ports.workers import Workers
 
 __all__ = ["Apart", "observatory_on", "stage_on"]
@@ -45,6 +51,7 @@ def stage_on(
     synchronous: str,
     client_only: bool,
     apart: Apart | None = None,
+    codec: PayloadCodec | None = None,
 ) -> Stage:
     """A stage for these parts of an App on the SQLite file at `path`, in memory for None; not yet entered."""
 
@@ -52,15 +59,18 @@ def stage_on(
         clock, workers = SystemClock(), ThreadWorkers()
         held = apart if dispatch else apart or _held_apart(path)
         store = _store(path, clock, workers, synchronous=synchronous, lock_wait_s=lock_wait_s)
+        telemetry = instruments(clock, counted=stage.is_measured) if dispatch else None
         node = Node(
             services,
             processes,
-            store=store,
+            store=store if codec is None else SealedStore(store, codec),
             clock=clock,
             workers=workers,
             dispatch=dispatch,
-            broker=None if held is None else _broker(held.broker, clock),
+            broker=None if held is None else _sealed(_broker(held.broker, clock), codec),
             hosted=None if held is None else held.hosted,
+            telemetry=telemetry,
+            invoke=run_function if telemetry is None else telemetry.traced(run_function),
         )
         if node.exchange is not None and stage.on_broker is not None:
             node.exchange.broker_watch.tell = stage.on_broker
@@ -72,11 +82,20 @@ def stage_on(
     stage = Stage(
         make_node,
         path=path,
-        reader=lambda: SqliteReader(open_reader(path)),
+        reader=lambda: _reader(path, codec),
         make_holder=lambda: make_node(False, 0.0),
         client_only=client_only,
     )
     return stage
+
+
+def _sealed(broker: Broker, codec: PayloadCodec | None) -> Broker:
+    return broker if codec is None else SealedBroker(broker, codec)
+
+
+def _reader(path: Path, codec: PayloadCodec | None) -> Reader:
+    reader = SqliteReader(open_reader(path))
+    return reader if codec is None else SealedReader(reader, Seal(codec))
 
 
 def _held_apart(path: Path | None) -> Apart | None:

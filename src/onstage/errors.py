@@ -20,12 +20,15 @@ __all__ = [
     "AwaitedTwice",
     "BrokerUnavailable",
     "Cancelled",
+    "CompletedElsewhere",
+    "CompletionFailed",
     "DefinitionError",
     "Diverged",
     "DuplicateId",
     "HandlerError",
     "InsideStep",
     "InvalidEvent",
+    "KeyMissing",
     "NodeRunning",
     "NotInExecution",
     "OnstageError",
@@ -33,6 +36,8 @@ __all__ = [
     "Reject",
     "RetryAfter",
     "SchemaTooNew",
+    "SealBroken",
+    "StateChanged",
     "StepFailed",
     "StoreBusy",
     "StoreUnavailable",
@@ -165,6 +170,16 @@ class SchemaTooNew(OperationError):
     """A newer Onstage wrote this store: upgrade this installation, or restore a backup of before."""
 
 
+@final
+class KeyMissing(OperationError):
+    """A payload was sealed with a key that the codec does not have: give it that key, then retry. Nothing is lost."""
+
+
+@final
+class SealBroken(OperationError):
+    """A sealed payload does not open: the key is another one, or the payload was changed or moved."""
+
+
 # --- in handlers and steps --------------------------------------------------------------------------------
 
 
@@ -221,6 +236,34 @@ class Cancelled(BaseException):
         """Keep who or what cancelled it, as text."""
         super().__init__(reason)
         self.reason = reason
+
+
+@final
+class CompletedElsewhere(HandlerError):
+    """Raise it in a step with ``completion_timeout=``: somebody outside completes this step by its token.
+
+    The execution is parked, as rows in the store and nothing else, until ``stage.complete(token, value)``,
+    ``stage.fail(token, error)`` or the end of the time.
+    """
+
+
+@final
+class CompletionFailed(HandlerError):
+    """Somebody outside said that a step failed: an attempt that is retried like any other. ``error`` is the text."""
+
+    def __init__(self, error: str) -> None:
+        """Keep the text."""
+        super().__init__(error)
+        self.error = error
+
+
+@final
+class StateChanged(HandlerError):
+    """Another execution changed this state since it was read here: read it again, decide anew, then set it.
+
+    Nothing was written. Handlers that keep state take turns by key, so it comes only to one that let go of its lane in
+    between: by `lane="until-wait"`, or as a dead letter of `on_failure="park"`.
+    """
 
 
 @final

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
 from onstage.asking_outside import AskingOutside
 from onstage.core.identity import number_in
+from onstage.embedding.embeddable import Embeddable
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
+from onstage.events.codec import encode_any
 from onstage.events.delayed import When, when_of
 from onstage.events.envelope import Envelope, from_json
 from onstage.events.event import event_type
+from onstage.managing import ManagesHandlers
 from onstage.ports.clock import SystemClock
 from onstage.process_handle import ProcessHandle
+from onstage.runtime.completion import outcome_of
 from onstage.runtime.intake import process_known_as
 from onstage.runtime.local_door import LocalDoor, Moved, RemoteDoor, call_when_running
 from onstage.runtime.local_ways import LocalWays
 from onstage.runtime.node import DRAIN_S, Node
-from onstage.runtime.wire import from_outside
+from onstage.runtime.wire import from_outside, of_process
+from onstage.telemetry.trace_context import current
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
 
     from onstage.observe.verdict import Verdict
@@ -41,7 +45,7 @@ log = logging.getLogger("onstage.node")
 
 
 @final
-class Stage(AskingOutside):
+class Stage(AskingOutside, Embeddable, ManagesHandlers):
     """An application on a store, made by `App.run` and `connect`. Use it as an async context manager.
 
     Inside, it is a node that runs all services; if another node has the store, a client of that node; and with
@@ -82,6 +86,7 @@ class Stage(AskingOutside):
     async def __aenter__(self) -> Self:
         """Begin. Raises StoreUnavailable, SchemaTooNew, or NodeRunning if the store is taken by what is no node."""
         self._moving = asyncio.Lock()
+        self.loop = asyncio.get_running_loop()
         refused: NodeRunning | None = None
         for _ in range(ENTRIES_MAX):
             remote = None if self._path is None else await call_when_running(self._path)
@@ -109,7 +114,11 @@ class Stage(AskingOutside):
             if self._path is not None:
                 door = LocalDoor(self._path, ways)
                 await door.open()
+            if node.dispatches and self.intake is not None:
+                await self.intake.start(ways)
         except BaseException:
+            if door is not None:
+                await door.close()
             await node.close(grace_s=0)
             raise
         self._node, self._door, self._ways = node, door, ways
@@ -157,6 +166,9 @@ class Stage(AskingOutside):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Drain and stop: running steps finish within `drain_s`, everything accepted is durable."""
+        self.loop = None
+        if self.intake is not None:
+            await self.intake.close()
         async with self._moving:
             if self._letting_go is not None:
                 await self._letting_go
@@ -168,12 +180,6 @@ class Stage(AskingOutside):
             self._ways = self._node = self._door = None
             if isinstance(ways, RemoteDoor):
                 await ways.close()
-
-    @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """For `FastAPI(lifespan=stage.lifespan)`: the stage runs as long as the web application does."""
-        async with self:
-            yield
 
     # Using it.
 
@@ -284,6 +290,8 @@ class Stage(AskingOutside):
     ) -> ProcessHandle:
         joined = process.id if isinstance(process, ProcessHandle) else process
         own = self._own(id)
+        if extra is None and (trace := current()) is not None:
+            extra = of_process(None, trace=trace)
         wire = await self._through(
             lambda ways: ways.emit(type, data, id=own, source=source, process=joined, extra=extra, when=when)
         )
@@ -366,6 +374,34 @@ class Stage(AskingOutside):
         Raises UsageError.
         """
         return await self._through(lambda ways: ways.schedule(action, name, first_ms, last_ms))
+
+    async def pause(self, name: str, *, by: str = "the application", why: str | None = None) -> str:
+        """Let a handler ("payment.charge") or a service ("payment") begin nothing, until `resume`; survives restarts.
+
+        What runs goes on. Durable when this returns; answers what was done. Raises UsageError for an unknown name.
+        """
+        return await self._through(lambda ways: ways.set_pause(name, paused=True, by=by, why=why), repeat=False)
+
+    async def resume(self, name: str, *, by: str = "the application") -> str:
+        """Let a paused handler or service go on. Raises UsageError if it is not paused."""
+        return await self._through(lambda ways: ways.set_pause(name, paused=False, by=by), repeat=False)
+
+    async def complete(self, token: str, value: object = None) -> str:
+        """Complete a step from outside with its result; durable at the return. See `onstage.durable.completion_token`.
+
+        Saying the same twice is well. Raises UsageError for a token that no step here was given, for a step that has
+        ended otherwise, and for a result that does not fit it; StoreUnavailable: then repeat it.
+        """
+        data = encode_any(value)
+        return await self._through(lambda ways: ways.complete(token, data, None, None))
+
+    async def fail(self, token: str, error: str | BaseException) -> str:
+        """Let an attempt of a step fail from outside: it is tried again as its `retry=` says.
+
+        An exception whose class the step names in `give_up_on` reaches the handler as such. Raises as `complete` does.
+        """
+        text, kind = outcome_of(error)
+        return await self._through(lambda ways: ways.complete(token, None, text, kind))
 
     def _entered(self) -> LocalWays | RemoteDoor:
         if self._ways is None:

@@ -10,6 +10,7 @@ pytest.register_assert_rewrite(*(f"onstage.testing.broker_{part}" for part in ("
 from tests.contract.nats_maker import NatsMaker  # noqa: E402
 
 from onstage.brokers.embedded import EmbeddedBroker, EmbeddedLog  # noqa: E402
+from onstage.brokers.sealed_broker import SealedBroker  # noqa: E402
 from onstage.testing.broker_contract import BrokerContract  # noqa: E402
 from onstage.testing.nats_server import NatsServer  # noqa: E402
 
@@ -39,6 +40,28 @@ class TestEmbeddedBroker(BrokerContract):
 
     async def drop(self, namespace: str, seq: int) -> None:
         self.logs[namespace].drop(seq)
+
+
+class Reversed:
+    """A codec that anybody could write and nobody should: it binds a payload to its place, and hides nothing."""
+
+    key_id = "backwards"
+
+    def encrypt(self, key_id: str, data: bytes, associated: bytes) -> bytes:
+        return (data + associated)[::-1]
+
+    def decrypt(self, key_id: str, data: bytes, associated: bytes) -> bytes:
+        opened = data[::-1]
+        if not opened.endswith(associated):
+            raise ValueError(associated)
+        return opened[: len(opened) - len(associated)]
+
+
+class TestSealedBroker(TestEmbeddedBroker):
+    """What wraps a broker is a broker."""
+
+    def connect(self, namespace: str) -> SealedBroker:  # type: ignore[override]
+        return SealedBroker(super().connect(namespace), Reversed())
 
 
 class TestNatsBroker(NatsMaker, BrokerContract):

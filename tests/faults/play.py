@@ -111,7 +111,7 @@ def send(event: object, id: str) -> Act:
     def act(world: World) -> str:
         while True:
             try:
-                return world.emit(event, id)
+                return world.emit(event, id, None, None)
             except StoreUnavailable:
                 world.call(lambda: asyncio.sleep(1))
 

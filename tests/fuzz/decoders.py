@@ -84,6 +84,7 @@ REQUESTS: Final[tuple[door.Request, ...]] = (
     door.EmitAll(at=6, events=door.EmitAll.of([EVENT, EVENT], go_on=False).events, go_on=True),
     door.AskVerdict(at=4, process="p", timeout_s=1.5),
     door.Operate(at=5, action="retry", execution=1 << 40),
+    door.Manage(at=7, action="replay", handler="shop.bill", options={"after": 1 << 40}),
 )
 REPLIES: Final = (
     door.Reply(1, "p"),

@@ -12,7 +12,7 @@ from typing import Any, Final, final
 
 from tests.fuzz.store_pair import Pair
 
-from onstage.core.commit import Commit, Mail, NewEvent, Transaction, execution_id
+from onstage.core.commit import Commit, Mail, NewEvent, StateWrite, Transaction, execution_id
 from onstage.core.journal import Entry, Slept, Stepped, Transacted, Valued, WaitOpened
 from onstage.events.receipt import Status
 from onstage.ports.store import Declaration, ExecutionView, Reader
@@ -63,6 +63,7 @@ class Story:
         self._stored: list[NewEvent] = []
         self._unsettled: list[Commit] = []
         self._doors = 0
+        self._versions: dict[tuple[str, str], int] = {}
 
     async def play(self, tape: Tape) -> None:
         """Play all operations, then compare everything. Raises Differs."""
@@ -125,7 +126,9 @@ class Story:
         outputs = [(TYPES[(emits + n) % 3], self._handlers(emits >> 2 + n)) for n in range(emits % 4 // 2)]
         if wrong % 20 == 5:
             options["epoch"] = self._script.opened.epoch + (1 if wrong % 40 > 19 else -1)
-        self._append(self._script.go_on(x, self._process_of(x), *outputs, **options))
+        commit = self._script.go_on(x, self._process_of(x), *outputs, **options)
+        commit.states = self._states_of(how, wrong)
+        self._append(commit)
         self._lengths[x] = self._lengths.get(x, 0) + len(entries)
         if not status.is_open:
             self._open.pop(x, None)
@@ -233,8 +236,21 @@ class Story:
         await pair.receipts("receipts")
         await pair.read("unread", lambda r: r.unread(limit=10_000))
         await pair.read("events", lambda r: _paged(r, 3))
+        for key in ("k0", "k1"):
+            await pair.read("states of key", lambda r, k=key: r.states(key=k))  # type: ignore[misc]
 
     # Choosing.
+
+    def _states_of(self, how: int, wrong: int) -> tuple[StateWrite, ...]:
+        """Sometimes one or two new values of keyed states, with the version that is next, or another."""
+        written: list[StateWrite] = []
+        for place in [(f"s.{how % 2}", f"k{wrong % 2}")] * (how % 3 // 2 * (1 + wrong % 2)):
+            version = self._versions.get(place, 0)
+            expected = version + (wrong % 11 == 3)
+            data = None if how % 5 == 0 else b"%d" % how
+            written.append(StateWrite(*place, expected, expected + 1, how % 3, data))
+            self._versions[place] = expected + 1
+        return tuple(written)
 
     def _append(self, commit: Commit) -> None:
         commit.position = self._pair.append(commit)
@@ -251,6 +267,8 @@ class Story:
     async def _learn(self) -> None:
         views = await self._pair.read("open executions", lambda r: r.executions(limit=10_000))
         self._open = {view.id: view for view in views}
+        states = await self._pair.read("states", lambda r: r.states(limit=10_000))
+        self._versions = {(view.state, view.key): view.version for view in states}
         self._lengths = {view.id: view.length for view in views}
         self._processes = [view.id for view in await self._pair.read("processes", lambda r: r.processes(limit=10_000))]
 

@@ -14,6 +14,7 @@ What is not in the worlds is found by the test that is named for it. For some of
 | result-guessed, arguments-not-hashed | none goes on with a step's result, or comes with other arguments |
 | attempts-forgotten, cancellation-swallowed | nobody there counts attempts, or cancels a step |
 | incarnation-reused | worlds draw names from a clock of their own |
+| row-…, own-file-…, spans-…, counted-… | no world embeds a stage, or has telemetry |
 | mail-not-in-the-commit | a kill would have to hit one millisecond |
 """
 
@@ -23,9 +24,14 @@ from dataclasses import dataclass
 
 import pytest
 from tests.planted import answer_bugs as answer
+from tests.planted import branch_bugs as branch
 from tests.planted import broker_bugs as broker
+from tests.planted import durable_bugs as durable
+from tests.planted import embed_bugs as embed
+from tests.planted import flow_bugs as flow
 from tests.planted import run_bugs as run
 from tests.planted import store_bugs as store
+from tests.planted import subs_bugs as subs
 from tests.planted import time_bugs as timing
 from tests.planted import tour_bugs as tour
 from tests.planted import trap_bugs as trap
@@ -131,11 +137,26 @@ ON_TOUR: dict[Plant, str] = {
 CONTRACT = "tests/contract/test_stores.py::TestSqliteStoreInline::"
 RUNTIME = "tests/unit/runtime/"
 REQUESTS = "tests/scenario/test_requests.py::"
+STORIES = "tests/scenario/test_subscriptions.py::"
+FLOW = "tests/scenario/"
 NATS = "tests/unit/brokers/nats/"
+EMBEDDING = "tests/unit/embedding/"
 CONNECTION = "tests/unit/stores/sqlite/test_connection.py::"
 DELAYED = "tests/scenario/test_delayed_events.py::"
 SCHEDULES = "tests/scenario/test_schedules.py::"
+SCENES = "tests/scenario/"
 IN_OTHER_SUITES: dict[Plant, str] = {
+    durable.state_lanes_apart: f"{SCENES}test_keyed_state.py::test_handlers_that_keep_state_take_turns_by_key",
+    durable.state_version_not_checked: f"{SCENES}test_keyed_state.py::test_versions_alone_lose_no_change_either",
+    durable.completion_not_looked_for: f"{SCENES}test_completed_elsewhere.py::"
+    "test_a_completion_is_taken_once_wherever_the_node_dies",
+    durable.completion_kept: f"{RUNTIME}test_completion.py::test_what_came_while_no_node_ran_is_taken_by_the_next",
+    durable.heartbeat_unheard: f"{SCENES}test_heartbeats.py::test_an_attempt_lives_as_long_as_it_says_so",
+    durable.heartbeat_forgotten: f"{SCENES}test_heartbeats.py::test_a_failing_attempt_leaves_what_it_said_last",
+    durable.payload_not_bound: "tests/unit/ports/test_payload_codec.py::"
+    "test_a_payload_opens_at_its_place_and_nowhere_else",
+    durable.journal_not_sealed: f"{SCENES}test_encryption.py::"
+    "test_nothing_in_the_file_can_be_read_wherever_the_node_dies",
     store.felling_left_out: f"{CONTRACT}test_a_refused_commit_fells_its_descendants_only",
     store.conflict_check_left_out: f"{CONTRACT}test_a_commit_on_another_journal_length_is_refused",
     store.mail_not_in_the_commit: f"{RUNTIME}test_mailbox.py::test_mail_of_another_process_wakes_nobody",
@@ -170,7 +191,49 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     broker.refused_batch_given_up: f"{NATS}test_publishing.py::"
     "test_whatever_the_server_has_each_number_holds_its_message",
     broker.silence_borne: f"{NATS}test_pulling.py::test_silence_for_twice_the_heartbeat_loses_the_cursor",
+    subs.begun_history_taken_for_complete: f"{STORIES}test_history_is_whole_wherever_the_node_dies",
+    subs.history_reopens: f"{RUNTIME}test_history.py::"
+    "test_what_is_delivered_late_does_not_reopen_a_finished_process_and_its_outputs_are_new_roots",
+    subs.newer_events_overtake_history: f"{RUNTIME}test_history.py::"
+    "test_newer_events_of_a_key_wait_for_the_older_ones_and_others_do_not",
+    subs.replay_gates: f"{RUNTIME}test_subscriptions.py::"
+    "test_a_replay_delivers_again_as_executions_of_its_own_outside_of_the_processes",
+    subs.retired_under_its_last_name: f"{RUNTIME}test_subscriptions.py::"
+    "test_a_renamed_handler_is_retired_under_the_name_it_was_obliged_with",
+    subs.write_off_leaves_the_rest: f"{STORIES}test_a_write_off_is_whole_wherever_the_node_dies",
+    subs.one_way_is_enough: "tests/unit/events/test_ways.py::test_a_value_goes_every_way_from_its_version_on_once",
+    subs.event_taken_as_it_is: f"{STORIES}test_what_is_lifted_is_the_same_wherever_the_node_dies",
+    subs.result_taken_as_it_is: "tests/unit/test_versions.py::"
+    "test_a_recorded_result_and_the_arguments_of_an_undo_are_lifted",
+    subs.named_handler_not_stored: f"{CONTRACT}test_a_handler_may_be_named_in_a_commit",
+    flow.tenants_in_one_queue: f"{FLOW}test_flow_control.py::"
+    "test_fairness_holds_after_a_restart_with_the_backlog_in_the_store",
+    flow.low_priorities_starve: f"{FLOW}test_flow_control.py::"
+    "test_a_higher_priority_goes_first_and_a_lower_one_does_not_starve",
+    flow.bucket_begins_full: f"{FLOW}test_flow_control.py::test_a_rate_is_kept_across_restarts",
+    flow.bucket_forgets_lateness: "tests/unit/core/test_token_bucket.py::"
+    "test_a_new_bucket_has_one_token_and_fills_up_to_one_second",
+    flow.retries_cost_nothing: f"{FLOW}test_flow_control.py::test_an_outage_does_not_become_a_storm",
+    flow.pause_only_in_memory: f"{FLOW}test_paused_handlers.py::"
+    "test_a_paused_handler_begins_nothing_until_it_is_resumed_and_a_restart_changes_nothing",
+    flow.place_not_given_back: f"{FLOW}test_flow_control.py::test_nobody_waits_while_a_place_is_free",
+    flow.burst_ends_early: f"{FLOW}test_debounced.py::test_it_runs_once_so_long_after_the_last_event_and_with_that",
+    flow.debounce_begins_anew: f"{FLOW}test_debounced.py::test_a_restart_in_a_burst_changes_nothing",
+    flow.members_not_settled: f"{FLOW}test_batches.py::test_events_are_handled_together_in_order_and_each_is_settled",
+    flow.batch_not_remembered: f"{FLOW}test_batches.py::"
+    "test_no_event_is_left_out_and_none_is_handled_twice_at_every_crash",
+    flow.members_not_checked: f"{CONTRACT}test_a_member_that_has_ended_refuses_the_whole",
+    embed.row_identity_forgotten: f"{EMBEDDING}test_intake_table.py::"
+    "test_an_event_whose_row_could_not_be_removed_is_handled_once",
+    embed.row_removed_before_it_is_durable: f"{EMBEDDING}test_intake_poller.py::"
+    "test_what_the_store_did_not_come_to_stays",
+    embed.own_file_not_refused: f"{EMBEDDING}test_joining.py::test_the_nodes_own_file_is_refused",
+    embed.spans_ended_at_once: "tests/unit/telemetry/test_spans.py::"
+    "test_nothing_is_exported_before_it_is_durable_nor_what_is_refused",
+    embed.counted_at_once: "tests/unit/telemetry/test_counts.py::"
+    "test_what_is_durable_counts_and_what_is_refused_does_not",
     trap.doctor_silent: "tests/unit/cli/test_doctor.py::test_the_wal_reset_bug_is_known_by_version",
+    **branch.FOUND_BY,
     timing.delayed_at_once: f"{DELAYED}test_a_delayed_event_comes_when_it_is_due_and_not_earlier",
     timing.due_time_not_stored: f"{DELAYED}test_one_that_fell_due_while_no_node_ran_comes_at_the_start",
     timing.delayed_in_the_order_of_numbers: f"{DELAYED}test_many_that_are_due_at_once_come_in_the_order_of_their_times",

@@ -31,8 +31,8 @@ def recorded_step_runs_again(patch: Patch) -> None:
     """A step whose result is recorded is performed."""
     plain = Execution.ask
 
-    def ask(self: Execution, position: str, request: Any, now_ms: int, *, aside: bool = False) -> Any:
-        answer = plain(self, position, request, now_ms, aside=aside)
+    def ask(self: Execution, position: str, request: Any, now_ms: int, **where: Any) -> Any:
+        answer = plain(self, position, request, now_ms, **where)
         is_recorded = isinstance(request, StepRequest) and type(answer).__name__ == "Recorded"
         return Perform(1, begun=True) if is_recorded and position.startswith("charge") else answer
 

@@ -15,6 +15,7 @@ from onstage.runtime import attempts
 from onstage.runtime.admission import Admission
 from onstage.runtime.node import Node
 from onstage.runtime.recovery import Recovery
+from onstage.runtime.reloading import Reloading
 from onstage.stores.batch import Batch
 from onstage.stores.sqlite import connection
 
@@ -78,20 +79,20 @@ def wakeup_lost(patch: Patch) -> None:
 def refused_work_forgotten(patch: Patch) -> None:
     """An execution whose commit was refused is not looked at again."""
 
-    async def reload(self: Node, delivery: Any) -> None:
+    async def reload(self: Reloading, delivery: Any) -> None:
         self._reloading.discard(delivery.id)
 
-    patch.setattr(Node, "_reload", reload)
+    patch.setattr(Reloading, "_reload", reload)
 
 
 def refusal_ignored(patch: Patch) -> None:
     """Who claims an execution goes on although the claim changed nothing: a refusal tells nobody."""
 
-    def fell(self: Node, refusal: Any) -> None:
+    def fell(self: Reloading, refusal: Any) -> None:
         for root in refusal.commit.roots:
-            self.admission.closed(root.process)
+            self._node.admission.closed(root.process)
 
-    patch.setattr(Node, "_fell", fell)
+    patch.setattr(Reloading, "fell", fell)
 
 
 def claim_not_checked(patch: Patch) -> None:

@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-HEAVY = ("nats", "psycopg", "starlette", "rich", "click", "pydantic", "attrs", "attr")
+HEAVY = (
+    "nats", "psycopg", "starlette", "rich", "click", "pydantic", "attrs", "attr", "opentelemetry", "sqlalchemy",
+    "django", "sqlite3",
+)  # fmt: skip
 SAY_MODULES = "import sys\nimport onstage\nprint(*sorted({name.partition('.')[0] for name in sys.modules}))"
 
 

@@ -1,4 +1,4 @@
-"""`state`, as users import it: the live state of what runs."""
+"""`onstage.state`: the public name, how handlers are recognised by it, and the live state of what runs."""
 
 import asyncio
 
@@ -6,8 +6,40 @@ import pytest
 from tests.unit.runtime.playhouse import playing
 
 from onstage import Service
+from onstage.contracts.inference import keeps_state
 from onstage.errors import NotInExecution
 from onstage.state import state
+
+
+async def reads(e: object) -> None:
+    await state(int, key="k")
+
+
+async def reads_through_another(e: object) -> None:
+    await reads(e)
+
+
+async def mentions(e: object) -> None:
+    assert state is not None
+
+
+async def does_not(e: object) -> None:
+    assert e is not None
+
+
+async def shows(e: object) -> None:
+    state["parts"] = 1
+
+
+def test_a_handler_that_calls_it_keeps_state() -> None:
+    assert keeps_state(reads)
+    assert keeps_state(reads_through_another)
+
+
+def test_a_mention_or_another_use_is_no_reading() -> None:
+    assert not keeps_state(mentions)
+    assert not keeps_state(does_not)
+    assert not keeps_state(shows)
 
 
 def test_what_is_set_is_got_again_as_it_is_stored() -> None:

@@ -12,10 +12,12 @@ import click
 import msgspec
 
 from onstage.cli.printing import age, clean, instant, moment, shortened, styled
+from onstage.cli.redaction import redacted
 from onstage.core import journal
 from onstage.core.commit import event_of
 from onstage.events.envelope import hlc_ms
 from onstage.events.receipt import Status
+from onstage.ports.payload_codec import key_id_of
 from onstage.runtime.wire import emitted_by
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from onstage.core.journal import Entry
     from onstage.ports.store import EventView, ExecutionView, Reader
 
-__all__ = ["EVENTS_MAX", "EventNode", "ExecutionNode", "grow", "lines", "told"]
+__all__ = ["EVENTS_MAX", "EventNode", "ExecutionNode", "grow", "lines", "told", "unreadable"]
 
 EVENTS_MAX: Final = 1000
 DATA_COLUMNS: Final = 60
@@ -88,11 +90,11 @@ async def grow(reader: Reader, process: int) -> list[EventNode]:
 
 
 def _event(event: EventView) -> EventNode:
-    data: Any = msgspec.Raw(event.data)
+    data: Any = msgspec.Raw(redacted(event.data))
     try:
         msgspec.json.decode(event.data)
     except ValueError:
-        data = event.data.hex()
+        data = unreadable(event.data)
     ms = hlc_ms(event.hlc)
     emitter = emitted_by(event)
     service = None if emitter is None else emitter.partition(".")[0]
@@ -127,6 +129,12 @@ def _execution(view: ExecutionView, told: list[str]) -> ExecutionNode:
         due_ms=view.due if status.is_open else None,
         emitted=[],
     )
+
+
+def unreadable(data: bytes) -> str:
+    """What is shown of a payload that is no JSON: that it is sealed, and with which key, or its bytes."""
+    key_id = key_id_of(data)
+    return data.hex() if key_id is None else f"sealed with key {key_id}"
 
 
 def told(entries: tuple[Entry, ...]) -> list[str]:
@@ -165,12 +173,28 @@ def _line(entry: Entry) -> str | None:
             return f"step {call}" + (f", {entry.attempts} attempts" if entry.attempts > 1 else "")
         case journal.Failed():
             return f"step {call} failed for good after {entry.attempts}: {_first_line(entry.error)}"
+        case journal.Held():
+            return f"step {call} failed after {entry.attempts}, other branches go on: {_first_line(entry.error)}"
+        case journal.Abandoned():
+            return f"step {call} of a branch that had lost its race, abandoned"
+        case journal.Raced():
+            return f"{call} was won by branch {entry.winner}"
+        case journal.ScopeRejected():
+            return f"{call} was rejected: {entry.reason}"
+        case journal.Patched():
+            return f"{call}: on the {'new' if entry.new else 'old'} side"
         case journal.Transacted():
             return f"transaction {call}"
         case journal.WaitEnded(event=0):
             return "waited in vain, it timed out"
         case journal.WaitEnded():
             return f"took {entry.type} #{entry.event}"
+        case journal.StateRead():
+            return f"read {call}, version {entry.version}"
+        case journal.StateWritten():
+            return f"{call}: version {entry.version}"
+        case journal.HandedOver():
+            return f"step {call} is completed from outside, attempt {entry.attempts}"
         case journal.Slept():
             return "slept"
         case journal.Rejected():
@@ -234,7 +258,9 @@ def _execution_line(node: ExecutionNode, now_ms: int) -> str:
         parts.append(f"in {age(node.took_ms)}")
     if node.attempts > 1:
         parts.append(f"{node.attempts} attempts")
-    if not node.gating:
+    if "@" in node.handler:
+        parts.append(f"(replay {clean(node.handler.partition('@')[2])})")
+    elif not node.gating:
         parts.append("(not gating)")
     return f"{clean(node.handler)}  {' '.join(parts)}"
 

@@ -131,12 +131,13 @@ async def _row(store: StoreFile, view: ExecutionView) -> dict[str, Any]:
 
 async def _one(store: StoreFile, number: int) -> dict[str, Any]:
     from onstage.cli.causal_tree import told
+    from onstage.cli.redaction import redacted
 
     stored = await store.reader.execution(number)
     if stored is None:
         raise Failure(f"there is no execution {number}", "the number is wrong", "`onstage dead ls` lists them")
     row = await _row(store, stored.execution)
-    data = stored.event.data.decode(errors="replace")
+    data = redacted(stored.event.data).decode(errors="replace")
     return row | {"event": f"{stored.event.type} #{stored.event.n}", "data": data, "journal": told(stored.entries)}
 
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.group("deploy", short_help="Write unit files or a Procfile for services that run apart.")
+@click.group("deploy", short_help="Write unit files, a Procfile, or what watches them.")
 def command() -> None:
-    """Write files that run each service of an app, and an observer, as a process of its own over a broker."""
+    """Write files that run each service of an app as a process of its own over a broker, or that watch nodes."""
 
 
 def _writes(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,6 +71,23 @@ def write_procfile(at: Surroundings, *, folder: Path, force: bool) -> None:
     )
 
 
+@command.command("monitoring")
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="Where to write. [the present folder]")
+@surroundings
+def write_monitoring(at: Surroundings, *, folder: Path, force: bool) -> None:
+    """Write a dashboard for Grafana and alert rules for Prometheus."""
+    from onstage.telemetry.monitoring import monitoring_files
+
+    _write(at, folder, monitoring_files(), force=force)
+    _next(
+        at,
+        "have Prometheus scrape each node: `onstage run --metrics-port 9464`, or /metrics of a mounted stage",
+        "add prometheus/alerts.yml to its rule_files",
+        "import grafana/onstage.json as a dashboard",
+    )
+
+
 def _deployment(at: Surroundings) -> Deployment:
     if at.broker is None:
         why = "services that run apart exchange their events over one"
@@ -101,6 +118,7 @@ def _write(at: Surroundings, folder: Path, files: Mapping[str, str], *, force: b
         )
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     if at.is_json:
         print_json({"written": [str(folder / name) for name in files]})

@@ -18,8 +18,10 @@ import click
 from onstage.cli.broker_findings import examine_broker
 from onstage.cli.failures import Exit
 from onstage.cli.finding import Finding, bytes_shown
+from onstage.cli.list_subscriptions import under_way
 from onstage.cli.options import Surroundings, app_option, broker_option, surroundings
 from onstage.cli.printing import clean, plural, print_json, styled
+from onstage.cli.read_events import history_in
 from onstage.cli.store_file import HOLDS, StoreFile, lock_holder, looking_at
 from onstage.errors import OnstageError
 from onstage.stores.sqlite.connection import read_meta
@@ -179,6 +181,7 @@ def _contents(store: StoreFile, at: Surroundings) -> Iterator[Finding]:
     mend = "`onstage dead ls` says why, `onstage dead retry` tries again"
     if store.kind == "view":
         mend = "`onstage dead ls` says why; retry them in the stores of their services"
+    yield Finding("history", True, _history(store))
     aside = counts.set_aside
     yield Finding("dead letters", not aside, f"{aside:,}", mend if aside else None)
     app = _loaded(at)
@@ -187,12 +190,17 @@ def _contents(store: StoreFile, at: Surroundings) -> Iterator[Finding]:
     known = {handler.name for handler in app.manifest.handlers} | {
         former for handler in app.manifest.handlers for former in handler.was
     }
-    lost = [f"{name} ({count:,})" for name, count in store.rows("open_handlers") if name not in known]
+    counted = [(name.partition("@")[0], count) for name, count in store.rows("open_handlers")]
+    lost = [f"{name} ({count:,})" for name, count in counted if name not in known]
     if lost:
-        mend = "deploy a version that has them, or name the new handler's past with was=..."
+        mend = "deploy a version that has them, name the new handler's past with was=..., or `onstage retire` them"
         yield Finding("handlers", False, f"open executions of handlers that the app lacks: {', '.join(lost)}", mend)
     else:
         yield Finding("handlers", True, "every open execution has its handler in the app")
+
+
+def _history(store: StoreFile) -> str:
+    return "; ".join([history_in(store).removeprefix("history "), *asyncio.run(under_way(store))])
 
 
 # Who writes, and the app.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from onstage.observe.verdict import Verdict
     from onstage.ports.store import ProcessView
 
-__all__ = ["Row", "command", "find_processes"]
+__all__ = ["Row", "command", "find_processes", "milliseconds"]
 
 PAGE: Final = 500
 LOOKED_AT_MAX: Final = 200_000
@@ -45,7 +45,7 @@ class Row(msgspec.Struct, frozen=True):
 @click.option("--key", help="Only with this business key.")
 @click.option("--type", help="Only of this declared process, or begun by this event type.")
 @click.option("--open", "open_only", is_flag=True, help="Only those that are not finished.")
-@click.option("--stuck", is_flag=True, help="Only those with a dead letter or a diverged execution.")
+@click.option("--stuck", is_flag=True, help="Only those with something set aside, or with a handler that is gone.")
 @click.option("--since", metavar="DURATION", help='Only those begun within, such as "1h" or "3d".')
 @limit_option(20)
 @surroundings
@@ -55,15 +55,17 @@ def command(at: Surroundings, **options: Any) -> None:
 
 
 async def _list(at: Surroundings, *, limit: int, since: str | None, **filters: Any) -> None:
+    from onstage.cli.list_subscriptions import under_way
     from onstage.cli.store_file import looking_at, standing
     from onstage.ports.clock import SystemClock
 
     now = SystemClock().now_ms()
-    begun_after = 0 if since is None else now - _milliseconds(since)
+    begun_after = 0 if since is None else now - milliseconds(since)
     with looking_at(at.path()) as store, store.snapshot():
         views = find_processes(store, begun_after=begun_after, **filters)
         rows = [await _row(store, view, now) async for view in _first(views, limit)]
         counts, standing_note = store.counts(), standing(store)
+        histories = await under_way(store)
     if at.is_json:
         print_json(rows)
         return
@@ -72,11 +74,12 @@ async def _list(at: Surroundings, *, limit: int, since: str | None, **filters: A
         print_table(["KEY", "PROCESS", "VERDICT", "AGE", "NOW"], lines)
     aside = f", {plural(counts.set_aside, 'dead letter')} (`onstage dead ls`)" if counts.set_aside else ""
     note(f"{len(rows):,} of {plural(counts.processes, 'process')} shown; {counts.open:,} open{aside}")
-    if standing_note:
-        note(standing_note)
+    for text in (*histories, *([standing_note] if standing_note else [])):
+        note(text)
 
 
-def _milliseconds(since: str) -> float:
+def milliseconds(since: str) -> float:
+    """A duration such as "3d", in ms. Raises click's UsageError if it is none."""
     from onstage.events.duration import seconds
 
     try:
@@ -118,7 +121,12 @@ async def find_processes(
 
 
 async def _stuck(store: StoreFile) -> AsyncIterator[ProcessView]:
-    for (process,) in store.rows("stuck"):
+    found = {process for (process,) in store.rows("stuck")}
+    live = await _live(store)
+    if live is not None:
+        names = msgspec.json.encode(sorted(live)).decode()
+        found |= {process for (process,) in store.rows("without_handler", names=names)}
+    for process in sorted(found, reverse=True):
         view = await store.reader.process(process)
         if view is not None:
             yield view
@@ -149,7 +157,7 @@ async def _root(store: StoreFile, view: ProcessView) -> tuple[str, str | None]:
 async def _row(store: StoreFile, view: ProcessView, now_ms: int) -> Row:
     from onstage.runtime.watch import verdict_of
 
-    verdict = await verdict_of(store.reader, view.id)
+    verdict = await verdict_of(store.reader, view.id, live=await _live(store))
     assert verdict is not None, "the process was just read, in the same snapshot"
     root_type, root_key = await _root(store, view)
     return Row(
@@ -166,6 +174,15 @@ async def _row(store: StoreFile, view: ProcessView, now_ms: int) -> Row:
         ended=instant(view.ended),
         age_s=max(now_ms - view.started, 0) / 1000,
     )
+
+
+async def _live(store: StoreFile) -> frozenset[str] | None:
+    """The handlers that the newest node has; None for a store that is not told of all services."""
+    from onstage.contracts.manifest import from_stored
+
+    if store.kind != "whole":
+        return None
+    return frozenset(each.name for each in from_stored(await store.reader.manifest()).handlers)
 
 
 def _now(verdict: Verdict) -> str:

@@ -109,4 +109,4 @@ async def _what(store: StoreFile, view: ExecutionView) -> str:
         return f"retry: {(view.error or '').partition(chr(10))[0]}".rstrip(": ")
     if view.waits:
         return f"gives up waiting for {' or '.join(view.waits)}"
-    return "wakes from its sleep"
+    return "wakes from its sleep, or gives up on a completion from outside"

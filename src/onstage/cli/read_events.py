@@ -11,6 +11,7 @@ import msgspec
 from onstage.cli.failures import Failure
 from onstage.cli.options import Surroundings, limit_option, surroundings
 from onstage.cli.printing import clean, note, plural, print_json, print_table, shortened
+from onstage.cli.redaction import redacted
 
 if TYPE_CHECKING:
     from onstage.cli.store_file import StoreFile
@@ -44,6 +45,7 @@ def list_events(at: Surroundings, *, type: str | None, key: str | None, after: i
     with looking_at(at.path()) as store, store.snapshot():
         views = asyncio.run(_find(store, type=type, key=key, after=after, limit=limit))
         envelopes = _envelopes(store, views)
+        beginning = history_in(store)
     if at.is_json:
         print_json([_as_json(envelope) for envelope in envelopes])
         return
@@ -52,7 +54,18 @@ def list_events(at: Surroundings, *, type: str | None, key: str | None, after: i
             ["NUMBER", "TIME", "TYPE", "KEY", "DATA"],
             [_cells(view, e) for view, e in zip(views, envelopes, strict=True)],
         )
-    note(f"{plural(len(views), 'event')} shown")
+    note(f"{plural(len(views), 'event')} shown; {beginning}")
+
+
+def history_in(store: StoreFile) -> str:
+    """How far back the history of a store goes, in words: what `start="earliest"` and a replay can deliver."""
+    from onstage.cli.printing import moment
+    from onstage.events.envelope import hlc_ms
+
+    first = asyncio.run(store.reader.events(limit=1))
+    if not first:
+        return "history is empty"
+    return f"history goes back to event {first[0].n} of {moment(hlc_ms(first[0].hlc))} UTC"
 
 
 @command.command("show")
@@ -138,6 +151,6 @@ def _as_json(envelope: Envelope) -> Any:
 
 
 def _cells(view: EventView, envelope: Envelope) -> list[Any]:
-    data = shortened(view.data.decode(errors="replace"), DATA_COLUMNS)
+    data = shortened(redacted(view.data).decode(errors="replace"), DATA_COLUMNS)
     time = envelope.time
     return [view.n, f"{time:%Y-%m-%d %H:%M:%S}" if time else "", view.type, view.key or "", data]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from onstage.cli.check_app import lines_at_start
+from onstage.cli.metrics_server import HOST, metrics_server
 from onstage.cli.options import Surroundings, app_argument, broker_option, surroundings
 from onstage.cli.printing import clean, note, plural, print_json
 from onstage.cli.until_stopped import BrokerLines, shown_broker, started, stop_on_signals
@@ -33,19 +34,41 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
 @click.option("-s", "--service", "services", multiple=True, metavar="SERVICE", help="Run only this one; repeatable.")
 @broker_option
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True, help="What to log.")
+@click.option("--log", "log_kind", type=click.Choice(["text", "json"]), default="text", help="How to log.")
+@click.option(
+    "--metrics-port", type=click.IntRange(0, 65_535), metavar="PORT", help="Answer /metrics, /livez, /readyz on it."
+)
 @click.option("--handlers", is_flag=True, help="List the handlers when ready.")
 @surroundings
-def command(at: Surroundings, *, services: tuple[str, ...], log_level: str, handlers: bool) -> None:
+def command(
+    at: Surroundings,
+    *,
+    services: tuple[str, ...],
+    log_level: str,
+    log_kind: str,
+    metrics_port: int | None,
+    handlers: bool,
+) -> None:
     """Run APP as a node until SIGTERM or SIGINT: the first lets running work finish, the second stops at once.
 
     With a broker it runs the services named with -s (else all), on a store of their own; the others run elsewhere.
+    Metrics and health are for this machine only: the port is on the loopback address.
     """
     app = at.app()
-    logging.basicConfig(
-        stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s  %(message)s"
-    )
+    log_to_stderr(log_level, as_json=log_kind == "json")
     tune_collector()
-    asyncio.run(serve(app, at, services, handlers=handlers))
+    asyncio.run(serve(app, at, services, handlers=handlers, metrics_port=metrics_port))
+
+
+def log_to_stderr(level: str, *, as_json: bool) -> None:
+    """Log from this level up; each line knows the execution that wrote it, and says so as JSON."""
+    from onstage.logs import JsonLines, LogContext
+
+    text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(LogContext())
+    handler.setFormatter(JsonLines() if as_json else text)
+    logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
 def tune_collector() -> None:
@@ -58,7 +81,14 @@ def tune_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-async def serve(app: App, at: Surroundings, services: Sequence[str] = (), *, handlers: bool = False) -> None:
+async def serve(
+    app: App,
+    at: Surroundings,
+    services: Sequence[str] = (),
+    *,
+    handlers: bool = False,
+    metrics_port: int | None = None,
+) -> None:
     """Run a node until a signal. Raises NodeRunning if another one has the store."""
     from onstage.app import store_path
 
@@ -72,7 +102,11 @@ async def serve(app: App, at: Surroundings, services: Sequence[str] = (), *, han
     stop_on_signals(stop, notice, "what was running is taken up by the next node")
     if path is not None:
         await _refuse_second(path)
+    stage.is_measured = metrics_port is not None
     async with AsyncExitStack() as stack:
+        if metrics_port is not None:
+            port = await stack.enter_async_context(metrics_server(stage, metrics_port))
+            note(f"metrics: http://{HOST}:{port}/metrics")
         if not await started(stack.enter_async_context(stage), stop):
             note("stopped before it was ready")
             return

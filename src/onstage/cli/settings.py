@@ -24,6 +24,7 @@ class Settings:
     app: str | None = None
     store: str | None = None
     broker: str | None = None
+    redact: str | None = None
 
 
 def find_settings(start: Path) -> Settings:
@@ -36,7 +37,8 @@ def find_settings(start: Path) -> Settings:
         if table is not None:
             store = _text(table, "store", folder)
             placed = None if store is None else _placed(store, folder)
-            return Settings(folder, _text(table, "app", folder), placed, _text(table, "broker", folder))
+            broker, redact = _text(table, "broker", folder), _text(table, "redact", folder)
+            return Settings(folder, _text(table, "app", folder), placed, broker, redact)
     return Settings(start)
 
 

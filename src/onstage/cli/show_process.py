@@ -22,6 +22,7 @@ __all__ = ["command", "find_process"]
 
 PAUSE_S: Final = 0.3
 GENERATIONS_MAX: Final = 20
+STATES_MAX: Final = 20
 
 
 @click.command("show", short_help="Show one process: everything that happened, as a tree.")
@@ -84,6 +85,7 @@ async def find_process(store: StoreFile, key: str) -> ProcessView:
 
 async def _show(store: StoreFile, key: str, *, is_json: bool) -> Verdict:
     from onstage.cli.causal_tree import grow
+    from onstage.cli.list_state import find_states, state_line
     from onstage.cli.store_file import standing, verdict_from
 
     with store.snapshot():
@@ -91,12 +93,15 @@ async def _show(store: StoreFile, key: str, *, is_json: bool) -> Verdict:
         verdict = await verdict_from(store, view.id)
         assert verdict is not None, "the process was just found"
         roots = await grow(store.reader, view.id)
+        states = [] if view.key is None else await find_states(store, key=view.key, limit=STATES_MAX)
         is_view, standing_note = store.kind == "view", standing(store)
         others = await store.reader.processes(key=view.key, limit=GENERATIONS_MAX) if view.key is not None else []
     if is_json:
-        print_json(_as_json(view, verdict, roots))
+        print_json(_as_json(view, verdict, roots) | {"states": states})
         return verdict
     _draw(view, verdict, roots, is_view=is_view)
+    for row in states:
+        click.echo(state_line(row))
     if standing_note:
         note(f"\n{standing_note}")
     if len(others) > 1:

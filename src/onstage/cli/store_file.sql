@@ -46,6 +46,23 @@ SELECT id, name FROM onstage_handler
 -- The process of the newest event with a key: a part of a process that began elsewhere has no key of its own.
 SELECT process FROM onstage_event WHERE key = :key ORDER BY n DESC LIMIT 1
 
+-- name: newest_ended
+-- Executions that have ended and recorded something, the newest first.
+SELECT x.id FROM onstage_execution x JOIN onstage_handler h ON h.id = x.id & 65535
+WHERE x.status > 5 AND x.length > 0 AND x.started >= :since AND (:handler IS NULL OR h.name = :handler)
+ORDER BY x.id DESC LIMIT :limit
+
+-- name: census
+-- How many open executions there are of each handler and fingerprint of its code, and since when.
+SELECT h.name, x.code, count(*), min(nullif(x.started, 0)) FROM onstage_execution x INDEXED BY onstage_execution_open
+JOIN onstage_handler h ON h.id = x.id & 65535 WHERE x.status < 6 GROUP BY h.name, x.code ORDER BY h.name, x.code
+
+-- name: without_handler
+-- Processes that wait for a handler of none of these names, the newest first.
+SELECT DISTINCT x.process FROM onstage_execution x INDEXED BY onstage_execution_open
+JOIN onstage_handler h ON h.id = x.id & 65535
+WHERE x.status < 6 AND x.gating AND h.name NOT IN (SELECT value FROM json_each(:names)) ORDER BY x.process DESC
+
 -- name: map_events
 -- A page of the log for the map: which type, and which handler emitted it (NULL: from outside).
 SELECT e.n, t.name, h.name FROM onstage_event e JOIN onstage_type t ON t.id = e.type

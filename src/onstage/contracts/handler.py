@@ -10,8 +10,9 @@ import inspect
 import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, cast, final
+from typing import Any, Final, Generic, Literal, Required, TypeVar, cast, final
 
+from onstage.contracts.flow_options import FlowOptions, checked_concurrency, flow_of
 from onstage.contracts.handler_facts import Facts, facts_of, returned_alternatives
 from onstage.contracts.inference import (
     Duration,
@@ -19,6 +20,7 @@ from onstage.contracts.inference import (
     code_fingerprint,
     declared_duration,
     declared_events,
+    keeps_state,
     returned_events,
     waited_events,
 )
@@ -29,30 +31,29 @@ from onstage.errors import refusal
 from onstage.events.event import EventType, event_type, field_names, place_of
 from onstage.events.topic import Topic
 
-__all__ = ["Handler", "HandlerOptions", "scheduled_handler"]
+__all__ = ["BatchOptions", "Handler", "HandlerOptions", "scheduled_handler"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-CONCURRENCY_MAX: Final = 100_000
 _HANDLER: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
     "on_failure": ("block", "park"),
     "lane": ("until-end", "until-wait"),
-    "start": ("new",),
+    "start": ("new", "earliest"),
     "gating": (None, True, False),
 }
-_TO_COME: Final = ("a new handler cannot be given the events of before yet", "leave start= out, emit them again")
 
 
-class HandlerOptions(TypedDict, total=False):
+class HandlerOptions(FlowOptions, total=False):
     """The options of ``Service.on``.
 
     ``name`` and ``was`` keep identity across renames. ``key`` is a field of the event that replaces its own
     key. ``concurrency`` is how many executions run at once (100). ``retry`` is a ``Retry``. ``on_failure`` is
-    "block" or "park", ``lane`` "until-end" or "until-wait", ``start`` "new". ``timeout`` limits
-    one attempt. ``gating`` defaults to true, false for patterns. ``emits`` and ``waits`` add event classes to
-    what is inferred, ``asks`` request classes and workflows.
+    "block" or "park", ``lane`` "until-end" or "until-wait". With ``start`` "earliest" a new handler is given the
+    events of before it too, with "new" only later ones. ``timeout`` limits one attempt. ``gating`` defaults to
+    true, false for patterns. ``emits`` and ``waits`` add event classes to what is inferred, ``asks`` request classes
+    and workflows. When executions run is said by ``FlowOptions``.
     """
 
     name: str | None
@@ -62,12 +63,22 @@ class HandlerOptions(TypedDict, total=False):
     retry: object | None
     on_failure: Literal["block", "park"]
     lane: Literal["until-end", "until-wait"]
-    start: Literal["new"]
+    start: Literal["new", "earliest"]
     timeout: Duration | None
     gating: bool | None
     emits: Events
     waits: Events
     asks: Iterable[object]
+
+
+class BatchOptions(HandlerOptions, total=False):
+    """The options of a handler that takes ``list[TheEvent]``: at most ``batch`` events, ``batch_wait`` after the first.
+
+    It runs one batch at a time (``concurrency`` 1); with more, batches overlap and events of a key have no order.
+    """
+
+    batch: Required[int]
+    batch_wait: Duration
 
 
 @final
@@ -76,14 +87,16 @@ class Handler(Generic[T, R]):
 
     ``fn`` is the plain function, and calling the handler calls it. ``triggers`` are the event types, or empty
     with ``pattern`` set. ``emits`` and ``waits`` are event classes, complete once ``resolved``. ``timeout_s``
-    is in seconds. ``where`` is ``"file.py:12"``, ``code`` the fingerprint of the bytecode. ``responding`` says what its
+    is in seconds. ``keeps_state`` says that it reads a keyed
+    state. ``where`` is ``"file.py:12"``, ``code`` the fingerprint of the bytecode. ``responding`` says what its
     result answers, if it answers requests or is a workflow; ``asks`` are names of request types.
     """
 
     __slots__ = (
         "__weakref__", "_declared_asks", "_emits_known", "alternatives", "asks", "code", "concurrency", "emits",
-        "facts", "fn", "full_name", "gating", "key", "lane", "name", "on_failure", "pattern", "resolved", "responding",
-        "retry", "schedule", "service", "start", "takes_event", "timeout_s", "triggers", "waits", "was", "where",
+        "facts", "flow", "fn", "full_name", "gating", "keeps_state", "key", "lane", "name", "on_failure", "pattern",
+        "resolved", "responding", "retry", "schedule", "service", "start", "takes_event", "timeout_s", "triggers",
+        "waits", "was", "where",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +117,7 @@ class Handler(Generic[T, R]):
         self.triggers: Final = triggers
         self.pattern: Final = pattern
         self.resolved = False
+        self.keeps_state = False
         self._emits_known = responding is not None
         self.responding: Final = responding
         self.asks: tuple[str, ...] = ()
@@ -114,7 +128,11 @@ class Handler(Generic[T, R]):
         _refuse_wrong_choices(options, self.full_name, self.where)
         self.was: Final = _former_names(service, options, self.where)
         self.key: Final = _checked_key(self, options.get("key"))
-        self.concurrency: Final = _checked_concurrency(self, options.get("concurrency", 100))
+        self.flow: Final = flow_of(self.full_name, self.where, fn, triggers, options)
+        places = 1 if self.flow is not None and self.flow.batch else 100
+        self.concurrency: Final = checked_concurrency(
+            f"handler {self.full_name}", options.get("concurrency", places), self.where
+        )
         owner, timeout = f"handler {self.full_name}", options.get("timeout")
         limit_s = None if timeout is None else declared_duration(owner, "timeout", timeout, self.where)
         self.timeout_s: Final = limit_s
@@ -169,6 +187,7 @@ class Handler(Generic[T, R]):
             raise refusal(what, str(error), mend, self.where) from error
         self.waits |= frozenset(waited_events(self.fn))
         self._learn_asks(asked_requests(self.full_name, self.fn, self._declared_asks, self.where))
+        self.keeps_state = keeps_state(self.fn)
         self.facts = facts_of(self.fn)
         self.resolved = True
 
@@ -176,6 +195,11 @@ class Handler(Generic[T, R]):
         self.asks = tuple(sorted(each.name for each in asked))
         self.emits |= {each.request for each in asked}
         self.waits |= {each.answer for each in asked}
+
+    def _shown_lane(self) -> str:
+        if self.flow is None or not self.flow.batch:
+            return self.lane
+        return "batch" if self.concurrency == 1 else "batches"
 
     def manifest(self) -> HandlerManifest:
         """Return what this handler declares, as a plain value; call ``resolve`` before."""
@@ -190,7 +214,7 @@ class Handler(Generic[T, R]):
             gating=self.gating,
             key=self.key,
             on_failure=self.on_failure,
-            lane=self.lane,
+            lane=self._shown_lane(),
             start=self.start,
             was=self.was,
             code=self.code,
@@ -259,8 +283,7 @@ def _refuse_wrong_choices(options: HandlerOptions, name: str, where: str) -> Non
     for option, choices in _CHOICES.items():
         value = options.get(option, choices[0])
         if value not in choices:
-            unknown = ("there is no such choice", f"choose one of {', '.join(map(repr, choices))}")
-            why, mend = _TO_COME if value == "earliest" else unknown
+            why, mend = "there is no such choice", f"choose one of {', '.join(map(repr, choices))}"
             raise refusal(f"handler {name} has {option}={value!r}", why, mend, where)
 
 
@@ -287,11 +310,3 @@ def _checked_key(handler: Handler[Any, Any], key: str | None) -> str | None:
             why = f"{known.cls.__qualname__} ({known.where}) has no such field"
             raise refusal(what, why, mend, handler.where)
     return key
-
-
-def _checked_concurrency(handler: Handler[Any, Any], value: object) -> int:
-    if type(value) is int and 1 <= value <= CONCURRENCY_MAX:
-        return value
-    what = f"handler {handler.full_name} has concurrency={value!r}"
-    why = f"it is a whole number from 1 to {CONCURRENCY_MAX}"
-    raise refusal(what, why, "write concurrency=100, say", handler.where)

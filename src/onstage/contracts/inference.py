@@ -29,6 +29,7 @@ __all__ = [
     "declared_duration",
     "declared_events",
     "is_marked",
+    "keeps_state",
     "refuse_unknown_options",
     "result_annotation",
     "returned_annotation",
@@ -354,6 +355,19 @@ def _closure(fn: Function) -> dict[str, object]:
         except ValueError:  # not assigned yet
             continue
     return found
+
+
+# --- keyed state ------------------------------------------------------------------------------------------
+
+
+def keeps_state(fn: Function) -> bool:
+    """Return whether ``fn`` reads a keyed state, as far as its source tells.
+
+    That is a call of something that carries ``__onstage_state__ = True``. Helpers are followed as for waits.
+    """
+    marker = "__onstage_state__"
+    named = (part for part in _reachable(fn) if any(is_marked(value, marker) for value in _named_values(part)))
+    return any(is_marked(_value(part, call.func), marker) for part in named for call in _calls(part))
 
 
 # --- the print of the code --------------------------------------------------------------------------------

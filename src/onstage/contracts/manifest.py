@@ -32,6 +32,7 @@ class StepManifest(msgspec.Struct, frozen=True, kw_only=True, order=True):
 class HandlerManifest(msgspec.Struct, frozen=True, kw_only=True):
     """What one handler declares. ``name`` is ``"service.handler"``, event types are meant by name.
 
+    ``lane`` of a batch handler is "batch" if one batch runs at a time, else "batches".
     ``triggers`` is one topic pattern if ``pattern`` is true. ``was`` are former full names. ``code`` is the
     fingerprint of its bytecode (32 bits).
 

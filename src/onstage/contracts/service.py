@@ -13,7 +13,8 @@ from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from typing import Any, Final, TypeVar, Unpack, cast, final, overload
 
-from onstage.contracts.handler import Handler, HandlerOptions, scheduled_handler
+from onstage.contracts.flow_options import checked_concurrency, declared_rate
+from onstage.contracts.handler import BatchOptions, Handler, HandlerOptions, scheduled_handler
 from onstage.contracts.inference import (
     refuse_unknown_options,
 )
@@ -47,15 +48,23 @@ class Service:
 
     ``lifespan`` makes an async context manager that gives resources to steps. ``tables`` is SQL that creates
     the service's own tables. ``namespace`` is the authority in the CloudEvents source ``//namespace/name``.
+    ``concurrency`` limits how many executions of all its handlers run at once, ``rate`` ("100/s") how many begin.
 
     Raises:
         DefinitionError: if the name is not one lower-case token, or is reserved, or the namespace is no host name.
     """
 
-    __slots__ = ("__weakref__", "_handlers", "lifespan", "name", "namespace", "tables", "where")
+    __slots__ = ("__weakref__", "_handlers", "concurrency", "lifespan", "name", "namespace", "rate", "tables", "where")
 
     def __init__(
-        self, name: str, *, lifespan: Lifespan | None = None, tables: str | None = None, namespace: str = NAMESPACE
+        self,
+        name: str,
+        *,
+        lifespan: Lifespan | None = None,
+        tables: str | None = None,
+        namespace: str = NAMESPACE,
+        concurrency: int | None = None,
+        rate: str | None = None,
     ) -> None:
         """Declare the service."""
         self.where: Final = _place_of_caller()
@@ -64,6 +73,10 @@ class Service:
         self.lifespan: Final = lifespan
         self.tables: Final = tables
         self.namespace: Final = namespace
+        owner = f"service {name}"
+        places = None if concurrency is None else checked_concurrency(owner, concurrency, self.where)
+        self.concurrency: Final = places
+        self.rate: Final = declared_rate(owner, "rate", rate, self.where)
         self._handlers: dict[str, Handler[Any, Any]] = {}
 
     @property
@@ -98,16 +111,26 @@ class Service:
 
     @overload
     def on(
+        self, a: type[E1], /, **options: Unpack[BatchOptions]
+    ) -> Callable[[Callable[[list[E1]], Coroutine[Any, Any, R]]], Handler[list[E1], R]]: ...
+
+    @overload
+    def on(
+        self, a: type[E1], b: type[E2], /, **options: Unpack[BatchOptions]
+    ) -> Callable[[Callable[[list[E1 | E2]], Coroutine[Any, Any, R]]], Handler[list[E1 | E2], R]]: ...
+
+    @overload
+    def on(
         self, *triggers: type[Any], **options: Unpack[HandlerOptions]
     ) -> Callable[[Callable[[Any], Coroutine[Any, Any, R]]], Handler[Any, R]]: ...
 
     def on(
-        self, *triggers: type[Any] | str, **options: Unpack[HandlerOptions]
+        self, *triggers: type[Any] | str, **options: Any
     ) -> Callable[[Callable[[Any], Coroutine[Any, Any, Any]]], Handler[Any, Any]]:
         """Declare the decorated ``async def`` a handler of these event classes, or of one topic pattern.
 
-        Its return annotation is what it may emit. A pattern handler gets the ``Envelope``. See
-        ``HandlerOptions`` for the options.
+        Its return annotation is what it may emit. A pattern handler gets the ``Envelope``, one that takes
+        ``list[TheEvent]`` a batch. See ``HandlerOptions`` and ``BatchOptions`` for the options.
 
         Raises:
             DefinitionError: if a trigger is not an event, the function does not take just one event, a name
@@ -115,12 +138,12 @@ class Service:
         """
         where = _place_of_caller()
         classes, pattern = _split_triggers(self.name, triggers, where)
-        refuse_unknown_options(f"a handler of service {self.name}", options, HandlerOptions, where)
+        refuse_unknown_options(f"a handler of service {self.name}", options, BatchOptions, where)
         frame = sys._getframe(1)  # noqa: SLF001 - annotations may name classes of an enclosing function
         local_names = {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
 
         def declare(fn: Callable[[Any], Coroutine[Any, Any, Any]]) -> Handler[Any, Any]:
-            handler = Handler(self.name, fn, triggers=classes, pattern=pattern, options=options)
+            handler = Handler(self.name, fn, triggers=classes, pattern=pattern, options=cast("HandlerOptions", options))
             self._add(handler, local_names)
             return handler
 
@@ -193,6 +216,9 @@ class Service:
             what = f"{self.name}.{fn.__name__} has {'key=' if options.get('key') else 'gating=False'}"
             why = "who asks waits for it, and a start has the id it was given as its key"
             raise refusal(what, why, "leave the option out", place_of(fn))
+        if options.get("debounce") is not None:
+            what = f"{self.name}.{fn.__name__} has debounce="
+            raise refusal(what, "who asked for what is skipped would wait for ever", "leave it out", place_of(fn))
         handler = Handler(self.name, fn, triggers=(known,), pattern=None, options=options, responding=responding)
         self._add(handler, {})
         return handler

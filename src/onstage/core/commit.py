@@ -25,12 +25,14 @@ __all__ = [
     "Door",
     "Mail",
     "NewEvent",
+    "NewHandler",
     "NewProcess",
     "Note",
     "Notes",
     "Obligation",
     "Refusal",
     "RefusedBecause",
+    "StateWrite",
     "Transaction",
     "event_of",
     "execution_id",
@@ -92,6 +94,13 @@ class Mail(msgspec.Struct, gc=False):
     about: int = 0
 
 
+class NewHandler(msgspec.Struct, frozen=True):
+    """A handler that gets its number while the store is open: a further delivery of history (`shop.bill@1`)."""
+
+    number: int
+    name: str
+
+
 class NewProcess(msgspec.Struct, gc=False):
     """A process that this store begins to know, with the number of the first event of it here: its root, if it is ours.
 
@@ -135,13 +144,33 @@ class Notes(msgspec.Struct):
     kept: Sequence[Note] = ()
     dropped: Sequence[tuple[str, int, int]] = ()
 
+    def joined(self, others: Notes) -> Notes:
+        """These and others."""
+        return Notes([*self.kept, *others.kept], [*self.dropped, *others.dropped])
+
+
+class StateWrite(msgspec.Struct, frozen=True):
+    """The new value of a keyed state; without `data` it is cleared. Refused unless the store holds `expected`.
+
+    `expected` is 0 for a state that was never written; `schema` is the fingerprint of the value's type.
+    """
+
+    state: str
+    key: str
+    expected: int
+    version: int
+    schema: int
+    data: bytes | None
+
 
 class Commit(msgspec.Struct):
     """All that must become durable together.
 
     `execution` 0 is a way in from outside. `expected` is the journal length it was computed from; a store that holds
     another length refuses. `after` are the positions of the commits this one follows from: it is refused if one of
-    them is. `position` is given by the store on `append`, and is the order of everything.
+    them is. `position` is given by the store on `append`, and is the order of everything. `also` are executions that
+    never began and are settled with this one: they get its status, and their receipts are among `receipts`; the commit
+    is refused if one of them is not open, or has a journal.
     """
 
     execution: int = 0
@@ -169,6 +198,9 @@ class Commit(msgspec.Struct):
     transaction: Transaction | None = None
     notes: Notes | None = None
     position: int = 0
+    handlers: Sequence[NewHandler] = ()
+    also: tuple[int, ...] = ()
+    states: Sequence[StateWrite] = ()
 
 
 class RefusedBecause:

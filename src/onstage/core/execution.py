@@ -6,37 +6,41 @@ then *tell*), `Look` (see whether the mailbox has it), `Park` (nothing to do bef
 (the code no longer asks what the journal recorded; nothing may be touched). What has been told leaves through
 `take_entries` and is made durable in one commit.
 
-New effects only at the frontier: a call at an unrecorded position, while recorded calls of the journal have not been
-made again, is a divergence. A step that failed is remembered tentatively: it becomes an entry when the handler goes
-on past it, and is forgotten when the failure leaves the handler, so that a retry opens it again.
+New effects only at the frontier: a call at an unrecorded position, while recorded calls of its branch have not been
+made again, is a divergence. A step that failed is remembered tentatively: it becomes an entry when its branch goes on
+past it, and is forgotten when the failure leaves the handler, so that a retry opens it again. If the execution parks
+before either, because of another branch, it is held in the journal, as open as before.
+
+Each branch (`onstage.core.branches`) has a cursor; `enter` says in which of them calls are made from now on.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, assert_never, final
 
-import msgspec
-
+from onstage.core.branches import Cursor, opening_of, path_of
 from onstage.core.journal import (
     JOURNAL_ENTRIES_MAX,
     Asked,
     Attempted,
-    Begun,
     CancelSeen,
     Continued,
     Entry,
     Failed,
+    Held,
+    Patched,
     Rejected,
     SleepOpened,
     Slept,
-    StateSet,
-    Stepped,
+    TokenDrawn,
     Undone,
     WaitEnded,
     WaitOpened,
     is_final,
 )
+from onstage.core.renewal import Renewal, renewed
 from onstage.core.requests import (
+    PERFORM_FIRST,
     Answer,
     AskRequest,
     CancelAnswer,
@@ -44,17 +48,20 @@ from onstage.core.requests import (
     EmitRequest,
     Look,
     ParkAnswer,
-    Perform,
+    RaceRequest,
     Recorded,
     Request,
     SleepRequest,
+    StateReadRequest,
     StateRequest,
+    StateWriteRequest,
     StepRequest,
     TransactionRequest,
     ValueRequest,
     WaitRequest,
     describe,
     fits,
+    next_attempt,
     shown,
 )
 
@@ -63,9 +70,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Execution"]
 
-_PERFORM_FIRST: Final = Perform(1, begun=False)
 _CANCEL: Final = CancelAnswer()
 _NO_ENTRIES: Final[dict[str, Entry]] = {}
+_NO_CANCELS: Final[dict[str, str]] = {}
+_NOT_ASKED: Final = (Undone, Rejected, Patched, TokenDrawn, CancelSeen)
 
 
 @final
@@ -73,23 +81,19 @@ class Execution:
     """The journal of one execution and the cursor over it. Holds no clock, store, loop or randomness."""
 
     __slots__ = (
-        "_begun_at", "_occurrences", "_pending", "_recorded", "_tentative", "_unmade", "before", "cancelled_at",
-        "consumed", "continued", "length", "shown_before",
+        "_below", "_here", "_main", "_opened", "_pending", "_recorded", "cancels", "consumed", "length", "renewal",
     )  # fmt: skip
 
     def __init__(self, journal: Iterable[Entry] = ()) -> None:
         """Begin, or begin again on a recorded `journal`."""
         self._recorded: dict[str, Entry] = _NO_ENTRIES
-        self._unmade: set[str] | None = None
-        self._occurrences: dict[str, int] | None = None
+        self._main = self._here = Cursor()
+        self._below: dict[str, Cursor] | None = None
+        self._opened: dict[str, int] | None = None
         self._pending: list[Entry] | None = None
-        self._tentative: list[Failed] | None = None
         self.consumed: set[int] | None = None
-        self.cancelled_at: str | None = None
-        self.continued: Continued | None = None
-        self.before: tuple[Stepped, ...] = ()  # steps with an undo, of the journal before it began anew
-        self.shown_before: dict[str, bytes] = {}
-        self._begun_at = 0
+        self.cancels: dict[str, str] = _NO_CANCELS  # where a branch was told of its end, by the branch's path
+        self.renewal: Renewal | None = None
         self.length = 0
         if journal:
             self._index(journal)
@@ -100,86 +104,142 @@ class Execution:
         for entry in journal:
             self.length += 1
             if isinstance(entry, Continued):
-                self._begin_anew(entry)
+                self.renewal = renewed(self.renewal, self._recorded, entry, self.length)
+                self._recorded = {}
+                self.cancels = {"": ""} if "" in self.cancels else _NO_CANCELS
                 continue
             self._recorded[entry.position] = entry
             if isinstance(entry, WaitEnded) and entry.event:
                 self.consumed.add(entry.event)
-            if isinstance(entry, CancelSeen):
-                self.cancelled_at = entry.at
-        undoing = (Undone, Rejected, CancelSeen)
-        self._unmade = {
-            position
-            for position, entry in self._recorded.items()
-            if not isinstance(entry, undoing) and not position.startswith("undo/")
-        }
+            elif isinstance(entry, CancelSeen):
+                self.cancels = {**self.cancels, entry.branch: entry.at}
+        for position, entry in self._recorded.items():
+            if not isinstance(entry, _NOT_ASKED) and not position.startswith("undo/"):
+                self._expect(position)
 
-    def _begin_anew(self, entry: Continued) -> None:
-        """Keep of what is recorded what outlives it: undo, what was taken and shown, and that a cancel was seen."""
-        for earlier in self._recorded.values():
-            if isinstance(earlier, Stepped) and earlier.undo is not None:
-                renamed = msgspec.structs.replace(earlier, position=f"{self.length}/{earlier.position}")
-                self.before = (*self.before, renamed)
-            if isinstance(earlier, StateSet):
-                self.shown_before[earlier.key] = earlier.value
-        self._recorded = {}
-        self.continued, self._begun_at = entry, self.length
-        if self.cancelled_at is not None:
-            self.cancelled_at = ""  # seen, at no call of the new journal
+    def _expect(self, position: str) -> None:
+        path = path_of(position) if "/" in position else ""
+        is_first = path != "" and self._cursor(path).unmade is None
+        self._cursor(path).expect(position)
+        if is_first:
+            opening, number = opening_of(path)
+            self._opened = self._opened or {}
+            self._opened[opening] = max(number + 1, self._opened.get(opening, 0))
+            self._expect(opening)
+
+    def _cursor(self, path: str) -> Cursor:
+        if not path:
+            return self._main
+        if self._below is None:
+            self._below = {}
+        cursor = self._below.get(path)
+        if cursor is None:
+            cursor = self._below[path] = Cursor(path)
+        return cursor
+
+    # Branches.
+
+    def enter(self, path: str) -> None:
+        """From now on calls are made in the branch with this path."""
+        self._here = self._cursor(path)
+
+    def open(self, path: str, under: str | None) -> None:
+        """A branch begins; the one with the path `under` does not go on before it has ended."""
+        self._cursor(path).under = None if under is None else self._cursor(under)
+
+    def opened_at(self, position: str) -> int:
+        """How many branches the journal has below the call at this position, at least."""
+        return 0 if self._opened is None else self._opened.get(position, 0)
+
+    def missing(self, path: str) -> str | None:
+        """What the branch with this path has recorded and not asked again, as a text; None if nothing."""
+        unmade = self._cursor(path).unmade
+        return f"the branch {path[:-1]} ended, the journal also has {', '.join(sorted(unmade))}" if unmade else None
+
+    def join(self, path: str, into: str) -> None:
+        """The branch has ended, and the one that waited for it knows: what failed in it is now that one's to pass."""
+        ended = self._cursor(path)
+        if ended.tentative:
+            failures, ended.tentative = ended.tentative, None
+            for failure in failures:
+                self._cursor(into).fails(failure)
+
+    def pass_by(self, path: str) -> None:
+        """The branch goes on past what failed in it: those failures are entries now."""
+        self._went_past(self._cursor(path))
+
+    def patched(self, change: str) -> tuple[bool, Entry | None]:
+        """Whether this execution is on the new side of a change, and the entry to tell if that is decided only now.
+
+        It is on the old side if it has passed this place before: recorded calls are still to come.
+        """
+        position = f"patch {change}"
+        entry = self._recorded.get(position)
+        if isinstance(entry, Patched):
+            return entry.new, None
+        decided = Patched(position, not self._here.is_behind)
+        return decided.new, decided
 
     # What the handler calls.
 
     def make(self, name: str) -> str:
         """Take the position of a durable call that is being made now: its name and its occurrence."""
-        occurrences = self._occurrences
-        if occurrences is None:
-            occurrences = self._occurrences = {}
-        occurrence = occurrences.get(name, 0)
-        occurrences[name] = occurrence + 1
-        position = f"{name}#{occurrence}"
-        if self._tentative:
-            self._went_past()
-        if self._unmade:
-            self._unmade.discard(position)
-        return position
+        here = self._here
+        if here.tentative:
+            self._went_past(here)
+        return here.take(name)
 
-    def ask(self, position: str, request: Request, now_ms: int, *, aside: bool = False) -> Answer:
+    def ask(
+        self, position: str, request: Request, now_ms: int, *, aside: bool = False, branch: str | None = None
+    ) -> Answer:
         """What is to be done about the call at `position`: see the module's theory of operation.
 
-        `aside` says that the call runs beside the handler, in a branch: it was made before, so that it begins now does
-        not tell that the handler went on past anything.
+        `branch` is the path of the branch that runs the call, if it was made in another one. `aside` says that the call
+        runs beside the code of its branch: it was made before, so that it begins now does not tell that the code went
+        on past anything.
         """
-        if self._tentative and not aside:
-            self._went_past()
-        if self.cancelled_at == position:
+        below = self._below
+        cursor = self._main if below is None else self._cursor(path_of(position) if branch is None else branch)
+        if cursor.tentative and not aside:
+            self._went_past(cursor)
+        if self.cancels and position in self.cancels.values():
             return _CANCEL
         entry = self._recorded.get(position)
-        if entry is None and self._unmade:
+        if entry is None and (cursor.unmade or cursor.under is not None) and cursor.is_behind:
             return self._diverged(position, f"asks for {position}, which is not in the journal")
         if entry is not None and not fits(entry, request):
             return self._diverged(position, f"asks for {describe(request)}, the journal has {shown(entry)}")
+        if isinstance(entry, Held):
+            return Recorded(_fails_again(cursor, entry))
         if entry is not None and is_final(entry):
             return Recorded(entry)
         match request:
             case StepRequest():
-                return _next_attempt(entry, now_ms)
+                return next_attempt(entry, now_ms)
             case WaitRequest():
                 return self._open_wait(position, entry, request, now_ms)
             case SleepRequest():
                 return self._open_sleep(position, entry, request, now_ms)
             case AskRequest() if isinstance(entry, Asked):
                 return Look(entry.due)
-            case TransactionRequest() | EmitRequest() | ValueRequest() | AskRequest() | StateRequest():
-                return _PERFORM_FIRST
+            case (
+                TransactionRequest()
+                | EmitRequest()
+                | ValueRequest()
+                | RaceRequest()
+                | AskRequest()
+                | StateRequest()
+                | StateReadRequest()
+                | StateWriteRequest()
+            ):
+                return PERFORM_FIRST
             case _:
                 assert_never(request)
 
-    def tell(self, entry: Entry) -> None:
-        """A durable call came to something. A failed step is kept back until the handler goes on past it."""
+    def tell(self, entry: Entry, branch: str = "") -> None:
+        """A durable call came to something. A failed step is kept back until its `branch` goes on past it."""
         if isinstance(entry, Failed):
-            if self._tentative is None:
-                self._tentative = []
-            self._tentative.append(entry)
+            self._cursor(branch).fails(entry)
             return
         self._record(entry)
 
@@ -215,19 +275,26 @@ class Execution:
 
     def ended(self) -> str | None:
         """The handler returned. Its tentative failures become entries; a text says what it failed to ask again."""
-        if self._tentative:
-            self._went_past()
-        if self._unmade:
-            missing = ", ".join(sorted(self._unmade))
+        if self._below is not None or self._main.tentative:
+            for cursor in self._cursors():
+                self._went_past(cursor)
+        if self._main.unmade:
+            missing = ", ".join(sorted(self._main.unmade))
             return f"the handler returned, the journal also has {missing}"
         return None
 
     def failed(self) -> None:
         """The handler raised: step failures that left it belong to this attempt; their steps open anew."""
-        failures, self._tentative = self._tentative or [], None
-        for failure in failures:
-            if isinstance(self._recorded.get(failure.position), Attempted):
+        for failure in self._failures():
+            if isinstance(self._recorded.get(failure.position), Attempted | Held):
                 self._record(Attempted(failure.position, failure.arguments, 0, 0, failure.error, 0))
+
+    def hold(self) -> None:
+        """The handler parks. What failed beside it is kept, or its step would run again each time the handler does."""
+        for failure in self._failures():
+            if not isinstance(self._recorded.get(failure.position), Held):
+                held = (failure.kind, failure.rebuilt_from, failure.error, failure.attempts)
+                self._record(Held(failure.position, failure.arguments, *held))
 
     def untouched(self) -> Execution:
         """A journal of the same length that has nothing to say: for setting aside what has diverged."""
@@ -238,7 +305,8 @@ class Execution:
     @property
     def is_full(self) -> bool:
         """Whether the journal has reached its limit, `JOURNAL_ENTRIES_MAX`."""
-        return self.length - self._begun_at + len(self._pending or ()) >= JOURNAL_ENTRIES_MAX
+        begun_at = 0 if self.renewal is None else self.renewal.length
+        return self.length - begun_at + len(self._pending or ()) >= JOURNAL_ENTRIES_MAX
 
     @property
     def rejected(self) -> Rejected | None:
@@ -263,14 +331,25 @@ class Execution:
         if isinstance(entry, WaitEnded) and entry.event:
             self.consumed = self.consumed or set()
             self.consumed.add(entry.event)
-        if isinstance(entry, CancelSeen):
-            self.cancelled_at = entry.at
+        elif isinstance(entry, CancelSeen):
+            self.cancels = {**self.cancels, entry.branch: entry.at}
         if self._pending is None:
             self._pending = []
         self._pending.append(entry)
 
-    def _went_past(self) -> None:
-        failures, self._tentative = self._tentative or [], None
+    def _cursors(self) -> Iterable[Cursor]:
+        return (self._main,) if self._below is None else (self._main, *self._below.values())
+
+    def _failures(self) -> list[Failed]:
+        """Take out what no branch has gone past."""
+        failures: list[Failed] = []
+        for cursor in self._cursors():
+            failures += cursor.tentative or ()
+            cursor.tentative = None
+        return failures
+
+    def _went_past(self, cursor: Cursor) -> None:
+        failures, cursor.tentative = cursor.tentative or (), None
         for failure in failures:
             self._record(failure)
 
@@ -296,19 +375,14 @@ class Execution:
 
     def _diverged(self, position: str, what: str) -> DivergedAnswer:
         recorded = "\n".join(f"    {shown(entry)}" for entry in self._recorded.values())
-        unmade = ", ".join(sorted(self._unmade or ())) or "none"
+        unmade = ", ".join(sorted(name for cursor in self._cursors() for name in cursor.unmade or ())) or "none"
         return DivergedAnswer(
             f"the code {what}\n  recorded:\n{recorded}\n  recorded but not asked again: {unmade}\n  at: {position}"
         )
 
 
-def _next_attempt(entry: Entry | None, now_ms: int) -> Perform | ParkAnswer:
-    match entry:
-        case Attempted():
-            if entry.due > now_ms:
-                return ParkAnswer(entry.due)
-            return Perform(entry.attempts + 1, begun=True, first=entry.first)
-        case Begun():
-            return Perform(1, begun=True)
-        case _:
-            return _PERFORM_FIRST
+def _fails_again(cursor: Cursor, held: Held) -> Failed:
+    """The failure that was held, as open as it was: its branch has still to go on past it."""
+    failed = Failed(held.position, held.arguments, held.kind, held.rebuilt_from, held.error, held.attempts)
+    cursor.fails(failed)
+    return failed

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JOURNAL_ENTRIES_MAX",
+    "Abandoned",
     "Answered",
     "Asked",
     "Attempted",
@@ -28,11 +29,19 @@ __all__ = [
     "Emitted",
     "Entry",
     "Failed",
+    "HandedOver",
+    "Held",
+    "Patched",
+    "Raced",
     "Rejected",
+    "ScopeRejected",
     "SleepOpened",
     "Slept",
+    "StateRead",
     "StateSet",
+    "StateWritten",
     "Stepped",
+    "TokenDrawn",
     "Transacted",
     "Undone",
     "Valued",
@@ -75,7 +84,10 @@ class Attempted(_Entry, tag=2, frozen=True):
 
 
 class Stepped(_Entry, tag=3, frozen=True):
-    """A step ended with a result. `undo` and `call` (its arguments) are kept for a step that can be undone."""
+    """A step ended with a result. `undo` and `call` (its arguments) are kept for a step that can be undone.
+
+    `version` is the step's as it was then.
+    """
 
     arguments: int
     result: bytes
@@ -84,6 +96,7 @@ class Stepped(_Entry, tag=3, frozen=True):
     ended: int
     undo: str | None = None
     call: bytes | None = None
+    version: int = 1
 
 
 class Failed(_Entry, tag=4, frozen=True):
@@ -102,6 +115,7 @@ class Transacted(_Entry, tag=5, frozen=True):
     arguments: int
     result: bytes
     schema: int
+    version: int = 1
 
 
 class Emitted(_Entry, tag=6, frozen=True):
@@ -119,11 +133,12 @@ class WaitOpened(_Entry, tag=7, frozen=True):
 
 
 class WaitEnded(_Entry, tag=8, frozen=True):
-    """The wait took event number `event`, or timed out (`event` is 0)."""
+    """The wait took event number `event`, of this version of its type, or timed out (`event` is 0)."""
 
     event: int
     type: str
     data: bytes
+    version: int = 1
 
 
 class SleepOpened(_Entry, tag=9, frozen=True):
@@ -151,6 +166,78 @@ class Rejected(_Entry, tag=12, frozen=True):
 
 class Undone(_Entry, tag=13, frozen=True):
     """The undo of one step ended."""
+
+
+class Held(_Entry, tag=20, frozen=True):
+    """A step failed for good beside a branch that has parked: whether the handler goes on past it is still open."""
+
+    arguments: int
+    kind: str | None
+    rebuilt_from: bytes | None
+    error: str
+    attempts: int
+
+
+class Raced(_Entry, tag=21, frozen=True):
+    """The race at this position is decided: branch number `winner` was the first to finish."""
+
+    winner: int
+
+
+class Abandoned(_Entry, tag=22, frozen=True):
+    """A step of a branch that had lost its race ended. Nobody gets its result; its undo is due."""
+
+    arguments: int
+    result: bytes
+    schema: int
+    attempts: int
+    ended: int
+    undo: str | None = None
+    call: bytes | None = None
+    version: int = 1
+
+
+class ScopeRejected(_Entry, tag=23, frozen=True):
+    """A rejection aborted the scope at this position: what its steps did is undone, the handler goes on after it."""
+
+    reason: str
+
+
+class Patched(_Entry, tag=24, frozen=True):
+    """On which side of a change of the code this execution is: `new`, or as it was before."""
+
+    new: bool
+
+
+class StateRead(_Entry, tag=50, frozen=True):
+    """A keyed state was read (hashed in `arguments`): the value then, None if there was none, and its version."""
+
+    arguments: int
+    version: int
+    schema: int
+    data: bytes | None
+
+
+class StateWritten(_Entry, tag=51, frozen=True):
+    """A keyed state got a new value (hashed with its name and key), in this very commit."""
+
+    arguments: int
+    version: int
+
+
+class HandedOver(_Entry, tag=52, frozen=True):
+    """Attempt number `attempts` of a step left its completion to somebody outside, who has time until `due`."""
+
+    arguments: int
+    attempts: int
+    due: int
+    first: int
+
+
+class TokenDrawn(_Entry, tag=53, frozen=True):
+    """The secret of the tokens under which a step may be completed from outside, drawn before it runs."""
+
+    secret: bytes
 
 
 class Asked(_Entry, tag=30, frozen=True):
@@ -182,9 +269,17 @@ class StateSet(_Entry, tag=32, frozen=True):
 
 
 class CancelSeen(_Entry, tag=33, frozen=True):
-    """The durable call at position `at` raised `Cancelled`: that the execution is to end was told to its code."""
+    """The durable call at position `at` raised `Cancelled`: that the execution is to end was told to its branch.
+
+    `at` is empty if another branch was told, whose `Cancelled` came here.
+    """
 
     at: str
+
+    @property
+    def branch(self) -> str:
+        """The path of the branch that was told."""
+        return self.position.removesuffix("cancel")
 
 
 class Continued(_Entry, tag=34, frozen=True):
@@ -212,13 +307,36 @@ Entry = (
     | StateSet
     | CancelSeen
     | Continued
+    | Held
+    | Raced
+    | Abandoned
+    | ScopeRejected
+    | Patched
+    | StateRead
+    | StateWritten
+    | HandedOver
+    | TokenDrawn
 )
 
 encode_entry = msgspec.msgpack.Encoder().encode
 _DECODE: Final[Any] = msgspec.msgpack.Decoder(Entry).decode
 
-_FINAL: Final = (Stepped, Failed, Transacted, Emitted, WaitEnded, Slept, Valued, Answered, StateSet)
-_PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept, Asked, Answered)
+_FINAL: Final = (
+    Stepped,
+    Failed,
+    Transacted,
+    Emitted,
+    WaitEnded,
+    Slept,
+    Valued,
+    Raced,
+    Abandoned,
+    Answered,
+    StateSet,
+    StateRead,
+    StateWritten,
+)
+_PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept, HandedOver, Asked, Answered)
 
 
 def decode_entry(body: bytes) -> Entry:

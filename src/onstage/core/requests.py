@@ -7,6 +7,7 @@ from typing import Final, final
 import msgspec
 
 from onstage.core.journal import (
+    Abandoned,
     Answered,
     Asked,
     Attempted,
@@ -14,9 +15,14 @@ from onstage.core.journal import (
     Emitted,
     Entry,
     Failed,
+    HandedOver,
+    Held,
+    Raced,
     SleepOpened,
     Slept,
+    StateRead,
     StateSet,
+    StateWritten,
     Stepped,
     Transacted,
     Valued,
@@ -25,6 +31,7 @@ from onstage.core.journal import (
 )
 
 __all__ = [
+    "PERFORM_FIRST",
     "Answer",
     "AskRequest",
     "CancelAnswer",
@@ -33,16 +40,20 @@ __all__ = [
     "Look",
     "ParkAnswer",
     "Perform",
+    "RaceRequest",
     "Recorded",
     "Request",
     "SleepRequest",
+    "StateReadRequest",
     "StateRequest",
+    "StateWriteRequest",
     "StepRequest",
     "TransactionRequest",
     "ValueRequest",
     "WaitRequest",
     "describe",
     "fits",
+    "next_attempt",
     "shown",
 ]
 
@@ -89,8 +100,20 @@ class ValueRequest(msgspec.Struct, frozen=True):
 
 
 @final
+class RaceRequest(msgspec.Struct, frozen=True):
+    """Which of several branches was the first to finish."""
+
+
+@final
 class AskRequest(msgspec.Struct, frozen=True):
     """A request to be answered; `arguments` is the hash of its type and data."""
+
+    arguments: int
+
+
+@final
+class StateReadRequest(msgspec.Struct, frozen=True):
+    """A reading of a keyed state; `arguments` is the hash of its name and key."""
 
     arguments: int
 
@@ -102,6 +125,13 @@ class StateRequest(msgspec.Struct, frozen=True):
     arguments: int
 
 
+@final
+class StateWriteRequest(msgspec.Struct, frozen=True):
+    """A new value of a keyed state; `arguments` is the hash of its name, key and value."""
+
+    arguments: int
+
+
 Request = (
     StepRequest
     | TransactionRequest
@@ -109,10 +139,12 @@ Request = (
     | WaitRequest
     | SleepRequest
     | ValueRequest
+    | RaceRequest
     | AskRequest
     | StateRequest
+    | StateReadRequest
+    | StateWriteRequest
 )
-_Hashed = StepRequest | TransactionRequest | EmitRequest | AskRequest | StateRequest
 
 
 @final
@@ -161,24 +193,38 @@ class CancelAnswer(msgspec.Struct, frozen=True):
 
 
 Answer = Recorded | Perform | Look | ParkAnswer | DivergedAnswer | CancelAnswer
+PERFORM_FIRST: Final = Perform(1, begun=False)
 
 _KINDS: Final[dict[type, tuple[type, ...]]] = {
-    StepRequest: (Begun, Attempted, Stepped, Failed),
-    TransactionRequest: (Transacted, Failed),
+    StepRequest: (Begun, Attempted, Stepped, Failed, Held, Abandoned, HandedOver),
+    TransactionRequest: (Transacted, Failed, Held),
     EmitRequest: (Emitted,),
     WaitRequest: (WaitOpened, WaitEnded),
     SleepRequest: (SleepOpened, Slept),
     ValueRequest: (Valued,),
     AskRequest: (Asked, Answered),
     StateRequest: (StateSet,),
+    RaceRequest: (Raced,),
+    StateReadRequest: (StateRead,),
+    StateWriteRequest: (StateWritten,),
 }
+_HASHED: Final = (
+    StepRequest,
+    TransactionRequest,
+    EmitRequest,
+    AskRequest,
+    StateRequest,
+    StateReadRequest,
+    StateWriteRequest,
+)
+_NAMES: Final[dict[type, str]] = {StateReadRequest: "state read", StateWriteRequest: "state written"}
 
 
 def fits(entry: Entry, request: Request) -> bool:
     """Whether the journal has at this position what the code asks for."""
     if not isinstance(entry, _KINDS[type(request)]):
         return False
-    if isinstance(request, _Hashed):
+    if isinstance(request, _HASHED):
         return getattr(entry, "arguments", None) == request.arguments
     if isinstance(entry, WaitOpened) and isinstance(request, WaitRequest):
         return entry.types == request.types
@@ -187,8 +233,8 @@ def fits(entry: Entry, request: Request) -> bool:
 
 def describe(request: Request) -> str:
     """What is asked for, for people."""
-    name = type(request).__name__.removesuffix("Request").lower()
-    if isinstance(request, _Hashed):
+    name = _NAMES.get(type(request)) or type(request).__name__.removesuffix("Request").lower()
+    if isinstance(request, _HASHED):
         return f"{name} with arguments {request.arguments:08x}"
     if isinstance(request, WaitRequest):
         return f"wait for {', '.join(request.types)}"
@@ -200,3 +246,18 @@ def shown(entry: Entry) -> str:
     arguments = getattr(entry, "arguments", None)
     suffix = "" if arguments is None else f" with arguments {arguments:08x}"
     return f"{entry.position}: {type(entry).__name__.lower()}{suffix}"
+
+
+def next_attempt(entry: Entry | None, now_ms: int) -> Perform | ParkAnswer | Look:
+    """What is to be done about a step that has not come to its end."""
+    match entry:
+        case HandedOver():
+            return Look(entry.due)
+        case Attempted():
+            if entry.due > now_ms:
+                return ParkAnswer(entry.due)
+            return Perform(entry.attempts + 1, begun=True, first=entry.first)
+        case Begun():
+            return Perform(1, begun=True)
+        case _:
+            return PERFORM_FIRST

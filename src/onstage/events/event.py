@@ -20,12 +20,12 @@ from onstage.errors import refusal
 from onstage.events.codec import Codec, NoCodec, codec_for, is_model
 from onstage.events.envelope import NAME_BYTES_MAX
 from onstage.events.topic import SYSTEM_PREFIX
+from onstage.events.ways import VERSION_MAX, Ways
 
 __all__ = ["EventType", "define_event", "event", "event_type", "field_names", "is_event", "mark_event", "place_of"]
 
 T = TypeVar("T")
 _MARK: Final = "__onstage_event__"
-_VERSION_MAX: Final = 1_000_000
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9][a-z0-9_-]*)*")
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -47,11 +47,22 @@ class EventType:
     where: str
     encode: Callable[[Any], bytes] = field(init=False, repr=False)
     decode: Callable[[bytes], Any] = field(init=False, repr=False)
+    ways: Ways = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Bind the codec's functions, so that a call costs no lookup in between."""
         object.__setattr__(self, "encode", self.codec.encode)
         object.__setattr__(self, "decode", self.codec.decode)
+        object.__setattr__(self, "ways", Ways(self.name, self.cls.__name__))
+
+    def read(self, data: bytes, version: int) -> Any:
+        """Return the event in ``data``, written as ``version`` of this type.
+
+        Raises:
+            DecodeFailed: if there is no way from that version to this one (see ``onstage.versions.upcast``).
+            Exception: of any kind, as ``decode`` does.
+        """
+        return self.decode(data if version == self.version else self.ways.lift(data, version, self.version))
 
     def key_of(self, obj: object) -> str | None:
         """Return the key of the event ``obj`` as text; None if it has no key field or that field is None."""
@@ -164,8 +175,8 @@ def _marked(cls: type[T], name: str | None, key: str | None, version: int, where
         raise refusal(f"@event on {cls!r}", "it is not a class", "put @event above a class", where)
     full_name = _kebab(cls.__name__) if name is None else name
     _refuse_wrong_name(full_name, cls, where)
-    if type(version) is not int or not 1 <= version <= _VERSION_MAX:
-        why = f"a version is a whole number from 1 to {_VERSION_MAX}"
+    if type(version) is not int or not 1 <= version <= VERSION_MAX:
+        why = f"a version is a whole number from 1 to {VERSION_MAX}"
         raise refusal(f"event {full_name} has version {version!r}", why, "write version=2, say", where)
     if is_event(cls):
         first = event_type(cls)

@@ -37,6 +37,7 @@ class Status(IntEnum):
     UNMATCHED = 11
     LATE = 12
     CANCELLED = 13
+    WRITTEN_OFF = 15
 
     @property
     def is_open(self) -> bool:
@@ -46,7 +47,7 @@ class Status(IntEnum):
     @property
     def label(self) -> str:
         """The word people see: `ready`, `running`, `waiting`, `retrying`, `dead letter`, `done` and so on."""
-        return "dead letter" if self is Status.PARKED else self.name.lower()
+        return "dead letter" if self is Status.PARKED else self.name.lower().replace("_", " ")
 
 
 OPEN_MAX: Final = int(Status.DIVERGED)

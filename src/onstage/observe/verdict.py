@@ -3,7 +3,7 @@
 | verdict | when |
 |---|---|
 | running | open obligations, at least one of them active |
-| waiting | every open obligation is in a wait, a sleep or a retry: for what, until when |
+| waiting | every open obligation is in a wait, a sleep or a retry, or of a paused handler: for what, until when |
 | stuck | an open obligation is set aside (a dead letter, or diverged), or queues behind such a one of its key |
 | completed | nothing is open and a declared outcome occurred |
 | dead end | nothing is open and no declared outcome occurred: the last events, and why nothing followed |
@@ -20,8 +20,9 @@ from onstage.events.receipt import Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Blocker", "LastEvent", "OpenObligation", "Verdict", "judge"]
+__all__ = ["Blocker", "LastEvent", "OpenObligation", "Pause", "Verdict", "judge"]
 
+_PARKED: Final = (Status.WAITING, Status.RETRYING)
 _ASIDE: Final = (Status.PARKED, Status.DIVERGED)
 
 VerdictStatus = Literal["running", "waiting", "stuck", "completed", "dead end"]
@@ -40,10 +41,24 @@ class Blocker:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A handler or service that begins nothing: since when (ms), by whom, and why if they said so."""
+
+    since: int
+    by: str
+    why: str | None = None
+
+    def __str__(self) -> str:
+        """Since when and by whom."""
+        return f"{_moment(self.since)} by {self.by}{f': {self.why}' if self.why else ''}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class OpenObligation:
     """One open obligation: its handler, status, awaited event types, when it is due (ms) and its error.
 
-    `behind` is what keeps its lane closed, if anything that was set aside does.
+    `behind` is what keeps its lane closed, if anything that was set aside does. `paused` is the pause of its handler.
     """
 
     handler: str
@@ -53,6 +68,12 @@ class OpenObligation:
     error: str | None = None
     live: bool = True
     behind: Blocker | None = None
+    paused: Pause | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing happens before something comes, is due, or is resumed."""
+        return self.status in _PARKED or (self.status is Status.READY and (self.paused or self.due) is not None)
 
 
 @final
@@ -97,16 +118,11 @@ def judge(
         return Verdict("stuck", outcome, tuple(_why_stuck(o) for o in aside))
     dues = [o.due for o in open_obligations if o.due is not None]
     until = datetime.fromtimestamp(min(dues) / 1000, UTC) if dues else None
-    if all(_waits(o) for o in open_obligations):
+    if all(o.is_waiting for o in open_obligations):
         return Verdict("waiting", outcome, tuple(_why_waiting(o) for o in open_obligations), until)
-    active = [o for o in open_obligations if not _waits(o)]
-    return Verdict("running", outcome, tuple(f"{o.handler} is {o.status.label}" for o in active), until)
-
-
-def _waits(obligation: OpenObligation) -> bool:
-    """Whether it goes on at a time or with an event; what is ready and has a time is kept until then."""
-    is_kept = obligation.status is Status.READY and obligation.due is not None
-    return is_kept or obligation.status in (Status.WAITING, Status.RETRYING)
+    active = [o for o in open_obligations if not o.is_waiting]
+    reasons = tuple(f"{o.handler} is {o.status.label}{_paused(o)}" for o in active)
+    return Verdict("running", outcome, reasons, until)
 
 
 def _ended(outcome: str | None, last_events: Sequence[LastEvent]) -> Verdict:
@@ -143,7 +159,17 @@ def _moment(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def _paused(obligation: OpenObligation) -> str:
+    return "" if obligation.paused is None else f" (paused since {obligation.paused})"
+
+
 def _why_waiting(obligation: OpenObligation) -> str:
+    if obligation.status is Status.READY and obligation.paused is not None:
+        return f"{obligation.handler} is paused since {obligation.paused}"
+    return f"{_awaited(obligation)}{_paused(obligation)}"
+
+
+def _awaited(obligation: OpenObligation) -> str:
     until = ""
     if obligation.due is not None:
         until = f" until {_moment(obligation.due)}"

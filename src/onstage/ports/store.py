@@ -32,6 +32,7 @@ __all__ = [
     "ProcessView",
     "Reader",
     "Refused",
+    "StateView",
     "Store",
     "Stored",
 ]
@@ -147,11 +148,12 @@ class ProcessView(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An execution with all that running it again takes."""
+    """An execution with all that running it again takes. `unreadable` says why its payloads could not be opened."""
 
     execution: ExecutionView
     event: EventView
     entries: tuple[Entry, ...]
+    unreadable: str | None = None
 
 
 class Bundle(msgspec.Struct, frozen=True):
@@ -162,6 +164,18 @@ class Bundle(msgspec.Struct, frozen=True):
     shard: int
     seq: int
     receipts: tuple[Receipt, ...]
+
+
+class StateView(msgspec.Struct, frozen=True):
+    """One keyed state; `data` is None if it was cleared. `execution` wrote it, at `changed` (ms since the epoch)."""
+
+    state: str
+    key: str
+    version: int
+    schema: int
+    data: bytes | None
+    execution: int
+    changed: int
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -277,6 +291,16 @@ class Reader(Protocol):
 
         With `newest_first` the last ones, in the opposite order.
         """
+        ...
+
+    async def state(self, state: str, key: str) -> StateView | None:
+        """One keyed state; None if it was never written."""
+        ...
+
+    async def states(
+        self, *, state: str | None = None, key: str | None = None, after: tuple[str, str] = ("", ""), limit: int = 100
+    ) -> list[StateView]:
+        """Keyed states in the order of (state, key), after that pair; of one name, of one key, or all."""
         ...
 
 

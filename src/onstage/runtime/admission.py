@@ -22,7 +22,7 @@ from onstage.events.envelope import (
 from onstage.ports.store import Refused
 from onstage.runtime.delaying import timed
 from onstage.runtime.emission import Emission
-from onstage.runtime.wire import delayed_until, expiry_of, from_outside, with_outside
+from onstage.runtime.wire import delayed_until, envelope_of_version, expiry_of, from_outside, with_outside
 
 if TYPE_CHECKING:
     from onstage.events.delayed import When
@@ -107,7 +107,8 @@ class Admission:
         exchange = self._node.exchange if forward and process is None else None
         owner = None if exchange is None or self._joined(route, key) else exchange.owner(route.type.name)
         if exchange is not None and owner is not None:
-            return exchange.forward(owner, delayed_until(_sent_on(route, data, key, id, source, extra), due))
+            sent = envelope_of_version(_sent_on(route, data, key, id, source, extra), str(route.type.version))
+            return exchange.forward(owner, delayed_until(sent, due))
         door = _door(source or OWN_SOURCE, id, route.type.name, data) if id else None
         if door is not None:
             if door.identity in self._recent:
@@ -117,9 +118,9 @@ class Admission:
                 return self._came_before(found[0] if found[1] == door.payload else None, id)
         if process is None:
             process = self._joined(route, key)
-        if id and extra is None and self._node.exchange is not None and self._joins[route.type.name]:
+        if id and source is None and self._node.exchange is not None and self._joins[route.type.name]:
             # A copy may be sent on from elsewhere: whoever was told its id there finds it by this one.
-            extra = from_outside(_sent_on(route, data, key, id, source, None))
+            extra = from_outside(_sent_on(route, data, key, id, source, extra))
         times = _Times(now_ms, due, until if until is not None else expires)
         return self._append(route, data, key, process=process, door=door, extra=extra, id=id, times=times)
 
@@ -274,10 +275,10 @@ class Admission:
 
     # Checking.
 
-    def check(self, type_name: str, data: bytes) -> tuple[Route, bytes, str | None]:
+    def check(self, type_name: str, data: bytes, version: int | None = None) -> tuple[Route, bytes, str | None]:
         """Check the type and payload of an event from outside; answers its route, its payload as stored, its key.
 
-        Raises InvalidEvent, with the reason.
+        `version` is the one that the payload was written as, if it says so. Raises InvalidEvent, with the reason.
         """
         route = self._node.routes.get(type_name)
         if route is None:
@@ -294,7 +295,7 @@ class Admission:
             )
         check_depth(data)
         try:
-            event = route.type.decode(data)
+            event = route.type.decode(data) if version is None else route.type.read(data, version)
             return route, route.type.encode(event), self.key_of(route, event)
         except InvalidEvent:
             raise

@@ -23,7 +23,7 @@ FAILURES: Final = {Input.REJECT: "rejected", Input.CANCEL: "cancelled", Input.DR
 
 
 def answer_of(frame: Frame, result: Any) -> Emission:
-    """The answer that holds what a handler returned.
+    """The answer that holds what a handler returned; nothing if it ran again for events that were handled before.
 
     Raises UsageError if that is not what the annotation says, ValueError if it is larger than an event may be.
     """
@@ -39,13 +39,15 @@ def answer_of(frame: Frame, result: Any) -> Emission:
             f"  why: {error}\n  to do: mend the annotation or the result ({reaction.handler.where})"
         ) from error
     delivery = frame.delivery
+    if not delivery.gating:
+        return Emission(node.numbers)
     return _said(node, reaction, (delivery.process, delivery.n), delivery.names, {"value": msgspec.Raw(value)})
 
 
 def failure_of(frame: Frame, happened: Input, reason: str) -> Emission | None:
     """The answer that there is no result, None if nobody asked, or what happened is no end."""
     kind, delivery = FAILURES.get(happened), frame.delivery
-    if kind is None or frame.reaction.responding is None:
+    if kind is None or frame.reaction.responding is None or not delivery.gating:
         return None
     place = (delivery.process, delivery.n)
     return failure_said(frame.driver.node, frame.reaction, place, delivery.names, (kind, reason))

@@ -146,6 +146,7 @@ async def _ask(frame: Frame, position: str, question: _Question) -> Any:
             return _taken(name, question, found.entry)
         if isinstance(found, Perform):
             await frame.decided()
+            frame.leave_if_stopped()
             _emit(frame, position, hashed, question)
         asked = frame.execution.at(position)
         assert isinstance(asked, Asked), "it was asked before, or just now"
@@ -153,6 +154,7 @@ async def _ask(frame: Frame, position: str, question: _Question) -> Any:
         answers = answer_type(name).name
         node.mailbox.listen_for_answer(frame.delivery, asked.event, answers)
         event = await node.mailbox.answer(asked.event)
+        frame.leave_if_stopped()
         is_late = asked.due is not None and node.clock.now_ms() >= asked.due
         if event is None and not is_late:
             await frame.park(Park(asked.due, waits=(answers,)))
@@ -176,7 +178,7 @@ def _emit(frame: Frame, position: str, hashed: int, question: _Question) -> None
     limits = [frame.delivery.deadline, None if question.timeout_ms is None else now + question.timeout_ms]
     due = min((limit for limit in limits if limit is not None), default=None)
     emission, route = Emission(node.numbers), node.routes[question.type.name]
-    n = add(frame, emission.emit, route, question.data, question.key, now_ms=now, expires=due)
+    n = add(frame, emission, route, question.data, question.key, now_ms=now, expires=due)
     child = next((execution_id(n, each.number) for each in route.triggers if _is_workflow(each)), 0)
     frame.execution.tell(Asked(position, hashed, n, due, child))
     frame.driver.commit(frame, Status.RUNNING, emission)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import msgspec
 
 from onstage.core.commit import RefusedBecause, Transaction
-from onstage.core.journal import Attempted, Begun, Failed, Stepped, Transacted
+from onstage.core.journal import Abandoned, Attempted, Begun, Failed, HandedOver, Held, Stepped, Transacted, is_final
 from onstage.core.requests import (
     CancelAnswer,
     DivergedAnswer,
@@ -23,7 +23,7 @@ from onstage.core.requests import (
     TransactionRequest,
 )
 from onstage.core.retry import delay
-from onstage.errors import Cancelled, Reject, StepFailed, UsageError
+from onstage.errors import Cancelled, CompletedElsewhere, Reject, StepFailed, UsageError
 from onstage.events.codec import DecodeFailed, NoCodec, encode_any
 from onstage.events.receipt import Status
 from onstage.ports.store import Refused
@@ -31,9 +31,12 @@ from onstage.runtime.call import active
 from onstage.runtime.cancelling import is_due, observe
 from onstage.runtime.error_text import error_text
 from onstage.runtime.frame import INSIDE_STEP, Frame, Park
+from onstage.runtime.long_step import ATTEMPT, attempt_of, beating, forget_heartbeat, hand_over_until
+from onstage.runtime.undo import undo_abandoned
 
 if TYPE_CHECKING:
     from onstage.core.journal import Entry
+    from onstage.runtime.branch import Branch
     from onstage.runtime.step import Durable, Step, TransactionStep
 
 __all__ = ["ask", "perform_step", "perform_transaction", "run_function"]
@@ -41,10 +44,16 @@ __all__ = ["ask", "perform_step", "perform_transaction", "run_function"]
 
 async def ask(frame: Frame, position: str, request: Request) -> Recorded | Perform | Look:
     """Ask the journal; parks or diverges here, so that the caller sees only what it can act on."""
-    aside = frame.task is not None and asyncio.current_task() is not frame.task
-    answer = frame.execution.ask(position, request, frame.driver.node.clock.now_ms(), aside=aside)
-    if not isinstance(answer, Recorded | CancelAnswer | DivergedAnswer) and is_due(frame):
-        raise await observe(frame, position)
+    branch, now_ms = frame.here(), frame.driver.node.clock.now_ms()
+    if branch is None:
+        aside = frame.task is not None and asyncio.current_task() is not frame.task
+        answer = frame.execution.ask(position, request, now_ms, aside=aside)
+    else:
+        _refuse_stopped(frame, branch, position)
+        aside = not (branch.runs_code and frame.is_own(branch))
+        answer = frame.execution.ask(position, request, now_ms, aside=aside, branch=branch.path)
+    if not isinstance(answer, Recorded | CancelAnswer | DivergedAnswer) and is_due(frame, branch):
+        await observe(frame, position)
     match answer:
         case ParkAnswer():
             await frame.park(Park(answer.due, retrying=isinstance(request, StepRequest)))
@@ -62,33 +71,121 @@ async def ask(frame: Frame, position: str, request: Request) -> Recorded | Perfo
             assert_never(answer)
 
 
+def _refuse_stopped(frame: Frame, branch: Branch, position: str) -> None:
+    """A branch that was stopped goes as far as it had come; a step that ran when its race was lost is finished."""
+    if not branch.stopped:
+        return
+    entry = frame.execution.at(position)
+    is_recorded = entry is not None and (is_final(entry) or isinstance(entry, Held))
+    is_recorded = is_recorded or position in frame.execution.cancels.values()
+    if not (is_recorded or (branch.lost and isinstance(entry, Begun))):
+        raise asyncio.CancelledError
+
+
 async def perform_step(step: Step[..., Any], frame: Frame, position: str, arguments: tuple[Any, ...]) -> Any:
     """One step: its recorded result, or one attempt of it."""
     with active(frame):
+        if step.undo is not None and not frame.reaction.handler.gating:
+            raise _no_undo_here(step, frame)
         hashed = step.hash_of(arguments)
         answer = await ask(frame, position, StepRequest(hashed))
         if isinstance(answer, Recorded):
-            return _recorded(step, answer.entry)
-        assert isinstance(answer, Perform), "a step is recorded or performed"
-        driver = frame.driver
-        undo = step.undo_name
-        if undo is not None and not answer.begun:
-            driver.node.steps[undo] = step
-            frame.execution.tell(Begun(position, hashed, undo, step.call_codec.encode(arguments)))
-        await frame.decided()
-        driver.save(frame)
-        frame.barred = frame.reaction.patient = True
-        await frame.barrier()
-        first = answer.first or driver.node.clock.now_ms()
-        try:
-            result = await driver.node.invoke(step, frame, position, arguments)
-        except Exception as error:  # noqa: BLE001  the policy decides what it means
-            return await _failed_attempt(step, frame, position, hashed, error, (answer.attempt, first))
-        data, result = _as_recorded(step, result)
-        call = None if undo is None else step.call_codec.encode(arguments)
-        ended = driver.node.clock.now_ms()
-        driver.tell(frame, Stepped(position, hashed, data, step.schema, answer.attempt, ended, undo, call))
-        return result
+            if isinstance(answer.entry, Abandoned):
+                await undo_abandoned(frame, answer.entry)
+            return _recorded(step, answer.entry, frame)
+        if isinstance(answer, Look):
+            return await _handed_over(step, frame, position, hashed, arguments)
+        return await _attempt(step, frame, position, (hashed, arguments), answer)
+
+
+async def _attempt(
+    step: Step[..., Any], frame: Frame, position: str, call: tuple[int, tuple[Any, ...]], answer: Perform
+) -> Any:
+    (hashed, arguments), driver, undo = call, frame.driver, step.undo_name
+    if undo is not None and not answer.begun:
+        driver.node.steps[undo] = step
+        frame.execution.tell(Begun(position, hashed, undo, step.call_codec.encode(arguments)))
+    attempt = await attempt_of(step, frame, position, answer.attempt) if step.is_long else None
+    came = None if attempt is None else driver.node.completions.take(frame, position, answer.attempt)
+    if came is not None and came.data is not None:  # of an earlier attempt, in time to spare this one
+        return await _succeeded(step, frame, position, call, step.result_codec.read(came.data), answer.attempt)
+    await frame.decided()
+    driver.save(frame)
+    frame.barred = frame.reaction.patient = True
+    await frame.barrier()
+    _refuse_unbegun(frame, position, hashed, begun=answer.begun)
+    first = answer.first or driver.node.clock.now_ms()
+    mark = ATTEMPT.set(attempt)
+    try:
+        result = await driver.node.invoke(step, frame, position, arguments)
+    except CompletedElsewhere:
+        due = hand_over_until(step, driver.node.clock.now_ms())
+        driver.tell(frame, HandedOver(position, hashed, answer.attempt, due, first))
+        return await _handed_over(step, frame, position, hashed, arguments)
+    except Exception as error:  # noqa: BLE001  the policy decides what it means
+        return await _failed_attempt(step, frame, position, hashed, error, (answer.attempt, first))
+    finally:
+        ATTEMPT.reset(mark)
+        if attempt is not None:
+            attempt.end()
+    return await _succeeded(step, frame, position, call, result, answer.attempt)
+
+
+async def _succeeded(
+    step: Step[..., Any], frame: Frame, position: str, call: tuple[int, tuple[Any, ...]], result: Any, attempt: int
+) -> Any:
+    hashed, arguments = call
+    data, result = _as_recorded(step, result)
+    kept = None if step.undo is None else step.call_codec.encode(arguments)
+    if step.heartbeat_timeout_s is not None:
+        forget_heartbeat(frame, position)
+    ended = frame.driver.node.clock.now_ms()
+    kind = Abandoned if (branch := frame.here()) is not None and branch.lost else Stepped
+    entry = kind(position, hashed, data, step.schema, attempt, ended, step.undo_name, kept, step.version)
+    frame.driver.tell(frame, entry)
+    if isinstance(entry, Abandoned):
+        await undo_abandoned(frame, entry)
+    return result
+
+
+async def _handed_over(
+    step: Step[..., Any], frame: Frame, position: str, hashed: int, arguments: tuple[Any, ...]
+) -> Any:
+    """A step that somebody outside completes: take what came, or park until something does or the time is over."""
+    entry = frame.execution.at(position)
+    assert isinstance(entry, HandedOver), "only such a call is looked for"
+    node = frame.driver.node
+    outcome = node.completions.take(frame, position, entry.attempts)
+    if outcome is not None and outcome.data is not None:
+        result = step.result_codec.read(outcome.data)
+        return await _succeeded(step, frame, position, (hashed, arguments), result, entry.attempts)
+    if outcome is None and node.clock.now_ms() < entry.due:
+        await frame.park(Park(entry.due))
+        raise AssertionError("a parked call does not go on")
+    error = TimeoutError("nobody completed it in time") if outcome is None else outcome.as_error(step.give_up_on)
+    return await _failed_attempt(step, frame, position, hashed, error, (entry.attempts, entry.first))
+
+
+def _refuse_unbegun(frame: Frame, position: str, hashed: int, *, begun: bool) -> None:
+    """The branch was stopped while its step waited for the disk: it has had no effect, so it is not in doubt."""
+    branch = frame.here()
+    if branch is None or not branch.stopped:
+        return
+    is_marked = isinstance(frame.execution.at(position), Begun)
+    if begun and is_marked and branch.lost:
+        return  # it was in doubt when this run began: it is finished, to be undone
+    if is_marked and not begun:
+        frame.driver.tell(frame, Attempted(position, hashed, 0, 0, "stopped before it began", 0))
+    raise asyncio.CancelledError
+
+
+def _no_undo_here(step: Step[..., Any], frame: Frame) -> UsageError:
+    return UsageError(
+        f"{frame.reaction.name} calls {step.name}, a step with an undo, and is not gating\n"
+        "  why: no process waits for this handler, so none would have its steps undone\n"
+        f"  to do: write gating=True where the handler is declared ({frame.reaction.handler.where}), or use a step "
+        "without undo="
+    )
 
 
 async def run_function(step: Step[..., Any], frame: Frame, position: str, arguments: tuple[Any, ...]) -> Any:
@@ -96,9 +193,9 @@ async def run_function(step: Step[..., Any], frame: Frame, position: str, argume
     node = frame.driver.node
     mark = INSIDE_STEP.set((frame, position))
     try:
-        if step.timeout_s is None and step.is_async:
+        if step.timeout_s is None and step.heartbeat_timeout_s is None and step.is_async:
             return await step.run(*arguments)
-        async with asyncio.timeout(step.timeout_s):
+        async with asyncio.timeout(step.timeout_s), beating(step):
             if step.is_async:
                 return await step.run(*arguments)
             context = copy_context()
@@ -111,8 +208,10 @@ async def _failed_attempt(
     step: Step[..., Any], frame: Frame, position: str, hashed: int, error: Exception, attempt: tuple[int, int]
 ) -> Any:
     attempts, first = attempt
-    if isinstance(error, Reject | UsageError):
+    if isinstance(error, UsageError):
         raise error
+    if isinstance(error, Reject):
+        raise _give_up(step, frame, position, hashed, error, attempts)
     node = frame.driver.node
     pause = delay(step.policy, attempts, error, node.clock.chance())
     now = node.clock.now_ms()
@@ -134,36 +233,45 @@ def _give_up(
     """Record the failure (it stays tentative until the handler goes on past it); answers what to raise."""
     text = error_text(error)
     kind, data = None, None
-    if isinstance(error, durable.give_up_on):
+    if isinstance(error, (Reject, *durable.give_up_on)):
         kind = _kind(type(error))
         try:
             data = encode_any(error.args)
         except NoCodec:
             kind = None
     failed = Failed(position, hashed, kind, data, text, attempts)
-    frame.execution.tell(failed)
+    branch = frame.here()
+    frame.execution.tell(failed, "" if branch is None else branch.path)
     raised = _rebuilt(durable, failed)
     raised.__cause__ = error
     return raised
 
 
-def _recorded(durable: Durable[Any], entry: Entry) -> Any:
+def _recorded(durable: Durable[Any], entry: Entry, frame: Frame) -> Any:
     if isinstance(entry, Failed):
         raise _rebuilt(durable, entry)
     assert isinstance(entry, Stepped | Transacted), "`ask` lets nothing else through"
     try:
-        return durable.result_codec.read(entry.result)
+        return durable.recorded_result(entry.result, entry.version)
     except DecodeFailed as error:
-        raise UsageError(
-            f"the recorded result of {durable.name} does not fit its annotation any more: {error}\n"
-            "  why: the result type changed while executions were open\n  to do: accept the old shape too"
-        ) from error
+        frame.diverge(_unreadable(durable, entry, error))
+
+
+def _unreadable(durable: Durable[Any], entry: Stepped | Transacted, error: DecodeFailed) -> str:
+    changed = "its type has changed since" if entry.schema != durable.schema else "its class refuses it"
+    return (
+        f"the recorded result of {durable.name} does not fit its annotation any more: {error}\n"
+        f"  why: it was recorded as version {entry.version}, and {changed} ({durable.where})\n"
+        f"  to do: give the {durable.kind} version={entry.version + 1} and the way there with @upcast({durable.name}, "
+        f"{entry.version}, {entry.version + 1}), or accept the old shape too\n  at: {entry.position}"
+    )
 
 
 def _rebuilt(durable: Durable[Any], failed: Failed) -> Exception:
     """The same exception live and on replay: a `give_up_on` type by its name and arguments, else `StepFailed`."""
     if failed.kind is not None and failed.rebuilt_from is not None:
-        for kind in durable.give_up_on:
+        kinds: tuple[type[Exception], ...] = (Reject, *durable.give_up_on)
+        for kind in kinds:
             if _kind(kind) == failed.kind:
                 return _made(kind, msgspec.json.decode(failed.rebuilt_from))
     return StepFailed(durable.name, failed.error, failed.attempts)
@@ -201,7 +309,7 @@ async def perform_transaction(
         hashed = step.hash_of(arguments)
         answer = await ask(frame, position, TransactionRequest(hashed))
         if isinstance(answer, Recorded):
-            return _recorded(step, answer.entry)
+            return _recorded(step, answer.entry, frame)
         driver, execution = frame.driver, frame.execution
 
         mark = INSIDE_STEP.set((frame, position))
@@ -210,9 +318,10 @@ async def perform_transaction(
 
         def run(connection: Any) -> Entry:
             result = context.run(step.run, connection, *arguments)
-            return Transacted(position, hashed, _as_recorded(step, result)[0], step.schema)
+            return Transacted(position, hashed, _as_recorded(step, result)[0], step.schema, step.version)
 
         await frame.decided()
+        frame.leave_if_stopped()
         driver.save(frame)
         before = frame.after
         at = driver.commit(frame, Status.RUNNING, transaction=Transaction(run))
@@ -225,7 +334,7 @@ async def perform_transaction(
             _refused(frame, refused, at, before)
             error = refused.refusal.error
             assert isinstance(error, Exception), "a user's refusal carries the exception"
-            if isinstance(error, Reject | UsageError):
+            if isinstance(error, UsageError):
                 raise error from None
             raise _give_up(step, frame, position, hashed, error, 1) from error
         finally:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar, final
 
 from onstage.errors import AwaitedTwice, InsideStep, NotInExecution
+from onstage.runtime.branch import Branch
 from onstage.runtime.frame import CURRENT, INSIDE_STEP, Frame
 
 __all__ = ["Call", "active", "calling_frame"]
@@ -64,7 +65,11 @@ def calling_frame(name: str) -> Frame | None:
         raise frame.parked
     if frame.closed:
         raise _ended(name, frame)
-    if frame.task is not None and asyncio.current_task() is not frame.task:
+    branch = frame.here()
+    if branch is not None and frame.is_own(branch):
+        frame.execution.enter(branch.path)
+        return frame
+    if branch is not None or (frame.task is not None and asyncio.current_task() is not frame.task):
         raise NotInExecution(
             f"{name} was called in a task that is not the handler's own ({frame.reaction.name})\n"
             "  why: its position among the durable calls would depend on timing\n"
@@ -84,11 +89,12 @@ def _ended(name: str, frame: Frame) -> NotInExecution:
 class active:  # noqa: N801  a context manager, read as a word
     """Counts a durable call of a frame as under way."""
 
-    __slots__ = ("_frame",)
+    __slots__ = ("_branch", "_frame", "_own")
 
     def __init__(self, frame: Frame) -> None:
         """A call of this frame."""
         self._frame = frame
+        self._branch: Branch | None = None
 
     def __enter__(self) -> None:
         """It begins; while the execution parks, it unwinds like all others."""
@@ -96,11 +102,35 @@ class active:  # noqa: N801  a context manager, read as a word
             raise self._frame.parked
         if self._frame.closed:
             raise _ended("a durable call", self._frame)
-        self._frame.active += 1
+        self._branch = branch = self._frame.here()
+        if branch is None:
+            self._frame.active += 1
+        else:
+            self._begin_in(branch)
         self._frame.note_branch()
+
+    def _begin_in(self, branch: Branch) -> None:
+        self._own = self._frame.is_own(branch)
+        if self._own:
+            branch.calls += 1
+        else:
+            branch.aside += 1
+            self._frame.active += 1
+        self._frame.weigh(branch)
+
+    def _end_in(self, branch: Branch) -> None:
+        if self._own:
+            branch.calls -= 1
+        else:
+            branch.aside -= 1
+            self._frame.active -= 1
+        self._frame.weigh(branch)
 
     def __exit__(self, *_: object) -> None:
         """It ended: if all others are blocked, the execution can park."""
-        self._frame.active -= 1
+        if self._branch is None:
+            self._frame.active -= 1
+        else:
+            self._end_in(self._branch)
         if self._frame.blocked or self._frame.ended:
             self._frame.settle_blocked()

@@ -23,7 +23,7 @@ from onstage.core.requests import (
     ValueRequest,
     WaitRequest,
 )
-from onstage.errors import NotInExecution, UndeclaredEvent, UsageError
+from onstage.errors import NotInExecution, OperationError, UndeclaredEvent, UsageError
 from onstage.events.delayed import when_of
 from onstage.events.duration import seconds
 from onstage.events.event import event_type
@@ -32,8 +32,10 @@ from onstage.ports.clock import SystemClock
 from onstage.runtime.attempts import ask
 from onstage.runtime.call import Call, active, calling_frame
 from onstage.runtime.emission import Emission
+from onstage.runtime.error_text import said
 from onstage.runtime.frame import CURRENT, INSIDE_STEP, Frame, Park
 from onstage.runtime.output import put
+from onstage.runtime.wire import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -158,8 +160,9 @@ async def _wait(frame: Frame, position: str, request: WaitRequest, since: int) -
         # Listen first, then look: an event that comes in between is seen by one of the two.
         node.mailbox.listen(frame.delivery, request.types)
         found = await node.mailbox.find(frame, request.types, since)
+        frame.leave_if_stopped()
         if found is not None:
-            ended = WaitEnded(position, found.n, found.type, found.data)
+            ended = WaitEnded(position, found.n, found.type, found.data, version_of(found))
             frame.driver.tell(frame, ended)
             return _arrived(frame, ended)
         if answer.due is not None and node.clock.now_ms() >= answer.due:
@@ -172,7 +175,13 @@ async def _wait(frame: Frame, position: str, request: WaitRequest, since: int) -
 def _arrived(frame: Frame, entry: WaitEnded) -> Any:
     if not entry.event:
         raise TimeoutError("no such event came in time")
-    return frame.driver.node.routes[entry.type].type.decode(entry.data)
+    try:
+        return frame.driver.node.types[entry.type].read(entry.data, entry.version)
+    except Exception as error:
+        raise OperationError(
+            f"the event {entry.type} that {frame.reaction.name} took cannot be decoded\n  why: {said(error)}\n"
+            "  to do: add the @upcast that leads there, or mend the class; then `onstage dead retry`"
+        ) from error
 
 
 def sleep(duration: Duration) -> Call[None]:
@@ -238,6 +247,7 @@ async def _emit(frame: Frame, position: str, event: object, when: When | None) -
         if isinstance(answer, Recorded):
             return
         await frame.decided()
+        frame.leave_if_stopped()
         emission = Emission(frame.driver.node.numbers)
         n = put(frame, emission, event, frame.driver.node.clock.now_ms(), when)
         frame.execution.tell(Emitted(position, hashed, n))
@@ -252,6 +262,8 @@ def _value(name: str, draw: Callable[[], Any], type_: type[T]) -> T:
         return value
     frame = _frame_for(name)
     position = frame.execution.make(name)
+    if frame.execution.at(position) is None:
+        frame.leave_if_stopped()
     answer = frame.execution.ask(position, ValueRequest(), frame.driver.node.clock.now_ms())
     if isinstance(answer, DivergedAnswer):
         frame.diverge(answer.diff)

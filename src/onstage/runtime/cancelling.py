@@ -2,14 +2,16 @@
 
 The mark is a note under the execution's number. It is no part of the journal, so it never competes with a run that is
 going on. What runs or is parked is told at its next durable call, which records where (`CancelSeen`) and in the same
-commit marks the children that are still awaited: a crash leaves none of them behind. What has not begun, or was set
-aside, ends without running its handler. The commit that ends the execution takes the mark away.
+commit marks the children that are still awaited: a crash leaves none of them behind. Each branch is told once: by a
+call of its own, or by the `Cancelled` of a branch that it waits for. What has not begun, or was set aside, ends without
+running its handler. The commit that ends the execution takes the mark away.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from onstage.core.branches import made_in
 from onstage.core.commit import Commit, Note, Notes, execution_id, handler_of
 from onstage.core.journal import Answered, Asked, CancelSeen, Rejected
 from onstage.core.lifecycle import Input
@@ -17,14 +19,16 @@ from onstage.errors import Cancelled, UsageError
 from onstage.events.receipt import Status
 from onstage.ports.store import Refused
 from onstage.runtime.answering import failure_said
-from onstage.runtime.operations import commit_of
+from onstage.runtime.batching import members_in
+from onstage.runtime.operations import commit_of, with_members
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from onstage.core.execution import Execution
     from onstage.core.journal import Entry
     from onstage.ports.store import Stored
+    from onstage.runtime.branch import Branch
     from onstage.runtime.delivery import Delivery
     from onstage.runtime.emission import Emission
     from onstage.runtime.frame import Frame
@@ -42,6 +46,7 @@ __all__ = [
     "is_due",
     "observe",
     "open_children",
+    "pass_on",
     "terminate",
     "was_set_aside",
 ]
@@ -150,6 +155,8 @@ async def terminate(node: Node, execution: int) -> str:
             await node.store.durable(position)
         except Refused:
             continue  # its run has committed something meanwhile
+        for member in members_in(stored.entries):
+            node.open.pop(member, None)
         node.marks.made(children, position)
         node.dispatcher.wake()
         return f"{stored.execution.handler} was terminated"
@@ -189,11 +196,12 @@ async def _end(node: Node, stored: Stored, kind: str, why: str, marks: Iterable[
     view, reaction = stored.execution, node.reactions.get(handler_of(stored.execution.id))
     signed = None if reaction is None else await node.recovery.signed(reaction, stored.event)
     emission: Emission | None = None
-    if reaction is not None and reaction.responding is not None:
+    if view.gating and reaction is not None and reaction.responding is not None:
         place = (view.process, stored.event.n)
         emission = failure_said(node, reaction, place, node.names_of(stored.event), (kind, why))
     commit = commit_of(node, stored, Status.CANCELLED, error=f"{kind} {why}", signed=signed, emission=emission)
     forgotten = node.marks.ended(view.id)
+    await with_members(node, stored, commit)
     commit.notes = Notes([_note(each) for each in marks], () if forgotten is None else forgotten.dropped)
     position = node.append(commit, emission)
     node.dispatcher.flush_soon()
@@ -219,24 +227,45 @@ def _note(execution: int) -> Note:
 # --- from inside ------------------------------------------------------------------------------------------
 
 
-def is_due(frame: Frame) -> bool:
-    """Whether the next durable call of a run is to raise `Cancelled`."""
-    return frame.delivery.cancelled and not frame.shielded and frame.execution.cancelled_at is None
+def is_due(frame: Frame, branch: Branch | None) -> bool:
+    """Whether the next durable call of a run, in this branch, is to raise `Cancelled`."""
+    if not frame.delivery.cancelled:
+        return False
+    if branch is None or branch is frame.main:
+        return not frame.shielded and "" not in frame.execution.cancels
+    return not (branch.shielded or branch.stopped) and branch.root not in frame.execution.cancels
 
 
-async def observe(frame: Frame, position: str) -> Cancelled:
-    """Record that the call at `position` tells the code, and mark the children; answers what the call raises."""
+async def observe(frame: Frame, position: str) -> None:
+    """Record that the call at `position` tells its branch, mark the children that this awaits, and raise `Cancelled`.
+
+    It does nothing if another call of the branch has told it meanwhile.
+    """
     await frame.decided()
-    frame.execution.tell(CancelSeen("cancel", position))
-    mark_children(frame)
-    return Cancelled()
+    if frame.parked is not None:
+        raise frame.parked
+    branch = frame.here()
+    if not is_due(frame, branch):
+        return
+    root = "" if branch is None else branch.root
+    frame.execution.tell(CancelSeen(f"{root}cancel", position))
+    awaited = _awaited(frame.execution.entries()).items()
+    mark_children(frame, [child for at, child in awaited if at == position or made_in(at) == root])
+    raise Cancelled
 
 
-def mark_children(frame: Frame) -> None:
-    """Commit what was told, with the marks of all children that are still awaited."""
-    node, children = frame.driver.node, open_children(frame.execution.entries())
-    notes = Notes([_note(child) for child in children])
-    position = frame.driver.commit(frame, Status.RUNNING, notes=notes)
+def pass_on(frame: Frame, error: BaseException, into: Branch) -> None:
+    """A branch has ended with `error`, which is raised in the one that waited: if it is `Cancelled`, that is told."""
+    is_cancel = isinstance(error, BaseExceptionGroup) and error.subgroup(Cancelled) is not None
+    if (is_cancel or isinstance(error, Cancelled)) and into.root not in frame.execution.cancels:
+        frame.execution.tell(CancelSeen(f"{into.root}cancel", ""))
+        frame.driver.save_soon(frame)
+
+
+def mark_children(frame: Frame, children: Sequence[int]) -> None:
+    """Commit what was told, with the marks of these children."""
+    node = frame.driver.node
+    position = frame.driver.commit(frame, Status.RUNNING, notes=Notes([_note(child) for child in children]))
     node.marks.made(children, position)
     node.dispatcher.wake()
     node.dispatcher.flush_soon()
@@ -244,17 +273,27 @@ def mark_children(frame: Frame) -> None:
 
 def open_children(entries: Iterable[Entry]) -> list[int]:
     """The executions that this journal started and still awaits."""
+    return list(_awaited(entries).values())
+
+
+def _awaited(entries: Iterable[Entry]) -> dict[str, int]:
     last = {entry.position: entry for entry in entries if isinstance(entry, Asked | Answered)}
-    return [entry.child for entry in last.values() if isinstance(entry, Asked) and entry.child]
+    return {at: entry.child for at, entry in last.items() if isinstance(entry, Asked) and entry.child}
 
 
 def give_up(frame: Frame, reason: str) -> None:
-    """A cancel has left the handler, or ends it without running: from here on the execution only undoes."""
+    """A cancel has left the handler, or ends it without running: from here on the execution only undoes.
+
+    Children are marked that are awaited in branches which were not told.
+    """
     frame.parked = None
     frame.execution.failed()
     frame.execution.tell(Rejected("reject", reason, cancelled=True))
-    if frame.execution.cancelled_at is None:  # its handler was not told: what it awaits is told here
-        mark_children(frame)
+    told = frame.execution.cancels
+    awaited = _awaited(frame.execution.entries()).items()
+    left = [child for at, child in awaited if made_in(at) not in told and at not in told.values()]
+    if left or not told:
+        mark_children(frame, left)
 
 
 def ends_as(execution: Execution) -> tuple[Input, str]:

@@ -59,8 +59,8 @@ def continue_as_new(input: object) -> NoReturn:
 
 def again(frame: Frame) -> Continued | None:
     """The entry with which an execution began anew, None if it did not; its live state goes on."""
-    entry = frame.execution.continued
-    if entry is None:
+    renewal = frame.execution.renewal
+    if renewal is None:
         return None
-    frame.shown = {key: msgspec.json.decode(value) for key, value in frame.execution.shown_before.items()}
-    return entry
+    frame.shown = {key: msgspec.json.decode(value) for key, value in renewal.shown.items()}
+    return renewal.entry

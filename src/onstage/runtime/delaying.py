@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 import msgspec
 
-from onstage.contracts.handler import CONCURRENCY_MAX, Handler
+from onstage.contracts.flow_options import CONCURRENCY_MAX
+from onstage.contracts.handler import Handler
 from onstage.core.retry import HANDLER_RETRY
 from onstage.errors import UsageError
 from onstage.events.delayed import LATER, NO_EXTRA, Delayed, decode_delayed, encode_delayed

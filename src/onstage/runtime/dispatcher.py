@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.runtime.foreign_await import foreign_await
 from onstage.runtime.frame import CURRENT
+from onstage.runtime.gather import rest_of
+from onstage.runtime.ranked_ready import RankedReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterable
@@ -72,6 +74,12 @@ class _Suspended:
                 return stop.value
 
 
+async def _raised(frame: Frame, error: BaseException) -> None:
+    """The handler raised before its branches had begun: they end first."""
+    await frame.rest()
+    raise error
+
+
 @final
 class Dispatcher:
     """Runs deliveries on this node. Everything here happens on the loop."""
@@ -80,7 +88,7 @@ class Dispatcher:
         """Nothing runs before `wake`."""
         self._driver = driver
         self._store = store
-        self._ready: deque[Delivery] = deque()
+        self._ready: deque[Delivery] | RankedReady = deque()
         self._ahead_of_disk: dict[int, list[Delivery]] = {}
         self._durable = 0
         self._draining = False
@@ -98,8 +106,13 @@ class Dispatcher:
 
     def offer(self, delivery: Delivery) -> None:
         """Take a delivery over: it runs when its lane and a place at its handler are free."""
-        reaction, lane = delivery.reaction, delivery.lane
+        reaction, lane, turnstile = delivery.reaction, delivery.lane, delivery.reaction.turnstile
+        if turnstile is not None and turnstile.holds(delivery):
+            return
         if lane is not None and not delivery.has_lane:
+            if reaction.behind and delivery.n > reaction.behind:
+                reaction.held.append(delivery)  # what is older of its key comes first
+                return
             lanes = reaction.lanes
             if lane in lanes:
                 queue = lanes[lane]
@@ -109,6 +122,9 @@ class Dispatcher:
                 return
             lanes[lane] = None
             delivery.has_lane = True
+        if turnstile is not None:
+            turnstile.enter(delivery)
+            return
         if reaction.running >= reaction.concurrency:
             reaction.backlog.append(delivery)
             return
@@ -138,7 +154,9 @@ class Dispatcher:
         """The execution ended or parked: let the next one of its handler run."""
         reaction = delivery.reaction
         reaction.running -= 1
-        if reaction.backlog:
+        if reaction.turnstile is not None:
+            reaction.turnstile.left()
+        elif reaction.backlog:
             reaction.running += 1
             self._ready.append(reaction.backlog.popleft())
 
@@ -162,6 +180,15 @@ class Dispatcher:
             self.offer(following)
             lanes[lane] = queue or None
             return
+
+    def let(self, delivery: Delivery) -> None:
+        """Make ready what a turnstile has let in."""
+        self._ready.append(delivery)
+        self.wake()
+
+    def rank(self) -> None:
+        """Heed the priorities of handlers among what is ready, from now on; before anything is."""
+        self._ready = RankedReady()
 
     def durable(self, position: int) -> None:
         """What follows from commits up to `position` no longer waits for the disk."""
@@ -274,10 +301,9 @@ class Dispatcher:
                     await frame.rest()
                 following = self._after_error(frame, error)
             else:
-                if frame.active:
+                if frame.active and not frame.open:
                     await frame.rest()
-                following = None
-                self._driver.returned(frame, result)
+                following = self._after_return(frame, result)
         self.running.pop(frame.delivery.id, None)
         self.flush_soon()
 
@@ -303,11 +329,17 @@ class Dispatcher:
             context.run(CURRENT.set, frame)
             first = context.run(coroutine.send, None)
         except StopIteration as stop:
-            self._driver.returned(frame, stop.value)
-            return None
+            return self._after_return(frame, stop.value)
         except BaseException as error:  # noqa: BLE001  the driver decides what it means
-            return self._after_error(frame, error)
+            return self._start(frame, _raised(frame, error)) if frame.open else self._after_error(frame, error)
         return frame, _Suspended(frame, coroutine, context, first)
+
+    def _after_return(self, frame: Frame, result: Any) -> tuple[Frame, _Suspended] | None:
+        """Let the driver settle a run, once the branches that the handler has left open have ended."""
+        if frame.open:
+            return self._start(frame, rest_of(frame, result))
+        self._driver.returned(frame, result)
+        return None
 
     def _after_error(self, frame: Frame, error: BaseException) -> tuple[Frame, _Suspended] | None:
         """Let the driver settle a failed run; a rejected one goes on with its undo steps."""
@@ -339,7 +371,7 @@ class Dispatcher:
     async def _end_branches(self) -> None:
         """No effect outlives the node: end what still runs beside the handlers, and keep what it came to."""
         frames = list(self.running.values())
-        branches = [task for frame in frames for task in frame.branches]
+        branches = [task for frame in frames for task in frame.branches or ()]
         for task in branches:
             task.cancel()
         if branches:

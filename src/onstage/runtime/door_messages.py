@@ -28,17 +28,20 @@ __all__ = [
     "AskVerdict",
     "AwaitAnswer",
     "Begin",
+    "Complete",
     "Control",
     "Emit",
     "EmitAll",
     "EmitTimed",
     "MakeWay",
+    "Manage",
     "Operate",
     "OperateSchedule",
     "Ping",
     "Pong",
     "Reply",
     "Request",
+    "SetPause",
     "answer_as",
     "frame",
     "receive",
@@ -176,8 +179,47 @@ class OperateSchedule(_Request, frozen=True, tag="schedule"):
     last_ms: _Number | None = None
 
 
+class Manage(_Request, frozen=True, tag="manage"):
+    """Replay or retire a handler. Answered with what was done, in figures."""
+
+    action: str
+    handler: str
+    options: dict[str, _Number] = {}
+
+
+class SetPause(_Request, frozen=True, tag="pause"):
+    """Pause a handler or a service, or let it go on. Answered with what was done."""
+
+    name: str
+    paused: bool
+    by: str
+    why: str | None = None
+
+
+class Complete(_Request, frozen=True, tag="complete"):
+    """Complete a step by its token, with a result (JSON) or an error. Answered with what was done."""
+
+    token: str
+    data: bytes | None = None
+    error: str | None = None
+    kind: str | None = None
+
+
 Request = (
-    Ping | MakeWay | Emit | EmitTimed | EmitAll | AskVerdict | Operate | OperateSchedule | Begin | AwaitAnswer | Control
+    Ping
+    | MakeWay
+    | Emit
+    | EmitTimed
+    | EmitAll
+    | AskVerdict
+    | Operate
+    | OperateSchedule
+    | Begin
+    | AwaitAnswer
+    | Control
+    | Manage
+    | SetPause
+    | Complete
 )
 Answers = list[str | tuple[str, str]]
 """What became of each event: the public id of its process, or the name and text of the error that refused it."""

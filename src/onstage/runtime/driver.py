@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 from msgspec.structs import replace
@@ -23,37 +24,40 @@ from onstage.errors import (
     Cancelled,
     Diverged,
     InsideStep,
+    KeyMissing,
     NotInExecution,
     OperationError,
     Reject,
+    SealBroken,
     UndeclaredEvent,
     UsageError,
 )
 from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
 from onstage.runtime.answering import failure_of
 from onstage.runtime.attempts import perform_step, perform_transaction
+from onstage.runtime.batching import settle_members
 from onstage.runtime.call import active
 from onstage.runtime.cancelling import ends_as, give_up, is_due, was_set_aside
 from onstage.runtime.continuing import ContinueAsNew, again
 from onstage.runtime.emission import NOTHING, Emission
 from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.expiry import Expired, may_begin, settle_expired
-from onstage.runtime.frame import Frame, Park
+from onstage.runtime.frame import Along, Frame, Park
 from onstage.runtime.output import emission_of
 from onstage.runtime.undo import REJECTED, then_rejected
-from onstage.runtime.wire import deadline_of
+from onstage.runtime.wire import deadline_of, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from onstage.core.journal import Entry
-    from onstage.ports.store import EventView
+    from onstage.ports.store import EventView, Stored
     from onstage.runtime.delivery import Delivery, Reaction
     from onstage.runtime.node import Node
 
 __all__ = ["Driver"]
 
-_PROGRAMMER: Final = (UndeclaredEvent, InsideStep, NotInExecution, UsageError)
+_PROGRAMMER: Final = (UndeclaredEvent, InsideStep, NotInExecution, UsageError, KeyMissing, SealBroken)
 log = logging.getLogger("onstage.handler")
 
 
@@ -81,24 +85,26 @@ class Driver:
         if (expires := delivery.expires) is not None and not may_begin(frame, expires):
             settle_expired(frame, expires)
             return frame, None
-        reaction = delivery.reaction
         try:
             assert delivery.type is not None, "what carries its data has a type"
             event = delivery.type.decode(delivery.data)
         except Exception as error:  # noqa: BLE001  the class's own code may raise anything
             self._set_aside(frame, f"poison: the event cannot be decoded: {said(error)}", Input.FAIL)
             return frame, None
-        return frame, self._call(reaction, event)
+        return frame, self._call(delivery, event, None)
 
     def _event(self, delivery: Delivery, stored: EventView) -> Any:
         if delivery.reaction.handler.pattern is not None:
             return self.node.envelope(stored)
-        if delivery.type is None:
+        known = self.node.types.get(stored.type)
+        if known is None:
             raise ValueError(f"no class of this application is {stored.type} version {stored.version}")
-        return delivery.type.decode(stored.data)
+        return known.read(stored.data, version_of(stored))
 
-    def _call(self, reaction: Reaction, event: Any) -> Coroutine[Any, Any, Any]:
-        return reaction.fn(event) if reaction.timeout_s is None else self._limited(reaction, event)
+    def _call(self, delivery: Delivery, event: Any, stored: Stored | None) -> Coroutine[Any, Any, Any]:
+        reaction, telemetry = delivery.reaction, self.node.telemetry
+        coroutine = reaction.fn(event) if reaction.timeout_s is None else self._limited(reaction, event)
+        return coroutine if telemetry is None else telemetry.run(delivery, coroutine, stored)
 
     async def _limited(self, reaction: Reaction, event: Any) -> Any:
         async with asyncio.timeout(reaction.timeout_s):
@@ -117,18 +123,25 @@ class Driver:
         frame.segment, frame.attempts = view.segment, view.attempts
         frame.started = view.started or frame.started
         delivery.deadline = deadline_of(stored.event)
+        if stored.unreadable is not None:
+            raise KeyMissing(stored.unreadable)
         if (expires := delivery.expires) is not None and not view.started and not may_begin(frame, expires):
             raise Expired(expires)
         if frame.execution.rejected is not None:
             return await then_rejected(frame)
         if delivery.cancelled and (not stored.entries or was_set_aside(delivery, view.status)):
             raise Cancelled
+        batching = None if delivery.turn is None else self.node.flow.batching(delivery.reaction)
         try:
             anew = again(frame)
             event = self._event(delivery, stored.event if anew is None else replace(stored.event, data=anew.input))
         except Exception as error:
+            if batching is not None:
+                batching.poisoned(delivery)
             raise _Poison(said(error)) from error
-        return await self._call(delivery.reaction, event)
+        if batching is not None:
+            event = await batching.events(frame, event)
+        return await self._call(delivery, event, stored)
 
     # Settling.
 
@@ -182,7 +195,7 @@ class Driver:
             case KeyboardInterrupt() | SystemExit():
                 frame.closed = True
                 raise error
-            case _ if is_due(frame):
+            case _ if is_due(frame, frame.main):
                 return self._cancelled(frame, f"cancelled; it had failed: {said(error)}")
             case _:
                 self._failed(frame, error)
@@ -221,7 +234,7 @@ class Driver:
         self._settle(frame, Input.RETRY, None, error=text, due=due)
 
     def _diverged(self, frame: Frame, diff: str) -> None:
-        frame.execution = frame.execution.untouched()
+        frame.execution, frame.along = frame.execution.untouched(), None
         where = frame.reaction.handler.where
         self._set_aside(frame, f"{diff}\n  handler: {frame.reaction.name} ({where})", Input.DIVERGE)
 
@@ -234,8 +247,9 @@ class Driver:
             self._diverged(frame, park.diff)
             return
         if park.due is None and not park.waits:
-            self.node.gone(frame)
+            self.node.reloading.gone(frame)
             return
+        frame.execution.hold()
         happened = Input.RETRY if park.retrying else Input.PARK
         self._settle(frame, happened, None, due=park.due, waits=park.waits)
         if frame.reaction.releases_lane and not park.retrying:
@@ -302,7 +316,7 @@ class Driver:
         commit = Commit(
             delivery.id,
             delivery.process,
-            frame.reaction.gating,
+            delivery.gating,
             node.epoch,
             execution.length,
             (frame.after,),
@@ -325,15 +339,27 @@ class Driver:
             transaction,
             node.marks.ended(delivery.id) if delivery.cancelled and status > OPEN_MAX else notes,
         )
-        frame.after = delivery.after = position = node.append(commit, emission)
+        if delivery.turn is not None and delivery.turn.members:
+            settle_members(node, frame, commit)
+        append = node.append if frame.along is None else partial(self._append_along, frame.along)
+        frame.along = None
+        frame.after = delivery.after = position = append(commit, emission)
         delivery.due = due
         if waits:  # until then it goes on listening to what its calls have asked for
             delivery.waits = waits
         return position
 
+    def _append_along(self, along: Along, commit: Commit, emission: Emission | None) -> int:
+        """Append a commit with what goes along with it."""
+        commit.states, commit.notes = tuple(along.states.values()), along.notes(commit.notes)
+        position = self.node.append(commit, emission)
+        self.node.entities.appended(position, commit.states)
+        self.node.completions.dropping(position, along.taken)
+        return position
+
     def _delta(self, frame: Frame, status: Status, emission: Emission | None) -> bytes:
         """Close this segment's token if the obligation is settled or something was emitted; open what follows."""
-        if not frame.reaction.gating:
+        if not frame.delivery.gating:
             return _ZERO
         delta = emission.delta if emission is not None else 0
         ends = status > OPEN_MAX

@@ -86,7 +86,8 @@ class Arrival(msgspec.Struct, frozen=True):
     """An event of another store: its public id and that of its process, and what its emitter said of it.
 
     `process_identity` is the one under which the process is looked up, `expected` names the obligations that the
-    emitter opened, `extra` is what the row keeps of the attributes.
+    emitter opened, `extra` is what the row keeps of the attributes. `unread` says that the data is of a version that
+    the present class cannot read: whoever is given it learns why.
     """
 
     wire: str
@@ -98,6 +99,7 @@ class Arrival(msgspec.Struct, frozen=True):
     data: bytes
     extra: bytes
     expected: Collection[str]
+    unread: bool = False
 
 
 @final
@@ -156,6 +158,8 @@ class Emission(msgspec.Struct, eq=False):
             delta = self._open(route, n, process, data, key, names, due=due, expires=expires)
         if expires is not None:
             self._limit(n, expires)
+        if extra is not None:
+            self._carry(route, extra)
         if route.waiters or route.answers:
             delta ^= self._mail(route, n, process, data, hlc, names)
         for handler in route.elsewhere:
@@ -188,6 +192,9 @@ class Emission(msgspec.Struct, eq=False):
         self._open(route, n, process, event.data, event.key, names, event.expected, expires=expires)
         if expires is not None:
             self._limit(n, expires)
+        for delivery in self.deliveries if event.unread else ():
+            delivery.data = None
+        self._carry(route, event.extra)
         if route.waiters or route.answers:
             self._mail(route, n, process, event.data, numbers.hlc, names, event.expected)
         late = self._late(route, event.expected, names)
@@ -195,6 +202,10 @@ class Emission(msgspec.Struct, eq=False):
             body = late.to_bytes(16, "big")
             self.receipts.append(Receipt(process, n, 0, 0, _OPENED, numbers.hlc, body, (), now_ms, now_ms, names=names))
         return n
+
+    def _carry(self, route: Route, extra: bytes) -> None:
+        for delivery in self.deliveries[len(self.deliveries) - len(route.triggers) :]:
+            delivery.extra = extra
 
     def _awaiting(self, type_name: str, place: int, about: int | None) -> list[Delivery]:
         """Whom mail wakes at one mailbox: all that wait for its type, or the one that asked for this answer."""
@@ -235,11 +246,12 @@ class Emission(msgspec.Struct, eq=False):
         for reaction in route.triggers:
             x = execution_id(n, reaction.number)
             gating = reaction.gating
-            lane = key if reaction.key is None else lane_key(route.type, reaction.key, data)
+            lane = key if reaction.key is None else _lane_of(route.type, reaction.key, data, key)
             delivery = Delivery(x, reaction, process, route.type, lane, 0, None if reaction.wants_envelope else data)
             delivery.names = names
             if due is not None or expires is not None:
                 _set_times(delivery, due, expires)
+            delivery.gating = gating
             if gating:
                 public = public or self.numbers.names(process, n)
                 name = _obliged(reaction, expected) if expected else reaction.name
@@ -307,6 +319,14 @@ def _set_times(delivery: Delivery, due: int | None, expires: int | None) -> None
     delivery.due, delivery.data = due, None  # until then it costs no memory beyond its place among the timers
     if not delivery.reaction.is_ordered:
         delivery.lane = None
+
+
+def _lane_of(type: EventType, field: str, data: bytes, key: str | None) -> str | None:
+    """The lane at a handler with a key of its own; what cannot be decoded is set aside in the lane of the event."""
+    try:
+        return lane_key(type, field, data)
+    except (ValueError, RecursionError):
+        return key
 
 
 def _obliged(reaction: Reaction, expected: Collection[str], kind: str = "") -> str:

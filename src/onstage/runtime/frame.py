@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 import msgspec
 
+from onstage.core.commit import Notes
 from onstage.ports.store import Refused
+from onstage.runtime.branch import BRANCH, Branch, Join
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Collection, Coroutine
 
+    from onstage.core.commit import Note, StateWrite
     from onstage.core.execution import Execution
+    from onstage.core.outcome import Outcome
     from onstage.runtime.delivery import Delivery, Reaction
     from onstage.runtime.driver import Driver
 
-__all__ = ["CURRENT", "INSIDE_STEP", "Frame", "Park"]
+__all__ = ["CURRENT", "INSIDE_STEP", "Along", "Frame", "Park"]
 
 
 class Park(BaseException):
@@ -33,13 +37,36 @@ class Park(BaseException):
 
 
 @final
+class Along(msgspec.Struct, eq=False):
+    """What goes along with the next commit of a run, besides its entries: states, and notes to keep or to drop."""
+
+    states: dict[tuple[str, str], StateWrite] = msgspec.field(default_factory=dict)
+    dropped: list[tuple[str, int, int]] = msgspec.field(default_factory=list)
+    taken: list[Outcome] = msgspec.field(default_factory=list)
+    kept: list[Note] = msgspec.field(default_factory=list)
+
+    def write(self, new: StateWrite) -> None:
+        """Add a new value; it takes the place of one that is not committed yet."""
+        place = (new.state, new.key)
+        earlier = self.states.get(place)
+        self.states[place] = new if earlier is None else msgspec.structs.replace(new, expected=earlier.expected)
+
+    def notes(self, others: Notes | None) -> Notes | None:
+        """The notes of the commit, with those that it has already."""
+        if not (self.kept or self.dropped):
+            return others
+        return Notes(self.kept, self.dropped) if others is None else others.joined(Notes(self.kept, self.dropped))
+
+
+@final
 class Frame(msgspec.Struct, eq=False):
     """One run of one execution: from its start, or from its waking up, to its end or its next park.
 
     `after` is the position of the newest commit this run follows from. `blocked` holds the calls that cannot go on
     before the execution is parked; once every active call is blocked, it is. `made` counts the calls that are made
-    and have not begun. `barred` says that it came to an effect. While `shielded` is not 0, a cancellation waits.
-    `shown` is its live state.
+    and have not begun. `barred` says that it came to an effect. `main` is the handler's own branch, once there are
+    others; `open` are the others that have not ended, `spawned` those whose end nobody else waits for. While `shielded`
+    is not 0, a request to cancel waits in the handler's own branch. `shown` is its live state.
     """
 
     delivery: Delivery
@@ -55,15 +82,25 @@ class Frame(msgspec.Struct, eq=False):
     barred: bool = False
     closed: bool = False
     ended: bool = False
-    branches: tuple[asyncio.Task[Any], ...] = ()
+    branches: dict[asyncio.Task[Any], None] | None = None
     resting: asyncio.Future[None] | None = None
     undecided: asyncio.Future[None] | None = None
     parked: Park | None = None
-    blocked: list[tuple[asyncio.Future[None], Park]] | None = None
+    blocked: dict[asyncio.Future[None], Park] | None = None
     coroutine: Coroutine[Any, Any, Any] | None = None
     task: asyncio.Task[Any] | None = None
+    main: Branch | None = None
+    open: dict[Branch, None] | None = None
+    spawned: list[Branch] | None = None
     shielded: int = 0
     shown: dict[str, Any] | None = None
+    along: Along | None = None
+
+    def takes_along(self) -> Along:
+        """What the next commit takes along, to be added to; each addition comes with an entry."""
+        if self.along is None:
+            self.along = Along()
+        return self.along
 
     def diverge(self, diff: str) -> NoReturn:
         """Stop here: the code asks for something else than was recorded."""
@@ -84,23 +121,133 @@ class Frame(msgspec.Struct, eq=False):
 
         Calls of other branches are not torn away: this one waits until all of them can go no further.
         """
+        branch = self.here()
         own = self.task is None or asyncio.current_task() is self.task
+        if branch is not None and branch.stopped:
+            raise asyncio.CancelledError
         if own and self.active == 1:
             self.parked = park
             raise park
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.blocked is None:
-            self.blocked = []
-        self.blocked.append((future, park))
+            self.blocked = {}
+        self.blocked[future] = park
+        if branch is not None:
+            branch.blocked[future] = None
         # Two turns later every branch that was started together with this one has made its call.
         loop = asyncio.get_running_loop()
         loop.call_soon(loop.call_soon, self.settle_blocked)
-        await future
+        try:
+            await future
+        finally:
+            if self.blocked:  # a cancelled call is blocked no longer
+                self.blocked.pop(future, None)
+            if branch is not None:
+                branch.blocked.pop(future, None)
 
     def note_branch(self) -> None:
         """Remember the task of a call that is not the handler's own, so that the node can end it."""
         if self.task is not None and (task := asyncio.current_task()) is not self.task and task is not None:
-            self.branches += (task,)
+            if self.branches is None:
+                self.branches = {}
+            self.branches[task] = None
+
+    # Branches.
+
+    def here(self) -> Branch | None:
+        """The branch whose code, or a task of whose code, runs now. None while there is only the handler's own."""
+        return None if self.main is None else BRANCH.get() or self.main
+
+    def fork(self) -> Branch:
+        """The branch that runs now; from now on the handler is one branch among others."""
+        if self.main is None:
+            self.main = Branch("")
+            self.main.started = True
+            self.open, self.spawned = {}, []
+            self.weigh(self.main)
+        return BRANCH.get() or self.main
+
+    def is_own(self, branch: Branch) -> bool:
+        """Whether the running task is that of the branch itself, and not one that its code has made."""
+        task = self.task if branch is self.main else branch.task
+        return task is None or asyncio.current_task() is task
+
+    def weigh(self, branch: Branch) -> None:
+        """Something about the branch has changed: count anew what is active."""
+        self.active += branch.weigh()
+
+    def ends(self, branch: Branch) -> None:
+        """The branch has ended. Whoever waits for it is counted again before it is no longer."""
+        branch.ended = True
+        if self.open:
+            self.open.pop(branch, None)
+        if branch.on_end is not None:
+            branch.on_end(branch)
+        for join in branch.joins:
+            join.left -= 1
+            if join.left == 0:
+                self._go_on(join.by, is_own=join.is_own)
+                if not join.future.done():
+                    join.future.set_result(None)
+        self.weigh(branch)
+        self.settle_blocked()
+
+    def _go_on(self, by: Branch, *, is_own: bool) -> None:
+        if is_own:
+            by.joining -= 1
+        else:
+            by.aside -= 1
+        self.weigh(by)
+
+    async def join(self, branches: Collection[Branch], count: int | None = None) -> None:
+        """Wait until `count` of the branches have ended (all, if it is None)."""
+        running = [branch for branch in branches if not branch.ended]
+        left = len(running) if count is None else count - (len(branches) - len(running))
+        if left > 0:
+            await self._join(running, left)
+        if self.parked is not None:
+            raise self.parked
+
+    async def _join(self, running: Collection[Branch], left: int) -> None:
+        by = self.fork()
+        is_own = self.is_own(by)
+        join = Join(by, left, is_own=is_own)
+        for branch in running:
+            branch.joins = (*branch.joins, join)
+        if is_own:
+            by.joining += 1
+        else:
+            by.aside += 1
+        self.weigh(by)
+        self.settle_blocked()
+        try:
+            await join.future
+        finally:
+            if join.left > 0:  # it was cancelled
+                join.left = 0
+                self._go_on(by, is_own=is_own)
+
+    def stop(self, branch: Branch, *, lost: bool = False) -> None:
+        """End a branch and those it has opened, at the durable calls they are in; a step that runs is finished."""
+        if branch.ended:
+            return
+        branch.stopped = True
+        branch.lost = branch.lost or lost
+        for future in tuple(branch.blocked):
+            if self.blocked is not None:
+                self.blocked.pop(future, None)
+            future.cancel()
+        for child in branch.children:
+            self.stop(child, lost=lost)
+        is_idle = branch.started and not (branch.calls or branch.aside or branch.joining)
+        if is_idle and branch.task is not None and branch.task is not asyncio.current_task():
+            branch.task.cancel()
+
+    def leave_if_stopped(self) -> None:
+        """Unwind a branch that was stopped while its call looked for something."""
+        branch = self.here()
+        if branch is not None and branch.stopped:
+            raise asyncio.CancelledError
 
     async def rest(self) -> None:
         """The handler has ended: wait for the calls that are still under way, and let go of those that are blocked.
@@ -108,6 +255,11 @@ class Frame(msgspec.Struct, eq=False):
         So attempts of a step never overlap, and what is finished beside a failure or a rejection is recorded.
         """
         self.ended = True
+        if self.main is not None:
+            self.main.ended = True
+            self.weigh(self.main)
+            for branch in tuple(self.open or ()):
+                self.stop(branch)
         try:
             while self.active:
                 self.resting = asyncio.get_running_loop().create_future()
@@ -130,18 +282,18 @@ class Frame(msgspec.Struct, eq=False):
             return
         self.blocked = None
         if self.ended:
-            for future, _ in blocked:
+            for future in blocked:
                 future.cancel()
             return
-        dues = [park.due for _, park in blocked if park.due is not None]
+        dues = [park.due for park in blocked.values() if park.due is not None]
         whole = Park(
             min(dues) if dues else None,
-            waits=tuple(sorted({name for _, park in blocked for name in park.waits})),
-            retrying=all(park.retrying for _, park in blocked),
+            waits=tuple(sorted({name for park in blocked.values() for name in park.waits})),
+            retrying=all(park.retrying for park in blocked.values()),
         )
         whole.diff = self.parked.diff if self.parked is not None else None
         self.parked = whole
-        for future, _ in blocked:
+        for future in blocked:
             if not future.done():
                 future.set_exception(whole)
 

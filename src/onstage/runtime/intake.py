@@ -26,7 +26,7 @@ from onstage.runtime.emission import Arrival, Emission, Route
 from onstage.runtime.marks import public_id
 from onstage.runtime.outgoing import NUMBER, SERVICE
 from onstage.runtime.strands import ASK, Strands, decode_ask, store_in
-from onstage.runtime.wire import arrived, due_of, expiry_of, from_outside
+from onstage.runtime.wire import arrived, due_of, expiry_of, from_outside, lifted, of_present_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -215,6 +215,7 @@ class Intake:
         route = self._route_at(come.route, envelope.topology or 0)
         if not (route.triggers or route.waiters):
             return []
+        envelope, is_lifted = lifted(envelope, route.type)
         process_id = str(envelope.correlationid)
         process_identity = identity_of("process", process_id)
         process = self._process(process_id, known.get(process_identity))
@@ -229,6 +230,7 @@ class Intake:
             envelope.data,
             arrived(envelope, come.wire),
             expected,
+            not is_lifted,
         )
         n = emission.arrive(route, arrival, process=process, now_ms=node.clock.now_ms())
         position = node.append(
@@ -315,9 +317,9 @@ class Intake:
         admission = self._node.admission
         try:
             envelope = from_message(headers, data)
-            route, payload, key = admission.check(envelope.type, envelope.data)
             due, envelope = due_of(envelope)
-            extra = from_outside(envelope)
+            extra, version = of_present_version(from_outside(envelope))
+            route, payload, key = admission.check(envelope.type, envelope.data, version)
             when = None if due is None else When(at=due, expires=expiry_of(extra))
             admitted = await admission.admit(
                 route, payload, key, id=envelope.id, source=envelope.source, extra=extra, forward=False, when=when

@@ -37,6 +37,7 @@ def show(key: str, value: object) -> None:
     if isinstance(answer, DivergedAnswer):
         frame.diverge(answer.diff)
     if not isinstance(answer, Recorded):
+        frame.leave_if_stopped()
         frame.driver.tell(frame, StateSet(position, hashed, key, data))
     if frame.shown is None:
         frame.shown = {}

@@ -31,17 +31,20 @@ from onstage.runtime.door_messages import (
     AskVerdict,
     AwaitAnswer,
     Begin,
+    Complete,
     Control,
     Emit,
     EmitAll,
     EmitTimed,
     MakeWay,
+    Manage,
     Operate,
     OperateSchedule,
     Ping,
     Pong,
     Reply,
     Request,
+    SetPause,
     frame,
 )
 from onstage.runtime.local_socket import FOLDER_MODE, refuse_foreign, socket_path
@@ -79,6 +82,9 @@ class _Ways(Protocol):
     async def answer(self, event: str, timeout_s: float | None) -> bytes | None: ...
     async def control(self, action: str, event: str) -> str: ...
     async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str: ...
+    async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]: ...
+    async def set_pause(self, name: str, *, paused: bool, by: str, why: str | None) -> str: ...
+    async def complete(self, token: str, data: bytes | None, error: str | None, kind: str | None) -> str: ...
     @property
     def runs(self) -> bool: ...
     def make_way(self) -> None: ...
@@ -163,6 +169,12 @@ class LocalDoor:
                 return await self._ways.control(action, asked)
             case OperateSchedule(action=action, name=name, first_ms=first_ms, last_ms=last_ms):
                 return await self._ways.schedule(action, name, first_ms, last_ms)
+            case Manage(action=action, handler=handler, options=options):
+                return await self._ways.manage(action, handler, options)
+            case SetPause(name=name, paused=paused, by=by, why=why):
+                return await self._ways.set_pause(name, paused=paused, by=by, why=why)
+            case Complete(token=token, data=data, error=error, kind=kind):
+                return await self._ways.complete(token, data, error, kind)
             case _:
                 assert_never(request)
 
@@ -259,9 +271,27 @@ class RemoteDoor:
         answer: str = await self._request(lambda: request, str, repeat=False)
         return answer
 
+    async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]:
+        """Replay or retire a handler. Once it was sent, it is not repeated if the connection breaks."""
+        request = Manage(action=action, handler=handler, options=dict(options))
+        answer: dict[str, int | str] = await self._request(lambda: request, dict[str, int | str], repeat=False)
+        return answer
+
     async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str:
         """An operator's action on a schedule; repeating it does no harm."""
         request = OperateSchedule(action=action, name=name, first_ms=first_ms, last_ms=last_ms)
+        answer: str = await self._request(lambda: request, str)
+        return answer
+
+    async def set_pause(self, name: str, *, paused: bool, by: str, why: str | None = None) -> str:
+        """Pause a handler or a service, or let it go on. Once it was sent, it is not repeated."""
+        request = SetPause(name=name, paused=paused, by=by, why=why)
+        answer: str = await self._request(lambda: request, str, repeat=False)
+        return answer
+
+    async def complete(self, token: str, data: bytes | None, error: str | None, kind: str | None) -> str:
+        """Complete a step by its token; repeated if the connection breaks, which the node recognises."""
+        request = Complete(token=token, data=data, error=error, kind=kind)
         answer: str = await self._request(lambda: request, str)
         return answer
 

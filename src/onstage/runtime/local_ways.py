@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 from onstage.core.commit import handler_of
 from onstage.errors import StoreUnavailable, UsageError
 from onstage.events.delayed import LATER
-from onstage.runtime.wire import check_outside
+from onstage.runtime.wire import check_outside, of_present_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -92,9 +92,11 @@ class LocalWays:
         when: When | None = None,
     ) -> Admitted:
         admission = self._node.admission
-        route, stored, key = admission.check(type, data)
+        version = None
         if extra is not None:
             check_outside(extra)
+            extra, version = of_present_version(extra)
+        route, stored, key = admission.check(type, data, version)
         joined = None if process is None else await self._present(process)
         return await admission.admit(route, stored, key, id=id, source=source, process=joined, extra=extra, when=when)
 
@@ -175,6 +177,17 @@ class LocalWays:
         """Pause, resume or backfill a schedule; answers what was done."""
         return await self._node.scheduler.operate(action, name, first_ms=first_ms, last_ms=last_ms)
 
+    async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]:
+        """Replay or retire a handler; answers what was done, in figures."""
+        from onstage.runtime.subscriptions import manage
+
+        return await manage(self._node, action, handler, options)
+
+    async def set_pause(self, name: str, *, paused: bool, by: str, why: str | None = None) -> str:
+        """Pause a handler or a service, or let it go on; answers what was done."""
+        pauses = self._node.flow.pauses
+        return await (pauses.pause(name, by=by, why=why) if paused else pauses.resume(name))
+
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter, cancel or terminate an execution; answers what was done."""
         from onstage.runtime.cancelling import ACTIONS, act
@@ -186,3 +199,7 @@ class LocalWays:
         ):  # what keeps a delayed event is called off
             return await act(self._node, action, execution)
         return await operate(self._node, action, execution)
+
+    async def complete(self, token: str, data: bytes | None, error: str | None, kind: str | None) -> str:
+        """Complete a step by its token with a result, or let its attempt fail; answers what was done."""
+        return await self._node.completions.complete(token, data, error, kind)

@@ -96,10 +96,10 @@ class Mailbox:
         if pending is not None:
             with suppress(Refused):  # then it was no mail
                 await self._node.store.durable(pending)
-        consumed = frame.execution.consumed or ()
         after, reader = since, self._node.store.reader
         while True:
             page = await reader.mail(delivery.reaction.number, delivery.process, after=after, limit=PAGE)
+            consumed = frame.execution.consumed or ()  # only now: another branch may have taken one meanwhile
             for event in page:
                 if event.type in types and event.n not in consumed and event.n != delivery.n:
                     return event

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from onstage.contracts.service import Service
 from onstage.contracts.validation import declared
-from onstage.core.commit import Commit, Refusal, RefusedBecause, handler_of
+from onstage.core.commit import Commit, handler_of
 from onstage.core.identity import Identity
 from onstage.errors import StoreUnavailable
 from onstage.events.delayed import LATER
@@ -23,22 +23,27 @@ from onstage.ports.store import Declaration, Refused
 from onstage.runtime.admission import Admission
 from onstage.runtime.attempts import run_function
 from onstage.runtime.cancelling import Marks
+from onstage.runtime.completion import Completions
 from onstage.runtime.delaying import Delaying
 from onstage.runtime.delivery import Delivery, Reaction
 from onstage.runtime.dispatcher import Dispatcher
 from onstage.runtime.driver import Driver
 from onstage.runtime.emission import Emission, Numbers, Route
+from onstage.runtime.entity import Entities
 from onstage.runtime.exchange import Exchange
-from onstage.runtime.frame import Frame, Park
+from onstage.runtime.flow_control import FlowControl
+from onstage.runtime.frame import Frame
+from onstage.runtime.history import History
 from onstage.runtime.mailbox import Mailbox
 from onstage.runtime.recovery import Recovery
+from onstage.runtime.reloading import Reloading
 from onstage.runtime.resources import Resources
 from onstage.runtime.routing import routing_of, source_of
 from onstage.runtime.scheduler import Scheduler
 from onstage.runtime.timer_loop import TimerLoop
 from onstage.runtime.undo_registry import undo_steps_of
 from onstage.runtime.watch import Watch
-from onstage.runtime.wire import expiry_of, names_of, to_envelope
+from onstage.runtime.wire import names_of, to_envelope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
     from onstage.ports.broker import Broker
     from onstage.ports.clock import Clock
     from onstage.ports.store import BatchOutcome, EventView, Store
+    from onstage.ports.telemetry import Telemetry
     from onstage.ports.workers import Workers
     from onstage.runtime.step import Step
 
@@ -75,6 +81,7 @@ class Node:
         dispatch: bool = True,
         broker: Broker | None = None,
         hosted: Collection[str] | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Name the parts; nothing runs yet. With `dispatch` false the node admits events and runs no handler.
 
@@ -91,6 +98,7 @@ class Node:
         self.workers = workers
         self.invoke = invoke
         self.dispatches = dispatch
+        self.telemetry = telemetry
         self.open: dict[int, Delivery] = {}
         self.routes: dict[str, Route] = {}
         self.routes_by_class: dict[type[Any], Route] = {}
@@ -104,7 +112,6 @@ class Node:
         self.resources = Resources()
         self.epoch = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reloading: set[int] = set()
         self._opened = False
         self._closed = False
 
@@ -118,12 +125,16 @@ class Node:
         self.driver = Driver(self)
         self.dispatcher = Dispatcher(self.driver, self.store)
         self.mailbox = Mailbox(self)
+        self.entities = Entities(self.store)
+        self.completions = Completions(self)
         self.timers = TimerLoop(self)
         self.watch = Watch(self.store)
         self.admission = Admission(self)
         self.recovery = Recovery(self)
         self.marks = Marks(self)
+        self.reloading = Reloading(self)
         self.scheduler = Scheduler(self)
+        self.history = History(self)
         self.store.on_batch = self._on_batch
         self._opened = True
         routing = routing_of(self._declared, self.services, self.processes, self.hosted, opened)
@@ -131,19 +142,26 @@ class Node:
         self.routes_by_class.update((route.type.cls, route) for route in routing.routes.values())
         self.reactions.update(routing.reactions)
         self.delaying = Delaying(opened, self.reactions)
+        self.flow = FlowControl(self)
+        await self.flow.open()
         self.handler_names = {number: name for name, number in opened.handlers.items()} | opened.retired_handlers
         self.type_names = {number: name for (name, _), number in opened.types.items()}
         self.writers = [f"{opened.store}-{name}" for _, name in opened.incarnations]
+        if self.telemetry is not None:
+            self.telemetry.begin(self.handler_names, self.type_names, self.numbers.identity)
         self.live = frozenset(reaction.name for reaction in self.reactions.values()) if self.dispatches else None
         self.steps.update(undo_steps_of(handler.fn for service in self.services for handler in service.handlers))
         await self.admission.load()
+        await self.completions.load()
         if self.exchange is not None:
             await self.exchange.open()
+        await self.history.load()
         if not self.dispatches:
             return
         await self.resources.open([service for service in self.services if service.name in self.hosted])
         await self.recovery.start()
         await self.scheduler.start()
+        self.history.begin()
         if self.exchange is not None:
             await self.exchange.start()
         self.dispatcher.wake()
@@ -168,6 +186,8 @@ class Node:
         if commit.roots and self.exchange is not None:
             self.exchange.begins(commit)
         position = self.store.append(commit)
+        if self.telemetry is not None:
+            self.telemetry.appended(commit)
         if emission is None:
             return position
         for root in emission.roots:
@@ -198,17 +218,20 @@ class Node:
             return
         delivery.parked = delivery.resumed = True
         delivery.data = None
+        if delivery.reaction.turnstile is not None:
+            delivery.reaction.turnstile.parked(delivery, status)
         if delivery.waits and (frame.parked is None or not frame.parked.waits):
             self.mailbox.leave(delivery)  # it listened earlier in this run, and no longer does
         if status in (Status.PARKED, Status.DIVERGED):
-            self._keep_aside(delivery, status)
+            self.keep_aside(delivery, status)
             return
         if delivery.nudged:
             self.unpark(delivery)
         elif delivery.due is not None:
             self.timers.add(delivery)
 
-    def _keep_aside(self, delivery: Delivery, status: int) -> None:
+    def keep_aside(self, delivery: Delivery, status: int) -> None:
+        """It is set aside: nothing wakes it but an operator."""
         delivery.parked = True
         self.mailbox.leave(delivery)
         if delivery.reaction.parks and status == Status.PARKED:
@@ -228,40 +251,6 @@ class Node:
         delivery.due = None
         self.mailbox.leave(delivery)
         self.dispatcher.offer(delivery)
-        self.dispatcher.wake()
-
-    def gone(self, frame: Frame) -> None:
-        """A run that what led to it was refused, or that is settled already: forget it and look at the store."""
-        frame.closed = True
-        self.dispatcher.release_place(frame.delivery)
-        self._begin_reload(frame.delivery)
-
-    def _begin_reload(self, delivery: Delivery) -> None:
-        self._reloading.add(delivery.id)
-        self.spawn(self._reload(delivery))
-
-    async def _reload(self, delivery: Delivery) -> None:
-        try:
-            await self.settle_window()
-        finally:
-            self._reloading.discard(delivery.id)
-        self.mailbox.leave(delivery)
-        stored = await self.store.reader.execution(delivery.id)
-        if stored is None or not Status(stored.execution.status).is_open:
-            self.open.pop(delivery.id, None)
-            self.dispatcher.release_lane(delivery)
-            self.dispatcher.wake()
-            return
-        delivery.data, delivery.resumed, delivery.after, delivery.due = None, True, 0, None
-        delivery.expires = expiry_of(stored.event.extra)
-        view = self.recovery.aside_if_unwritable(stored)
-        if view.status == Status.READY and view.due is not None:
-            delivery.due = view.due
-            self.timers.hold(delivery)
-        elif view.status not in (Status.PARKED, Status.DIVERGED):
-            self.dispatcher.offer(delivery)
-        else:
-            self._keep_aside(delivery, view.status)
         self.dispatcher.wake()
 
     async def settle_window(self) -> None:
@@ -286,53 +275,22 @@ class Node:
     # What the store reports.
 
     def _on_batch(self, outcome: BatchOutcome) -> None:
+        if self.telemetry is not None:
+            self.telemetry.durable(outcome)
         self.mailbox.durable(outcome.position)
+        self.entities.durable(outcome.position)
+        self.completions.durable(outcome)
         for refusal in outcome.refused:
-            self._fell(refusal)
+            self.reloading.fell(refusal)
         for closed in outcome.closed:
             self.admission.closed(closed.process)
         self.watch.batch(outcome)
         self.admission.durable(outcome.position)
         self.dispatcher.durable(outcome.position)
         self.dispatcher.wake()
+        self.history.look()
         if self.exchange is not None:
             self.exchange.durable(outcome.position)
-
-    def _fell(self, refusal: Refusal) -> None:
-        """Drop from memory what a refused commit brought: its execution's run, and everything it would have caused."""
-        commit, because = refusal.commit, refusal.because
-        if self.exchange is not None:
-            self.exchange.refused(commit)
-        for root in commit.roots:
-            self.admission.closed(root.process)
-        for obligation in commit.opened:
-            self._drop(obligation.execution)
-        if not (execution := commit.execution):
-            return
-        if because == RefusedBecause.USER and (
-            commit.transaction is not None  # whoever waits for it goes on with its error
-            or commit.status in (Status.READY, Status.DROPPED)  # likewise: an operator
-            or not self.recovery.cannot_be_written(execution, refusal.error)
-        ):
-            return
-        log.warning("a commit of execution %s was refused: %s; it is loaded anew", execution, because)
-        self._drop(execution)
-        if execution not in self.open:
-            self.spawn(self.recovery.take_up(execution))
-
-    def _drop(self, execution: int) -> None:
-        delivery = self.open.get(execution)
-        if delivery is None or execution in self._reloading:
-            return
-        frame = self.dispatcher.running.get(execution)
-        if frame is not None:
-            frame.parked = Park()
-        elif delivery.parked:
-            delivery.parked = False
-            self._begin_reload(delivery)
-        else:
-            self.dispatcher.dropped.add(execution)
-            del self.open[execution]
 
     # For handlers and steps.
 

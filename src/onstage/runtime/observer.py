@@ -49,6 +49,9 @@ KNOWN_MAX: Final = 200_000
 """How many events and processes an observer remembers by their public ids; others are looked up."""
 _ENCODE_INT: Final = msgspec.msgpack.Encoder().encode
 _DECODE_INT: Final = msgspec.msgpack.Decoder(int).decode
+_OF_MAIL: Final = (Status.CONSUMED, Status.UNMATCHED, Status.LATE)
+"""What settles the obligation of a mailbox, of which there is no execution."""
+
 log = logging.getLogger("onstage.observer")
 
 
@@ -58,9 +61,6 @@ _NOBODY: Final = Topology()
 
 class NamesChanged(Exception):
     """The topology names handlers or types that the store does not know yet: open it anew."""
-
-
-_OF_MAIL: Final = (Status.CONSUMED, Status.UNMATCHED, Status.LATE)
 
 
 @final

@@ -12,13 +12,14 @@ from onstage.events.delayed import LATER
 from onstage.events.receipt import Receipt, Status, token
 from onstage.ports.store import Refused
 from onstage.runtime.answering import failure_said
+from onstage.runtime.batching import members_in
 
 if TYPE_CHECKING:
     from onstage.ports.store import ExecutionView, Stored
     from onstage.runtime.emission import Emission
     from onstage.runtime.node import Node
 
-__all__ = ["commit_of", "operate"]
+__all__ = ["commit_of", "operate", "with_members"]
 
 _DONE: Final = {"retry": "retried", "drop": "dropped"}
 _INPUTS: Final = {"retry": Input.RESUME, "drop": Input.DROP, "cancel": Input.CALL_OFF}
@@ -51,11 +52,14 @@ async def operate(node: Node, action: str, execution: int) -> str:
     reaction = node.reactions.get(handler_of(execution))
     signed = None if reaction is None else await node.recovery.signed(reaction, stored.event)
     emission = None
-    if status is Status.DROPPED and reaction is not None and reaction.responding is not None:
+    if status is Status.DROPPED and view.gating and reaction is not None and reaction.responding is not None:
         failure = ("dropped", (view.error or "").partition("\n")[0])
         emission = failure_said(node, reaction, (view.process, stored.event.n), node.names_of(stored.event), failure)
     error = "called off by an operator" if action == "cancel" else None
-    position = node.append(commit_of(node, stored, status, error=error, signed=signed, emission=emission), emission)
+    commit = commit_of(node, stored, status, error=error, signed=signed, emission=emission)
+    if not status.is_open:
+        await with_members(node, stored, commit)
+    position = node.append(commit, emission)
     node.dispatcher.flush_soon()
     try:
         await node.store.durable(position)
@@ -66,6 +70,8 @@ async def operate(node: Node, action: str, execution: int) -> str:
             f"execution {execution} was dealt with meanwhile\n  why: somebody else was quicker\n"
             "  to do: look at it again with `onstage dead ls`"
         ) from None
+    for member in commit.also:
+        node.open.pop(member, None)
     await _follow(node, view, status)
     return f"{view.handler} {_TOLD[action]}"
 
@@ -134,6 +140,17 @@ def commit_of(
         mail=emission.mail if emission else (),
         receipts=(receipt, *(emission.receipts if emission else ())),
     )
+
+
+async def with_members(node: Node, stored: Stored, commit: Commit) -> None:
+    """Let what is dropped take its batch along: each member is settled in the same commit."""
+    for member in members_in(stored.entries):
+        each = await node.store.reader.execution(member)
+        assert each is not None, "a batch names what is stored"
+        reaction = node.reactions.get(handler_of(member))
+        signed = None if reaction is None else await node.recovery.signed(reaction, each.event)
+        own = commit_of(node, each, Status(commit.status), error=commit.error, signed=signed)
+        commit.also, commit.receipts = (*commit.also, member), (*commit.receipts, *own.receipts)
 
 
 async def _follow(node: Node, view: ExecutionView, status: Status) -> None:

@@ -13,7 +13,7 @@ from onstage.runtime.answering import answer_of
 from onstage.runtime.delaying import release, timed
 from onstage.runtime.emission import Emission
 from onstage.runtime.routing import source_of
-from onstage.runtime.wire import joined, with_source
+from onstage.runtime.wire import joined, of_process, with_source, with_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,8 +47,8 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int, when: When |
 
     Raises UndeclaredEvent for a type the handler did not declare, ValueError for an event that is too large.
     """
-    cls, reaction, node = type(output), frame.reaction, frame.driver.node
-    if cls not in reaction.emits:
+    cls, node = type(output), frame.driver.node
+    if cls not in frame.reaction.emits:
         if cls is Delayed:
             return release(frame, emission, output, now_ms)
         raise _undeclared(frame, output)
@@ -59,43 +59,56 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int, when: When |
     key = route.type.key_of(output)
     if key is not None and len(key) > KEY_BYTES_MAX // 4:  # a character has at most four bytes
         key = node.admission.key_of(route, output)
-    emit: Callable[..., int] = emission.emit
-    if when is not None:
-        emit = partial(_emit_timed, frame, emission, when)
-    return add(frame, emit, route, data, key, now_ms=now_ms)
+    return add(frame, emission, route, data, key, now_ms=now_ms, when=when)
 
 
 def add(
     frame: Frame,
-    emit: Callable[..., int],
+    emission: Emission,
     route: Route,
     data: bytes,
     key: str | None,
     *,
     now_ms: int,
-    **times: int | None,
+    when: When | None = None,
+    expires: int | None = None,
 ) -> int:
-    """Add one encoded event with `emit`, of an emission; answers its number."""
-    delivery, reaction = frame.delivery, frame.reaction
-    joins = reaction.gating
+    """Add one encoded event to an emission; answers its number. It `expires` (ms) if no `when` says so."""
+    delivery, joins, node = frame.delivery, frame.delivery.gating, frame.driver.node
+    process_id = delivery.names[0] if joins and delivery.names else None
+    causation = f"{delivery.names[1]}/{frame.reaction.name}" if delivery.names else None
+    trace = None if node.telemetry is None else node.telemetry.carried(delivery.id)
+    emit: Callable[..., int] = emission.emit
+    if when is not None:
+        emit = partial(_emit_timed, frame, emission, when, trace)
+    elif trace is not None:
+        emit = partial(emit, extra=of_process(process_id, causation, expires=expires, trace=trace), expires=expires)
+    elif expires is not None:
+        emit = partial(emit, expires=expires)
     return emit(
         route,
         data,
         key,
         now_ms=now_ms,
         process=delivery.process if joins else 0,
-        process_id=delivery.names[0] if joins and delivery.names else None,
+        process_id=process_id,
         cause=delivery.id,
-        causation=f"{delivery.names[1]}/{reaction.name}" if delivery.names else None,
-        **times,
+        causation=causation,
     )
 
 
 def _emit_timed(
-    frame: Frame, emission: Emission, when: When, route: Route, data: bytes, key: str | None, **emitted: Any
+    frame: Frame,
+    emission: Emission,
+    when: When,
+    trace: tuple[str, str | None] | None,
+    route: Route,
+    data: bytes,
+    key: str | None,
+    **emitted: Any,
 ) -> int:
     node, delivery = frame.driver.node, frame.delivery
-    due, expires, extra = timed(when, None, emitted["now_ms"])
+    due, expires, extra = timed(when, None if trace is None else with_trace(None, trace), emitted["now_ms"])
     if due is not None:
         extra = with_source(extra, source_of(node.services, frame.reaction.service))
         return node.delaying.keep(emission, route, data, key, due=due, expires=expires, extra=extra, **emitted)

@@ -27,9 +27,11 @@ from onstage.ports.store import Refused
 from onstage.runtime.delivery import Delivery, lane_key
 from onstage.runtime.error_text import said, storable
 from onstage.runtime.operations import commit_of
-from onstage.runtime.wire import expiry_of
+from onstage.runtime.wire import expiry_of, version_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from onstage.ports.store import EventView, ExecutionView, Stored
     from onstage.runtime.delivery import Reaction
     from onstage.runtime.node import Node
@@ -64,6 +66,7 @@ class Recovery:
                 break
             after = page[-1].id
         await self._unread()
+        self._node.completions.wake()
         self._task = asyncio.get_running_loop().create_task(self._sweep_forever())
 
     async def _unread(self) -> None:
@@ -86,6 +89,11 @@ class Recovery:
         if delivery is not None and delivery.parked and delivery.waits:
             self._node.unpark(delivery)  # mail may have come while nobody listened; if none did, it parks again
         self._node.dispatcher.wake()
+
+    async def take_up_all(self, executions: Iterable[int]) -> None:
+        """Take up several, in this order."""
+        for execution in executions:
+            await self.take_up(execution)
 
     # What cannot be written.
 
@@ -135,11 +143,14 @@ class Recovery:
         assert event is not None, "an obligation is written with its event"
         delivery = Delivery(view.id, reaction, view.process, type=None, lane=None)
         delivery.type = None if reaction.handler.pattern else node.type_named(event.type, event.version)
-        delivery.lane = None if await self._has_left_lane(reaction, view) else self._lane(delivery, view, event)
+        delivery.lane = None if await self._has_left_lane(reaction, view) else self._lane(reaction, view, event)
         delivery.names, delivery.signed = node.names_of(event), await self.signed(reaction, event)
         delivery.expires = expiry_of(event.extra)
         node.numbers.hear(event.hlc, node.clock.now_ms())  # the store knows its own readings only
-        delivery.resumed, delivery.cancelled = True, node.marks.has(view.id)
+        delivery.resumed, delivery.gating = True, view.gating
+        delivery.cancelled = node.marks.has(view.id)
+        if reaction.turnstile is not None:
+            await reaction.turnstile.recovered(delivery, view, event)
         if Status(view.status) not in (Status.READY, Status.RUNNING) and delivery.lane in reaction.lanes:
             self._contend(delivery)
         node.open[view.id] = delivery
@@ -165,7 +176,9 @@ class Recovery:
         set aside. Without, or behind a later holder, the order was given up under an earlier declaration.
         """
         node, reaction, lane = self._node, delivery.reaction, delivery.lane
-        of_lane = (other for other in node.open.values() if other.reaction is reaction and other.lane == lane)
+        of_lane = (
+            other for other in node.open.values() if other.reaction.lanes is reaction.lanes and other.lane == lane
+        )
         before = [other for other in of_lane if other.id < delivery.id] if reaction.parks else []
         if any(other.has_lane for other in before):
             node.dispatcher.take_lane(delivery, before)
@@ -190,12 +203,16 @@ class Recovery:
 
         Tokens are made of names, and one is closed under the name it was opened with.
         """
-        if not reaction.handler.was or event.topology == self._node.numbers.topology:
+        if not reaction.handler.was or reaction.generation:
             return None
-        known = await self._handlers_of(event.topology)
-        return next((name for name in reaction.handler.was if name in known), None)
+        if event.topology == self._node.numbers.topology:
+            return None
+        known = await self.handlers_of(event.topology)
+        earlier = next((name for name in reaction.handler.was if name in known), None)
+        return earlier or self._node.history.signed(reaction, event.n)
 
-    async def _handlers_of(self, topology: int) -> set[str]:
+    async def handlers_of(self, topology: int) -> set[str]:
+        """The names of the handlers of a topology epoch, as far as it is known here."""
         exchange = self._node.exchange
         if exchange is None:
             declared = from_stored(await self._node.store.reader.manifest(topology))
@@ -203,14 +220,19 @@ class Recovery:
         known = exchange.registry.kept(topology)
         return set() if known is None else {handler.name for handler in known.handlers}
 
-    def _lane(self, delivery: Delivery, view: ExecutionView, event: EventView) -> str | None:
-        reaction, status = delivery.reaction, Status(view.status)
+    def _lane(self, reaction: Reaction, view: ExecutionView, event: EventView) -> str | None:
+        status = Status(view.status)
         if not reaction.is_ordered or (status is Status.PARKED and reaction.parks):
             return None
-        if reaction.key is None or delivery.type is None:
+        return self.lane_of(reaction, event)
+
+    def lane_of(self, reaction: Reaction, event: EventView) -> str | None:
+        """The lane of a stored event at a handler; of one that cannot be decoded, the event's own."""
+        known = self._node.types.get(event.type)
+        if reaction.key is None or known is None:
             return event.key
         try:
-            return lane_key(delivery.type, reaction.key, event.data)
+            return lane_key(known, reaction.key, event.data, version_of(event))
         except (ValueError, RecursionError):
             return event.key
 

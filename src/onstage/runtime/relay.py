@@ -97,6 +97,11 @@ class Relay:
         self._wake.set()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
+    @property
+    def sent_n(self) -> int:
+        """The number of the last event that the broker is known to have; all before it are published, or not ours."""
+        return self._sent.n
+
     def poke(self) -> None:
         """There may be something to publish."""
         self._wake.set()

@@ -32,6 +32,7 @@ from onstage.core.retry import Retry
 from onstage.errors import NotInExecution, UsageError, refusal
 from onstage.events.codec import Codec, NoCodec, canonical, codec_for
 from onstage.events.event import place_of
+from onstage.events.ways import VERSION_MAX, Ways
 from onstage.ports.store import Connection
 from onstage.runtime.call import Call, calling_frame
 from onstage.runtime.frame import Frame
@@ -49,7 +50,10 @@ class StepOptions(TypedDict, total=False):
     `name` keeps the identity of a step across renames. `retries` is how often to try again after the first
     attempt, `retry` a whole policy. Exceptions in `give_up_on` are never retried and reach the handler as themselves;
     with `retry_on`, only those are retried; anything else reaches it as `StepFailed`. `timeout` bounds one attempt,
-    `total_timeout` all of them. `undo(result, *arguments)` compensates the finished step.
+    `total_timeout` all of them. `undo(result, *arguments)` compensates the finished step. `version` is that of what is
+    recorded, 1 unless it has changed (see `onstage.versions.upcast`). With `heartbeat_timeout` an attempt is over when
+    it has not called `heartbeat` for so long. With `completion_timeout` it may raise `CompletedElsewhere`, and has so
+    long to be completed from outside.
     """
 
     name: str
@@ -60,6 +64,9 @@ class StepOptions(TypedDict, total=False):
     timeout: Duration
     total_timeout: Duration
     undo: Callable[..., Any]
+    version: int
+    heartbeat_timeout: Duration
+    completion_timeout: Duration
 
 
 class Durable(Generic[R]):
@@ -75,6 +82,9 @@ class Durable(Generic[R]):
         self.where: Final = place_of(fn)
         self.name: Final[str] = options.get("name") or str(getattr(fn, "__name__", "step"))
         refuse_unknown_options(f"{self.kind} {self.name}", options, StepOptions, self.where)
+        self.version: Final = _checked_version(self, options.get("version", 1))
+        self.ways: Final = Ways(f"the result of {self.kind} {self.name},", self.name)
+        self.call_ways: Final = Ways(f"the arguments of {self.kind} {self.name},", self.name)
         self._refuse_methods()
         self._signature = inspect.signature(fn)
         self._count = len(self._signature.parameters) - self._bound_first
@@ -132,6 +142,13 @@ class Durable(Generic[R]):
     def result_codec(self) -> Codec[Any]:
         """How results are stored."""
         return self._resolve_result()
+
+    def recorded_result(self, data: bytes, version: int) -> R:
+        """A recorded result, lifted to the present version. Raises DecodeFailed if it is none any more."""
+        result: R = self.result_codec.read(
+            self.ways.lift(data, version, self.version) if version != self.version else data
+        )
+        return result
 
     @property
     def schema(self) -> int:
@@ -191,6 +208,9 @@ class Step(Durable[R], Generic[P, R]):
         self.is_async: Final = inspect.iscoroutinefunction(fn)
         self.timeout_s: Final = _seconds(self, options, "timeout")
         self.total_timeout_s: Final = _seconds(self, options, "total_timeout")
+        self.heartbeat_timeout_s: Final = _seconds(self, options, "heartbeat_timeout")
+        self.completion_timeout_s: Final = _seconds(self, options, "completion_timeout")
+        self.is_long: Final = bool(self.heartbeat_timeout_s or self.completion_timeout_s)
         self.undo: Final = options.get("undo")
         self._call_codec: Codec[Any] | None = None
         if self.undo is not None:
@@ -210,6 +230,12 @@ class Step(Durable[R], Generic[P, R]):
                 what = f"the arguments of step {self.name} cannot be kept for its undo"
                 raise refusal(what, str(error), mend, self.where) from error
         return self._call_codec
+
+    def recorded_arguments(self, data: bytes, version: int) -> tuple[Any, ...]:
+        """Arguments recorded for the undo, likewise."""
+        lifted = self.call_ways.lift(data, version, self.version) if version != self.version else data
+        arguments: tuple[Any, ...] = self.call_codec.read(lifted)
+        return arguments
 
     @property
     def undo_name(self) -> str | None:
@@ -278,7 +304,17 @@ def _keyword_only(durable: Durable[Any]) -> tuple[str, ...]:
     return tuple(part.name for part in parameters if part.kind is inspect.Parameter.KEYWORD_ONLY)
 
 
-def _seconds(step: Step[..., Any], options: StepOptions, name: Literal["timeout", "total_timeout"]) -> float | None:
+def _checked_version(durable: Durable[Any], value: object) -> int:
+    if type(value) is int and 1 <= value <= VERSION_MAX:
+        return value
+    what, why = f"{durable.kind} {durable.name} has version={value!r}", f"it is a whole number from 1 to {VERSION_MAX}"
+    raise refusal(what, why, "write version=2, say", durable.where)
+
+
+_Limit = Literal["timeout", "total_timeout", "heartbeat_timeout", "completion_timeout"]
+
+
+def _seconds(step: Step[..., Any], options: StepOptions, name: _Limit) -> float | None:
     value = options.get(name)
     return None if value is None else declared_duration(f"step {step.name}", name, value, step.where)
 
@@ -337,7 +373,9 @@ class _TransactionDecorator:
 @overload
 def transaction(fn: Callable[Concatenate[Connection, P], R], /) -> TransactionStep[P, R]: ...
 @overload
-def transaction(*, name: str = ..., give_up_on: Sequence[type[Exception]] = ...) -> _TransactionDecorator: ...
+def transaction(
+    *, name: str = ..., give_up_on: Sequence[type[Exception]] = ..., version: int = ...
+) -> _TransactionDecorator: ...
 def transaction(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make `fn(connection, ...)` a transaction on the service's own tables, in the same commit as the journal.
 

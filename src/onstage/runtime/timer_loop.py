@@ -81,6 +81,20 @@ class TimerLoop:
         self._node.dispatcher.wake()
         self._arm()
 
+    @property
+    def count(self) -> int:
+        """How many times are on the heap, those included that are passed over."""
+        return len(self._heap)
+
+    def late_s(self) -> float:
+        """How long the earliest time that somebody still sleeps until is over, in seconds; 0 if none is."""
+        now = self._node.clock.now_ms()
+        while self._heap and self._heap[0][0] <= now:
+            if self._sleeper(*self._heap[0]) is not None:
+                return (now - self._heap[0][0]) / 1000
+            heappop(self._heap)
+        return 0.0
+
     def close(self) -> None:
         """Fire nothing more."""
         self._closed = True

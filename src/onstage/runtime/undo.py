@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from onstage.core.journal import Attempted, Stepped, Undone
+from onstage.core.journal import Abandoned, Attempted, Stepped, Undone
 from onstage.core.retry import HANDLER_RETRY, delay
 from onstage.errors import OperationError
+from onstage.events.codec import DecodeFailed
 from onstage.runtime.call import active
 from onstage.runtime.frame import INSIDE_STEP, Frame, Park
 
 if TYPE_CHECKING:
     from onstage.runtime.step import Step
 
-__all__ = ["REJECTED", "then_rejected", "undo_steps"]
+__all__ = ["REJECTED", "then_rejected", "undo_abandoned", "undo_steps"]
 
+Finished = Stepped | Abandoned
 REJECTED: Final = object()
 
 
@@ -26,25 +29,45 @@ async def then_rejected(frame: Frame) -> Any:
     return REJECTED
 
 
-async def undo_steps(frame: Frame) -> None:
+async def undo_steps(frame: Frame, path: str = "") -> None:
     """Run every undo that is due and not yet recorded, in reverse order of the steps.
 
-    Each undo is retried like a handler; spent, the execution is set aside, and a retry resumes at this undo.
+    With a `path` these are the steps in that scope. Each undo is retried like a handler; spent, the execution is set
+    aside, and a retry resumes at this undo.
     """
     driver = frame.driver
-    recorded = (*frame.execution.before, *frame.execution.entries())
-    finished = [entry for entry in recorded if isinstance(entry, Stepped) and entry.undo]
+    renewal = frame.execution.renewal
+    recorded = (*(renewal.finished if renewal else ()), *frame.execution.entries())
+    finished = [entry for entry in recorded if isinstance(entry, Finished) and entry.undo]
     for entry in reversed(finished):
-        position = f"undo/{entry.position}"
-        if isinstance(frame.execution.at(position), Undone):
-            continue
-        with active(frame):
-            await _undo(frame, entry, position)
-        driver.tell(frame, Undone(position))
+        if entry.position.startswith(path):
+            await _undo_once(frame, entry)
     driver.save(frame)
 
 
-async def _undo(frame: Frame, entry: Stepped, position: str) -> None:
+async def undo_abandoned(frame: Frame, entry: Abandoned) -> None:
+    """Undo a step of a branch that has lost its race, and end the branch."""
+    branch = frame.here()
+    assert branch is not None, "only a branch loses a race"
+    if entry.undo:
+        branch.stopped = False  # its undo may take several attempts
+        try:
+            await _undo_once(frame, entry)
+        finally:
+            branch.stopped = True
+    raise asyncio.CancelledError
+
+
+async def _undo_once(frame: Frame, entry: Finished) -> None:
+    position = f"undo/{entry.position}"
+    if isinstance(frame.execution.at(position), Undone):
+        return
+    with active(frame):
+        await _undo(frame, entry, position)
+    frame.driver.tell(frame, Undone(position))
+
+
+async def _undo(frame: Frame, entry: Finished, position: str) -> None:
     driver = frame.driver
     now = driver.node.clock.now_ms()
     earlier = frame.execution.at(position)
@@ -72,10 +95,17 @@ async def _undo(frame: Frame, entry: Stepped, position: str) -> None:
         await frame.park(Park(due, retrying=True))
 
 
-async def _run(step: Step[..., Any], frame: Frame, entry: Stepped, position: str) -> None:
+async def _run(step: Step[..., Any], frame: Frame, entry: Finished, position: str) -> None:
     assert step.undo is not None, "only steps with an undo are undone"
-    result = step.result_codec.decode(entry.result)
-    arguments = step.call_codec.decode(entry.call or b"[]")
+    try:
+        result = step.recorded_result(entry.result, entry.version)
+        arguments = step.recorded_arguments(entry.call or b"[]", entry.version)
+    except DecodeFailed as error:
+        to_do = f"give it version={entry.version + 1}, and the way there with @upcast({step.name}, ...)"
+        frame.diverge(
+            f"the undo of {step.name} cannot be given what was recorded: {error}\n"
+            f"  why: it was recorded as version {entry.version} ({step.where})\n  to do: {to_do}\n  at: {position}"
+        )
     mark = INSIDE_STEP.set((frame, position))
     try:
         undo, named = step.undo, step.keywords_of(arguments)

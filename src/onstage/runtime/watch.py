@@ -14,8 +14,12 @@ from onstage.events.codec import DecodeFailed
 from onstage.events.delayed import LATER, decode_delayed
 from onstage.events.receipt import Status
 from onstage.observe.verdict import Blocker, LastEvent, OpenObligation, Verdict, judge
+from onstage.runtime.batching import members_in
+from onstage.runtime.pauses import pause_of, pauses_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from onstage.ports.store import BatchOutcome, Closed, EventView, ExecutionView, Reader, Store
 
 __all__ = ["Watch", "kept_type", "verdict_of"]
@@ -23,6 +27,7 @@ __all__ = ["Watch", "kept_type", "verdict_of"]
 OBLIGATIONS_SHOWN_MAX: Final = 100
 PAGE: Final = 100
 EVENTS_LOOKED_AT_MAX: Final = 1000
+BATCHES_LOOKED_AT_MAX: Final = 20
 RECENT_PROCESSES_MAX: Final = 4_096
 EARLY_S: Final = 0.001
 """A loop may fire its timers this much early: whoever looks at the clock then must not wait for nothing again."""
@@ -62,6 +67,7 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
         after = page[-1].id
     shown = views[:OBLIGATIONS_SHOWN_MAX]
     asked = await _answerers(reader) if any(is_answer(name) for view in shown for name in view.waits) else {}
+    paused = await pauses_in(reader)
     behind = await _blockers(reader, [view for view in shown if view.status == Status.READY])
     kept = {view.id: await _kept_type(reader, view) for view in shown if view.handler == LATER}
     return [
@@ -73,6 +79,7 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
             view.error,
             live is None or view.handler in live,
             behind.get(view.id),
+            pause_of(view.handler, paused) if paused else None,
         )
         for view in shown
     ]
@@ -113,14 +120,30 @@ async def _blockers(reader: Reader, ready: list[ExecutionView]) -> dict[int, Blo
     found: dict[int, Blocker] = {}
     for view in ready:
         handler = handlers.get(view.handler)
-        if handler is None or handler.lane != "until-end":
+        if handler is None or handler.lane == "until-wait":
             continue
         closing = (Status.DIVERGED,) if handler.on_failure == "park" else (Status.PARKED, Status.DIVERGED)
-        ahead = await reader.ahead(view.id, statuses=closing, field=handler.key)
+        if handler.lane == "until-end":
+            ahead = await reader.ahead(view.id, statuses=closing, field=handler.key)
+        else:
+            ahead = await _batch_ahead(reader, view, closing if handler.lane == "batch" else ())
         process = None if ahead is None else await reader.process(ahead.process)
         if ahead is not None and process is not None:
             found[view.id] = Blocker(process.wire_id, Status(ahead.status), ahead.ended, ahead.error)
     return found
+
+
+async def _batch_ahead(reader: Reader, view: ExecutionView, closing: Iterable[int]) -> ExecutionView | None:
+    """The batch that was set aside and has this event, or with such a status keeps the later ones back."""
+    aside = await reader.executions(
+        handler=view.handler, statuses=(Status.PARKED, Status.DIVERGED), limit=BATCHES_LOOKED_AT_MAX
+    )
+    for leader in (each for each in aside if each.length):
+        stored = await reader.execution(leader.id)
+        is_own = stored is not None and view.id in members_in(stored.entries)
+        if is_own or (leader.status in closing and leader.id < view.id):
+            return leader
+    return None
 
 
 async def _last_events(reader: Reader, process: int) -> list[LastEvent]:
@@ -134,10 +157,11 @@ async def _last_events(reader: Reader, process: int) -> list[LastEvent]:
     for view in executions:
         if not view.gating:
             continue
-        if view.status == Status.REJECTED:
-            rejected.setdefault(event_of(view.id), []).append(f"{view.handler} rejected it: {view.error}")
-        elif view.status == Status.SKIPPED:
-            rejected.setdefault(event_of(view.id), []).append(f"{view.handler} skipped it: {view.error}")
+        if view.status in (Status.REJECTED, Status.SKIPPED):
+            did = "rejected" if view.status == Status.REJECTED else "skipped"
+            rejected.setdefault(event_of(view.id), []).append(f"{view.handler} {did} it: {view.error}")
+        elif view.status == Status.WRITTEN_OFF:
+            rejected.setdefault(event_of(view.id), []).append(f"{view.handler} was retired")
         else:
             handled.setdefault(event_of(view.id), []).append(view.handler)
         if view.id in causes:

@@ -14,6 +14,7 @@ from onstage.events.envelope import Envelope, check_attribute, check_extension, 
 
 if TYPE_CHECKING:
     from onstage.core.identity import Identity
+    from onstage.events.event import EventType
     from onstage.ports.store import EventView
 
 __all__ = [
@@ -23,15 +24,20 @@ __all__ = [
     "delayed_until",
     "due_of",
     "emitted_by",
+    "envelope_of_version",
     "expiry_of",
     "from_outside",
     "joined",
+    "lifted",
     "names_of",
+    "of_present_version",
     "of_process",
     "to_envelope",
+    "version_of",
     "with_expiry",
     "with_outside",
     "with_source",
+    "with_trace",
 ]
 
 
@@ -56,6 +62,9 @@ class _Outside(msgspec.Struct, frozen=True, omit_defaults=True):
     causationid: str | None = None
 
 
+SCHEMA_VERSION: Final = "schemaversion"
+"""The extension attribute by which nodes tell each other the version of an event's type, if it is not 1."""
+
 _ATTRIBUTES: Final = _Outside.__struct_fields__[: _Outside.__struct_fields__.index("extensions")]
 _OURS: Final = ("wire", "correlationid", "causationid")
 _NONE: Final = _Outside()
@@ -63,6 +72,7 @@ DUE: Final = "onstagedue"
 _DUE_DIGITS_MAX: Final = 15
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DECODE: Final = msgspec.json.Decoder(_Outside).decode
+_VERSION_DIGITS_MAX: Final = 9
 
 
 def from_outside(envelope: Envelope) -> bytes:
@@ -88,14 +98,23 @@ def arrived(envelope: Envelope, wire: str) -> bytes:
     return msgspec.json.encode(msgspec.structs.replace(outside, **own))
 
 
-def of_process(process_id: str | None, causation: str | None = None, *, expires: int | None = None) -> bytes:
+def of_process(
+    process_id: str | None,
+    causation: str | None = None,
+    *,
+    expires: int | None = None,
+    trace: tuple[str, str | None] = ("", None),
+) -> bytes:
     """What the row of an event of this store says that belongs to a process of another one, or was caused there.
 
     `causation` is the public id of the causing event and its handler, joined by a slash. `expires` is its deadline, in
-    milliseconds since the epoch.
+    milliseconds since the epoch; `trace` are the `traceparent` and the `tracestate` that the event travels with.
     """
-    until = None if expires is None else datetime.fromtimestamp(expires / 1000, UTC)
-    return msgspec.json.encode(_Outside(correlationid=process_id, causationid=causation, expirytime=until))
+    parent, state = trace
+    outside = _Outside(traceparent=parent or None, tracestate=state, correlationid=process_id, causationid=causation)
+    if expires is not None:
+        outside = msgspec.structs.replace(outside, expirytime=datetime.fromtimestamp(expires / 1000, UTC))
+    return msgspec.json.encode(outside)
 
 
 def deadline_of(stored: EventView) -> int | None:
@@ -122,6 +141,11 @@ def with_expiry(extra: bytes | None, expires: int) -> bytes:
 def with_source(extra: bytes | None, source: str) -> bytes:
     """These attributes, and the source of the event. Raises DecodeFailed if they cannot be read."""
     return _replaced(extra, source=source)
+
+
+def with_trace(extra: bytes | None, trace: tuple[str, str | None]) -> bytes:
+    """These attributes, and the trace that the event travels with. Raises DecodeFailed if they cannot be read."""
+    return _replaced(extra, traceparent=trace[0] or None, tracestate=trace[1])
 
 
 def _replaced(extra: bytes | None, **attributes: Any) -> bytes:
@@ -155,6 +179,54 @@ def names_of(stored: EventView) -> tuple[str | None, str | None]:
     except (ValueError, RecursionError):
         return None, None  # spoilt by somebody else; such an event is set aside when it is decoded
     return outside.correlationid, outside.wire
+
+
+def version_of(stored: EventView) -> int:
+    """The version of its type that an event was written as: what its emitter says, else that of its row."""
+    if not stored.extra or SCHEMA_VERSION.encode() not in stored.extra:
+        return stored.version
+    try:
+        said = _DECODE(stored.extra).extensions.get(SCHEMA_VERSION, "")
+    except (ValueError, RecursionError):
+        return stored.version
+    return int(said) if said.isdecimal() and len(said) <= _VERSION_DIGITS_MAX else stored.version
+
+
+def lifted(envelope: Envelope, known: EventType) -> tuple[Envelope, bool]:
+    """An event of another node in the present version of its type, as it came if there is no way; and whether it is."""
+    said = envelope.extensions.get(SCHEMA_VERSION, "1")
+    if said == str(known.version):
+        return envelope, True
+    try:
+        data = known.ways.lift(envelope.data, int(said), known.version)
+    except ValueError:
+        return envelope_of_version(envelope, said), False
+    return envelope_of_version(msgspec.structs.replace(envelope, data=data), str(known.version)), True
+
+
+def of_present_version(extra: bytes) -> tuple[bytes, int | None]:
+    """The attributes of an event from outside without what they say of its version, and that.
+
+    At the door it is lifted to the present one. Raises InvalidEvent if it is no version.
+    """
+    if SCHEMA_VERSION.encode() not in extra:
+        return extra, None
+    outside = _DECODE(extra)
+    said = outside.extensions.get(SCHEMA_VERSION)
+    if said is None:
+        return extra, None
+    if not said.isdecimal() or not 0 < len(said) <= _VERSION_DIGITS_MAX:
+        raise InvalidEvent(
+            f"{SCHEMA_VERSION}={said[:20]!r} is no version\n  why: it is a whole number, 1 or more\n"
+            "  to do: leave it out for an event of the newest version"
+        )
+    rest = {name: value for name, value in outside.extensions.items() if name != SCHEMA_VERSION}
+    return msgspec.json.encode(msgspec.structs.replace(outside, extensions=rest)), int(said)
+
+
+def envelope_of_version(envelope: Envelope, version: str) -> Envelope:
+    """The envelope that says so."""
+    return msgspec.structs.replace(envelope, extensions=envelope.extensions | {SCHEMA_VERSION: version})
 
 
 def emitted_by(stored: EventView) -> str | None:
@@ -239,8 +311,12 @@ def to_envelope(stored: EventView, identity: Identity, source: str, handler: str
         topology=stored.topology,
         hlc=stored.hlc,
         data=stored.data,
-        extensions=outside.extensions,
+        extensions=_versioned(outside.extensions, stored.version),
     )
+
+
+def _versioned(extensions: dict[str, str], version: int) -> dict[str, str]:
+    return extensions if version == 1 else {SCHEMA_VERSION: str(version)} | extensions
 
 
 def _cause(stored: EventView, identity: Identity, handler: str | None) -> str | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
-from onstage.core.commit import Commit, Door, NewEvent, Obligation, Refusal, RefusedBecause
+from onstage.core.commit import Commit, Door, NewEvent, Obligation, Refusal, RefusedBecause, StateWrite
 from onstage.core.identity import number_in
 from onstage.core.journal import Entry, encode_entry
 from onstage.events.receipt import OPEN_MAX, Receipt, encode_receipts
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
-    from onstage.core.commit import NewProcess, Notes, Transaction
+    from onstage.core.commit import NewHandler, NewProcess, Notes, Transaction
 
 __all__ = ["BUNDLE_BYTES_MAX", "SHARDS", "Batch", "Peek", "ProcessRow", "Spoilt"]
 
@@ -94,6 +94,10 @@ class Peek(Protocol):
         """Identity, event number and payload hash of what was admitted under these identities, likewise."""
         ...
 
+    def states(self, wanted: Collection[tuple[str, str]]) -> Iterable[tuple[str, str, int]]:
+        """State, key and version of these keyed states, likewise."""
+        ...
+
     def transact(self, transaction: Transaction) -> Entry:
         """Run a user's transaction in a savepoint of its own; what it raises, except `Spoilt`, refuses the commit."""
         ...
@@ -120,12 +124,15 @@ class Batch:
         self._stored: dict[int, tuple[Any, ...]] = {}
         self._stored_processes: dict[int, tuple[Any, ...]] = {}
         self._stored_doors: dict[bytes, tuple[int, bytes]] = {}
+        self._stored_states: dict[tuple[str, str], int] = {}
         self.entries: list[tuple[int, int, bytes]] = []
         self._receipts: defaultdict[int, list[Receipt]] = defaultdict(list)
         self.mail: list[tuple[int, int, int, int]] = []
         self.doors: dict[bytes, Door] = {}
         self.processes: dict[int, ProcessRow] = {}
         self.notes: list[Notes] = []
+        self.handlers: list[NewHandler] = []
+        self.states: dict[tuple[str, str], tuple[StateWrite, int, int]] = {}
         self.refused: list[Refusal] = []
         self.results: dict[int, Entry] = {}
         self.position = 0
@@ -143,7 +150,7 @@ class Batch:
     def is_empty(self) -> bool:
         """Whether there is nothing to write: every commit was refused, or none changes a row."""
         rows = (self.events, self.opened, self.changed, self._receipts, self.mail, self.doors, self.processes)
-        return not any(rows) and not self.notes
+        return not any(rows) and not self.notes and not self.handlers and not self.states
 
     def add(self, commits: Sequence[Commit]) -> None:
         """Apply the commits in their order, each wholly or not at all."""
@@ -174,9 +181,13 @@ class Batch:
         opened = {obligation.execution for commit in commits for obligation in commit.opened}
         begun = {root.process for commit in commits for root in commit.roots}
         executions = {commit.execution for commit in commits if commit.execution}
+        executions.update(*(commit.also for commit in commits if commit.also))
         processes = {receipt.process for commit in commits for receipt in commit.receipts}
         doors = {commit.door.identity for commit in commits if commit.door is not None}
+        states = {(write.state, write.key) for commit in commits for write in commit.states}
         peek = self._peek
+        if states:
+            self._stored_states |= {(state, key): version for state, key, version in peek.states(states)}
         self._stored |= {row[0]: row for row in peek.executions(executions - opened)}
         self._stored_processes |= {row[0]: row for row in peek.processes(processes - begun)}
         self._stored_doors |= {identity: (n, payload) for identity, n, payload in peek.doors(doors)}
@@ -211,7 +222,19 @@ class Batch:
             conflicts = commit.expected != 0
         else:
             conflicts = row is None or row[STATUS] > OPEN_MAX or row[LENGTH] != commit.expected
-        return Refusal(commit, RefusedBecause.CONFLICT) if conflicts else None
+        conflicts = conflicts or (bool(commit.also) and any(map(self._has_begun, commit.also)))
+        if conflicts or (commit.states and any(new.expected != self._version(new) for new in commit.states)):
+            return Refusal(commit, RefusedBecause.CONFLICT)
+        return None
+
+    def _version(self, write: StateWrite) -> int:
+        place = (write.state, write.key)
+        newest = self.states.get(place)
+        return newest[0].version if newest is not None else self._stored_states.get(place, 0)
+
+    def _has_begun(self, execution: int) -> bool:
+        row = self._row(execution)
+        return not isinstance(row, Obligation) and (row is None or row[STATUS] > OPEN_MAX or row[LENGTH] != 0)
 
     def _row(self, execution: int) -> Obligation | tuple[Any, ...] | None:
         return self.opened.get(execution) or self.changed.get(execution) or self._stored.get(execution)
@@ -237,6 +260,9 @@ class Batch:
             self.doors[commit.door.identity] = commit.door
         if commit.notes is not None:
             self.notes.append(commit.notes)
+        self.handlers += commit.handlers
+        for write in commit.states:
+            self.states[write.state, write.key] = (write, commit.execution, commit.ended)
         if commit.execution:
             self._settle(commit)
         processes = self.processes
@@ -272,13 +298,27 @@ class Batch:
         for entry in entries:
             self.entries.append((execution, length, encode_entry(entry)))
             length += 1
+        self._replace(execution, process, commit, gating=gating, length=length)
+        for member in commit.also:
+            self._settle_member(member, commit)
+
+    def _settle_member(self, execution: int, commit: Commit) -> None:
+        row = self._row(execution)
+        assert row is not None, "`_conflict` has seen it"
+        if isinstance(row, Obligation):
+            process, gating = row.process, row.gating
+        else:
+            process, gating = row[PROCESS], bool(row[GATING])
+        self._replace(execution, process, commit, gating=gating, length=0)
+
+    def _replace(self, execution: int, process: int, commit: Commit, *, gating: bool, length: int) -> None:
         rows: dict[int, Any] = self.opened if execution in self.opened else self.changed
         rows[execution] = (
             execution,
             process,
             commit.status,
             gating,
-            commit.segment,
+            commit.segment if execution == commit.execution else 0,
             length,
             commit.epoch,
             commit.attempts,
@@ -320,6 +360,13 @@ class Batch:
             if isinstance(o, Obligation)
             else o
             for o in self.opened.values()
+        ]
+
+    def state_rows(self) -> list[tuple[Any, ...]]:
+        """The rows of keyed states to write: state, key, version, schema, data, who wrote it, when."""
+        return [
+            (write.state, write.key, write.version, write.schema, write.data, execution, changed)
+            for write, execution, changed in self.states.values()
         ]
 
     def bundles(self) -> list[tuple[int, int, int, bytes]]:

@@ -177,6 +177,10 @@ class MemoryStore:
         """What was admitted under identities."""
         return [(i, *self._rows.doors[i]) for i in identities if i in self._rows.doors]
 
+    def states(self, wanted: Collection[tuple[str, str]]) -> list[tuple[str, str, int]]:
+        """The versions of keyed states."""
+        return [(*place, self._rows.states[place].version) for place in wanted if place in self._rows.states]
+
     def transact(self, transaction: Transaction) -> Entry:
         """There are no transactions here: raises UsageError, which refuses the commit."""
         raise UsageError(_NO_TRANSACTIONS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 from onstage.core.commit import Note, event_of, handler_of
 from onstage.core.journal import Entry, decode_entry
 from onstage.events.receipt import OPEN_MAX, Status, decode_receipts
-from onstage.ports.store import Bundle, EventView, ExecutionView, ProcessView, Stored
+from onstage.ports.store import Bundle, EventView, ExecutionView, ProcessView, StateView, Stored
 from onstage.stores.batch import STATUS, Batch
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class MemoryRows:
         self.about: dict[int, list[int]] = {}
         self.doors: dict[bytes, tuple[int, bytes]] = {}
         self.notes: dict[str, dict[int, bytes]] = {}
+        self.states: dict[tuple[str, str], StateView] = {}
         self.receipts: list[tuple[int, int, int, int, bytes]] = []
         # Numbers in order, kept up to date by commits that come almost in order.
         self.log: list[int] = []
@@ -65,6 +66,10 @@ class MemoryRows:
         if len(letters) < len(batch.mail) or any(self._has_letter(*letter) for letter in letters):
             raise ValueError(f"a letter of {batch.mail} is in its mailbox already")
 
+        taken = [new for new in batch.handlers if new.name in self.handlers or new.number in self.handler_names]
+        if taken or len({new.number for new in batch.handlers}) < len(batch.handlers):
+            raise ValueError(f"a handler's number or name is taken: {taken}")
+
     def _has_letter(self, handler: int, process: int, n: int) -> bool:
         place = (handler, process)
         return n in self.mail.get(place, ()) or n in self.replies.get(place, ())
@@ -91,6 +96,10 @@ class MemoryRows:
             self.doors[door.identity] = (door.n, door.payload)
         for notes in batch.notes:
             self._write_notes(notes)
+        for new in batch.handlers:
+            self.handlers[new.name], self.handler_names[new.number] = new.number, new.name
+            self.handlers_ever = max(self.handlers_ever, new.number)
+        self.states |= {(row[0], row[1]): StateView(*row) for row in batch.state_rows()}
         epoch = len(self.incarnations)
         for shard, seq, _, body in batch.bundles():
             self.receipts.append((len(self.receipts) + 1, epoch, shard, seq, body))
@@ -241,6 +250,18 @@ class MemoryReader:
         kept = self._rows.notes.get(topic, {})
         numbers = sorted((number for number in kept if newest_first or number > after), reverse=newest_first)
         return [Note(topic, number, kept[number]) for number in numbers[:limit]]
+
+    async def state(self, state: str, key: str) -> StateView | None:
+        """One keyed state."""
+        return self._rows.states.get((state, key))
+
+    async def states(
+        self, *, state: str | None = None, key: str | None = None, after: tuple[str, str] = ("", ""), limit: int = 100
+    ) -> list[StateView]:
+        """Keyed states in the order of (state, key)."""
+        of_state = (row for place, row in sorted(self._rows.states.items()) if place > after)
+        wanted = (row for row in of_state if state in (None, row.state) and key in (None, row.key))
+        return _page(wanted, limit)
 
     def _event(self, n: int) -> EventView:
         e = self._rows.events[n]

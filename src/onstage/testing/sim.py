@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
 from onstage.core.identity import number_in
-from onstage.events.codec import codec_for
+from onstage.events.codec import codec_for, encode_any
 from onstage.events.delayed import when_of
 from onstage.events.duration import seconds
 from onstage.events.event import event_type
 from onstage.runtime.asking import response_in, workflow_of
+from onstage.runtime.completion import outcome_of
 from onstage.runtime.operations import operate
 from onstage.testing.planned_faults import Crash, Delay, Fail, Fault, Stub
 from onstage.testing.sim_history import SimHistory
@@ -100,10 +101,11 @@ class Sim:
     ) -> str:
         """Emit an event from outside, as a client would; answers the public id of its process. See `Stage.emit`.
 
-        If the node dies meanwhile, the client sends the same event with the same id to the next one.
+        `process` is the one that it is to join, by its public id. If the node dies meanwhile, the client sends the
+        same event with the same id to the next one.
         """
         when = when_of(after=after, at=at, expires=expires)
-        return await self._do(lambda: self._world.emit(event, id, when, process=process))
+        return await self._do(lambda: self._world.emit(event, id, process, when))
 
     async def start(self, workflow: Handler[T, Any], input: T, *, id: str | None = None) -> str:
         """Start a workflow from outside, as a client would; answers the public id of its process."""
@@ -131,8 +133,9 @@ class Sim:
     async def settle(self) -> None:
         """Run until nothing is ready or running.
 
-        Time passes for running steps and for retries that are due within an hour, not for waits and sleeps. Raises
-        AssertionError if a handler still runs after an hour of virtual time.
+        Time passes for running steps, and for retries and rate limits that are due within an hour; not for waits,
+        sleeps, and events that gather (`debounce=`, `batch=`). Raises AssertionError if a handler still
+        runs after an hour of virtual time.
         """
         await self._do(self._world.settle)
 
@@ -143,6 +146,11 @@ class Sim:
     async def restart(self) -> None:
         """Kill the node between two things, and start another one on the same file."""
         await self._do(self._world.restart)
+
+    async def deploy(self, app: App) -> None:
+        """Kill the node, and start one with another version of the application on the same file."""
+        self.app = app
+        await self._do(lambda: self._world.deploy(app))
 
     async def operate(self, action: str, key: str) -> int:
         """Retry or drop ("retry", "drop") what is set aside in the process with this key; answers how many."""
@@ -159,6 +167,32 @@ class Sim:
         return await self._do(
             lambda: self._world.call(lambda: scheduler.operate(action, name, first_ms=first_ms, last_ms=last_ms))
         )
+
+    async def manage(self, action: str, handler: str, **options: int) -> dict[str, int | str]:
+        """Replay or retire a handler ("replay", "retire"), as `Stage.replay` and `Stage.retire` do; then settle."""
+        told = await self._do(lambda: self._world.manage(action, handler, options))
+        await self.settle()
+        return told
+
+    async def pause(self, name: str) -> None:
+        """Pause a handler ("payment.charge") or a service ("payment"), as an operator would."""
+        await self._do(lambda: self._world.call(lambda: self._world.node.flow.pauses.pause(name, by="the test")))
+
+    async def resume(self, name: str) -> None:
+        """Let a paused handler or service go on."""
+        await self._do(lambda: self._world.call(lambda: self._world.node.flow.pauses.resume(name)))
+
+    async def complete(self, token: str, value: object = None) -> str:
+        """Complete a step from outside, as `stage.complete` does; if the node dies meanwhile, it is sent again."""
+        return await self._tell(token, encode_any(value), None, None)
+
+    async def fail_from_outside(self, token: str, error: str | BaseException) -> str:
+        """Let an attempt of a step fail from outside, as `stage.fail` does."""
+        return await self._tell(token, None, *outcome_of(error))
+
+    async def _tell(self, token: str, data: bytes | None, error: str | None, kind: str | None) -> str:
+        world = self._world
+        return await self._do(lambda: world.call(lambda: world.node.completions.complete(token, data, error, kind)))
 
     # Faults, from now on.
 
@@ -208,7 +242,7 @@ class Sim:
     def read(self, question: Callable[[Reader], Coroutine[Any, Any, T]]) -> T:
         """Ask the store's reader: `sim.read(lambda reader: reader.processes())`."""
         world = self._world
-        return self._thread.submit(lambda: world.call(lambda: question(world.store.reader))).result()
+        return self._thread.submit(lambda: world.call(lambda: question(world.node.store.reader))).result()
 
     @property
     def trace_hash(self) -> str:

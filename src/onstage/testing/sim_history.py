@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from onstage.core.commit import event_of
 from onstage.core.identity import number_in
-from onstage.core.journal import Attempted, Emitted, Failed, Stepped, WaitEnded, WaitOpened
+from onstage.core.journal import Attempted, Emitted, Failed, Raced, Stepped, WaitEnded, WaitOpened
 from onstage.events.envelope import hlc_ms
 from onstage.events.event import event_type
 from onstage.events.receipt import Status
@@ -46,7 +46,7 @@ class SimHistory:
         """Every event of this class, in order, from inside or outside."""
         known, found, after = event_type(cls), list[E](), 0
         while page := await self._reader.events(type=known.name, after=after, limit=PAGE):
-            found.extend(known.decode(event.data) for event in page)
+            found.extend(known.read(event.data, event.version) for event in page)
             after = page[-1].n
         return found
 
@@ -89,7 +89,7 @@ class SimHistory:
 
     def _named(self, event: EventView) -> str:
         known = self._types.get(event.type)
-        return event.type if known is None else repr(known.decode(event.data))
+        return event.type if known is None else repr(known.read(event.data, event.version))
 
     async def _execution(self, view: ExecutionView) -> list[str]:
         stored = await self._reader.execution(view.id)
@@ -106,6 +106,8 @@ def _said(entry: Entry) -> str:
         case Attempted() | Failed():
             first = entry.error.partition("\n")[0]
             what = f"failed ({entry.attempts}): {first}"
+        case Raced():
+            what = f"won by branch {entry.winner}"
         case WaitOpened():
             what = f"waits for {' or '.join(entry.types)}"
         case WaitEnded():

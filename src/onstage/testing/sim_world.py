@@ -19,6 +19,7 @@ from onstage.events.event import event_type
 from onstage.events.receipt import Status
 from onstage.runtime.local_ways import LocalWays
 from onstage.runtime.node import Node
+from onstage.stores.sealed_store import SealedStore
 from onstage.stores.sqlite.store import SqliteStore
 from onstage.testing.inline_workers import InlineWorkers
 from onstage.testing.sim_faults import Faults
@@ -112,7 +113,7 @@ class World:
         self.node = Node(
             self._app.services,
             self._app.processes,
-            store=self.store,
+            store=self.store if self._app.codec is None else SealedStore(self.store, self._app.codec),
             clock=self.clock,
             workers=workers,
             invoke=self.faults.invoke,
@@ -137,6 +138,11 @@ class World:
         self.store.abandon()
         self.loop = VirtualLoop(self.loop.time())
         self.start()
+
+    def deploy(self, app: App) -> None:
+        """The same, with another version of the application."""
+        self._app = app
+        self.restart()
 
     def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine in the world to its end; if the node dies meanwhile, make and run it again."""
@@ -198,6 +204,9 @@ class World:
                     "  to do: look at what that handler awaits"
                 )
             return next_s
+        limited_s = self.node.flow.due_s
+        if limited_s is not None and limited_s <= give_up_s:
+            return max(limited_s, self.loop.time())
         dues = [view.due for view in self.call(self._retrying) if view.due is not None]
         if not dues:
             return None
@@ -219,13 +228,18 @@ class World:
 
     # Doors.
 
-    def emit(self, event: object, id: str | None, when: When | None = None, *, process: str | None = None) -> str:
+    def manage(self, action: str, handler: str, options: dict[str, int]) -> dict[str, int | str]:
+        """Replay or retire a handler; asked again if the node dies before it answers."""
+        return self.call(lambda: LocalWays(self.node).manage(action, handler, options))
+
+    def emit(self, event: object, id: str | None, process: str | None, when: When | None) -> str:
         """Emit as a client would: the id is drawn once, and the event sent again if the answer was lost."""
         known = event_type(type(event))
         data, identity = known.encode(event), id or self.clock.token(8).hex()
         self.note("emit", known.name, identity, data)
-        emitted: dict[str, Any] = {"id": identity, "source": None, "when": when, "process": process}
-        return self.call(lambda: LocalWays(self.node).emit(known.name, data, **emitted))
+        return self.call(
+            lambda: LocalWays(self.node).emit(known.name, data, id=identity, source=None, process=process, when=when)
+        )
 
     def begin(self, type: str, data: bytes, id: str | None, key: str | None) -> str:
         """Ask, or start a workflow, as a client would; answers the public id of the request."""

@@ -11,6 +11,7 @@ function has to be refused with a reason, without `survives_restart` the class m
 from __future__ import annotations
 
 from onstage.ports.store import Features
+from onstage.testing.store_members import StoreMembers
 from onstage.testing.store_parts import StoreParts
 from onstage.testing.store_reading import StoreReading
 from onstage.testing.store_transactions import StoreTransactions
@@ -20,5 +21,5 @@ from onstage.testing.store_writing import StoreWriting
 __all__ = ["CrashableStore", "Features", "StoreContract"]
 
 
-class StoreContract(StoreWriting, StoreReading, StoreTransactions, StoreParts):
+class StoreContract(StoreWriting, StoreMembers, StoreReading, StoreTransactions, StoreParts):
     """All that a store promises, as far as its `features` go."""

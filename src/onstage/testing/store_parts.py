@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from onstage.core.commit import Commit, NewProcess, Note, Notes, RefusedBecause
+from onstage.core.commit import (
+    Commit,
+    NewHandler,
+    NewProcess,
+    Note,
+    Notes,
+    Obligation,
+    RefusedBecause,
+    StateWrite,
+    execution_id,
+)
+from onstage.core.journal import Slept
 from onstage.events.receipt import Receipt, Status
+from onstage.ports.store import StateView
 from onstage.testing.commit_script import DECLARATION
 from onstage.testing.store_trial import StoreMaker, Trial, played
 
@@ -62,6 +74,33 @@ class StoreParts(StoreMaker):
         await trial.put(noting(trial, [Note("place", 1, b"here")]))
         await trial.crash()
         assert await trial.store.reader.notes("place") == [Note("place", 1, b"here")]
+
+    # Handlers that get a number later.
+
+    @played
+    async def test_a_handler_may_be_named_in_a_commit(self, trial: Trial) -> None:
+        """Its executions have that name, also after a restart, and the next handler gets another number."""
+        number = max(trial.opened.handlers.values()) + 1
+        root = trial.script.root(BILL)
+        again = Obligation(execution_id(root.events[0].n, number), root.process, gating=False)
+        named = Commit(epoch=trial.opened.epoch, handlers=(NewHandler(number, "shop.bill@1"),), opened=(again,))
+        assert await trial.why(root, named) == [None, None]
+        await trial.restart(msgspec.structs.replace(DECLARATION, handlers=(*DECLARATION.handlers, ("shop.new", ()))))
+        assert trial.opened.handlers["shop.bill@1"] == number
+        assert trial.opened.handlers["shop.new"] > number
+        views = await trial.store.reader.executions(handler="shop.bill@1")
+        assert [(view.id, view.gating) for view in views] == [(again.execution, False)]
+
+    @played
+    async def test_a_number_or_name_that_is_taken_refuses_the_commit(self, trial: Trial) -> None:
+        """And nothing of it is stored."""
+        known = trial.opened.handlers
+        taken = (NewHandler(known[BILL], "shop.bill@1"), NewHandler(max(known.values()) + 1, BILL))
+        for new in taken:
+            bad = noting(trial, [Note("place", 1, b"")])
+            bad.handlers = (new,)
+            assert await trial.why(bad) == [RefusedBecause.USER]
+        assert await trial.store.reader.notes("place") == []
 
     # Processes of other stores.
 
@@ -122,6 +161,74 @@ class StoreParts(StoreMaker):
         arrived.roots = (NewProcess(root.process, None, None, 5, "other-store-77", ELSEWHERE),)
         await trial.put(arrived)
         assert [bundle.shard for bundle in await trial.store.reader.receipts()] == [77 % 64]
+
+    # Keyed state.
+
+    @played
+    async def test_a_state_is_written_with_its_version(self, trial: Trial) -> None:
+        """It replaces the earlier value; a cleared one keeps its row, and its version goes on."""
+        root = trial.script.root(BILL, key="k")
+        await trial.put(root)
+        first = _keeping(
+            trial, root, StateWrite("s.cart", "k", 0, 1, 7, b"one"), StateWrite("s.cart", "j", 0, 1, 7, b"")
+        )
+        await trial.put(first)
+        reader = trial.store.reader
+        assert await reader.state("s.cart", "k") == StateView("s.cart", "k", 1, 7, b"one", first.execution, 2_000)
+        await trial.put(_keeping(trial, root, StateWrite("s.cart", "k", 1, 3, 8, None)))
+        cleared = await reader.state("s.cart", "k")
+        assert cleared is not None
+        assert (cleared.version, cleared.data) == (3, None)
+        assert await reader.state("s.cart", "nobody") is None
+
+    @played
+    async def test_another_version_refuses_the_whole_commit(self, trial: Trial) -> None:
+        """Also one that was written earlier in the same batch; and what follows from it falls."""
+        roots = [trial.script.root(BILL, key="k") for _ in range(3)]
+        await trial.put(*roots)
+        write = StateWrite("s.cart", "k", 0, 1, 7, b"mine")
+        commits = [_keeping(trial, root, write, entries=(Slept("a#0"),)) for root in roots[:2]]
+        positions = [trial.store.append(commit) for commit in commits]
+        follower = _keeping(trial, roots[2], after=(positions[1],))
+        assert await trial.why(follower) == [RefusedBecause.FELLED]
+        settled = [getattr(await trial.settled(at), "because", None) for at in positions]
+        assert settled == [None, RefusedBecause.CONFLICT]
+        assert await trial.why(_keeping(trial, roots[1], write)) == [RefusedBecause.CONFLICT]
+        stored = await trial.store.reader.execution(commits[1].execution)
+        assert stored is not None
+        assert stored.entries == ()
+        again = _keeping(trial, roots[1], msgspec.structs.replace(write, expected=1, version=2))
+        assert await trial.why(again) == [None]
+
+    @played
+    async def test_states_are_read_page_by_page(self, trial: Trial) -> None:
+        """In the order of name and key; of one name, of one key."""
+        root = trial.script.root(BILL, key="k")
+        places = [("b", "2"), ("a", "2"), ("b", "1"), ("c", "1")]
+        await trial.put(root, _keeping(trial, root, *(StateWrite(*place, 0, 1, 0, b"") for place in places)))
+        read = trial.store.reader.states
+        assert [(view.state, view.key) for view in await read()] == sorted(places)
+        assert [(view.state, view.key) for view in await read(after=("a", "2"), limit=2)] == [("b", "1"), ("b", "2")]
+        assert [view.key for view in await read(state="b")] == ["1", "2"]
+        assert [view.state for view in await read(key="1")] == ["b", "c"]
+        assert [view.state for view in await read(key="1", after=("b", "1"))] == ["c"]
+
+    @played
+    async def test_states_survive_a_crash_with_their_versions(self, trial: Trial) -> None:
+        """As everything durable does."""
+        root = trial.script.root(BILL, key="k")
+        await trial.put(root, _keeping(trial, root, StateWrite("s", "k", 0, 1, 0, b"kept")))
+        await trial.crash()
+        view = await trial.store.reader.state("s", "k")
+        assert view is not None
+        assert (view.version, view.data) == (1, b"kept")
+
+
+def _keeping(trial: Trial, root: Commit, *states: StateWrite, **options: Any) -> Commit:
+    """The first handler goes on, and keeps state."""
+    commit = trial.script.step(root, BILL, status=int(Status.WAITING), **options)
+    commit.states = states
+    return commit
 
 
 def noting(trial: Trial, kept: Sequence[Note], dropped: Sequence[tuple[str, int, int]] = ()) -> Commit:

@@ -86,6 +86,20 @@ class Tiny:
     def app(self) -> Any:
         return load_app(f"{self.module}:app", self.folder)
 
+    def source(self) -> str:
+        return (self.folder / f"{self.module}.py").read_text()
+
+    def rewrite(self, *changes: tuple[str, str]) -> None:
+        """Another version of the app: a module of another name, as nothing is imported twice."""
+        text = self.source()
+        for old, new in changes:
+            assert old in text, old
+            text = text.replace(old, new)
+        before, self.module = self.module, f"tiny_app_{next(NUMBERS)}"
+        (self.folder / f"{self.module}.py").write_text(text)
+        settings = self.folder / "pyproject.toml"
+        settings.write_text(settings.read_text().replace(before, self.module))
+
     def run(self, *arguments: str, input: str | None = None) -> Result:
         """Call the command line."""
         result = CliRunner().invoke(cli, list(arguments), input=input)

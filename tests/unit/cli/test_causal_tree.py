@@ -5,7 +5,20 @@ from typing import Any
 from click import unstyle
 
 from onstage.cli.causal_tree import EventNode, ExecutionNode, lines, told
-from onstage.core.journal import Attempted, Begun, Rejected, Slept, Stepped, Undone, WaitEnded
+from onstage.core.journal import (
+    Abandoned,
+    Attempted,
+    Begun,
+    Held,
+    Patched,
+    Raced,
+    Rejected,
+    ScopeRejected,
+    Slept,
+    Stepped,
+    Undone,
+    WaitEnded,
+)
 
 
 def execution(*emitted: Any, status: Any = "done", **fields: Any) -> Any:
@@ -63,4 +76,21 @@ def test_the_journal_tells_the_newest_state_of_each_call() -> None:
         "slept",
         "rejected: no stock",
         "undone: charge",
+    ]
+
+
+def test_the_journal_tells_what_became_of_branches() -> None:
+    entries = (
+        Held("charge#0", 0, None, None, "busy", 3),
+        Raced("race#0", 1),
+        Abandoned("race#0/0/pack#0", 0, b"", 0, 1, 0),
+        ScopeRejected("scope trip#0", "full"),
+        Patched("patch check", new=False),
+    )
+    assert told(entries) == [
+        "step charge failed after 3, other branches go on: busy",
+        "race was won by branch 1",
+        "step race#0/0/pack of a branch that had lost its race, abandoned",
+        "scope trip was rejected: full",
+        "patch check: on the old side",
     ]

@@ -46,3 +46,12 @@ def test_without_a_broker_it_says_how_to_name_one(tiny: Any) -> None:
     refused = tiny.run("deploy", "procfile")
     assert refused.exit_code == 2
     assert "which broker?" in refused.stderr
+
+
+def test_a_dashboard_and_alert_rules_are_written(tiny: Any) -> None:
+    result = tiny.run("deploy", "monitoring", "--folder", "watch")
+    assert result.exit_code == 0, result.output
+    assert (tiny.folder / "watch/grafana/onstage.json").read_text().startswith("{")
+    assert "alert: OnstageDeadLetters" in (tiny.folder / "watch/prometheus/alerts.yml").read_text()
+    assert "--metrics-port" in result.stderr
+    assert tiny.run("deploy", "monitoring", "--folder", "watch").exit_code == 2

@@ -183,14 +183,12 @@ def test_the_source_of_a_service_is_a_uri_with_an_authority() -> None:
         Service("door")  # an event of its own could not be told from one that a user named
 
 
-def test_the_history_for_a_new_handler_is_refused_with_what_to_do() -> None:
+def test_a_handler_starts_with_new_events_unless_it_wants_the_earliest() -> None:
     service = Service("stock")
-    with pytest.raises(DefinitionError) as refused:
-        service.on("shop.>", start="earliest")(look)  # type: ignore[arg-type]
-    what, why, mend = str(refused.value).splitlines()
-    assert what.endswith("handler stock.look has start='earliest'")
-    assert why.startswith("  why: a new handler cannot be given the events of before yet")
-    assert mend.startswith("  to do: leave start= out, emit them again")
+    assert service.on("shop.>")(look).start == "new"
+    assert service.on("shop.>", start="earliest", name="all")(look).manifest().start == "earliest"
+    with pytest.raises(DefinitionError, match="choose one of 'new', 'earliest'"):
+        service.on("shop.>", start="first", name="other")(look)  # type: ignore[arg-type]
 
 
 async def look(e: Envelope) -> None: ...

@@ -15,20 +15,26 @@ LEADS_TO = {
     Input.DIVERGE: Status.DIVERGED,
     Input.END: Status.DONE,
     Input.REJECT: Status.REJECTED,
+    Input.SKIP: Status.SKIPPED,
     Input.RESUME: Status.READY,
     Input.DROP: Status.DROPPED,
     Input.CANCEL: Status.CANCELLED,
     Input.EXPIRE: Status.SKIPPED,
     Input.CALL_OFF: Status.DROPPED,
+    Input.SKIP: Status.SKIPPED,
+    Input.RETIRE: Status.WRITTEN_OFF,
 }
-OPERATORS = {Input.RESUME, Input.DROP}
 FROM = {
-    **dict.fromkeys(Input, ACTIVE),
-    **dict.fromkeys(OPERATORS, SET_ASIDE),
+    Input.RESUME: SET_ASIDE,
+    Input.DROP: SET_ASIDE,
     Input.EXPIRE: [Status.READY],
     Input.CALL_OFF: [Status.READY],
     Input.CANCEL: [*ACTIVE, *SET_ASIDE],
+    Input.SKIP: [Status.READY],
+    Input.RETIRE: [*ACTIVE, *SET_ASIDE],
 }
+"""Where something can happen that does not happen to whatever is active."""
+
 OPEN = [status for status in Status if status.is_open]
 
 
@@ -39,7 +45,7 @@ def test_nothing_follows_an_end() -> None:
 @pytest.mark.parametrize("happened", Input)
 @pytest.mark.parametrize("state", Status)
 def test_what_happens_leads_where_it_says_from_every_state_that_allows_it(state: Status, happened: Input) -> None:
-    if state in FROM[happened]:
+    if state in FROM.get(happened, ACTIVE):
         assert advance(state, happened) is LEADS_TO[happened]
     else:
         with pytest.raises(IllegalTransition, match=f"{happened.name} while {state.label}"):

@@ -17,6 +17,7 @@ from onstage.runtime.door_messages import (
     Emit,
     EmitAll,
     MakeWay,
+    Manage,
     Operate,
     Ping,
     Pong,
@@ -38,6 +39,7 @@ REQUESTS: list[Request] = [
     EmitAll(at=6, events=EmitAll.of([EVENT, {**EVENT, "process": "p"}], go_on=True).events, go_on=True),
     AskVerdict(at=4, process="p", timeout_s=None),
     Operate(at=5, action="retry", execution=(1 << 63) - 1),
+    Manage(at=7, action="replay", handler="shop.bill", options={"after": 0}),
 ]
 RUBBISH = [
     b"",

@@ -291,7 +291,7 @@ def changed_class(version: int) -> type[Any]:
     ("version", "why"),
     [
         (1, "poison: the event cannot be decoded: Expected `int`, got `str`"),
-        (2, "no class of this application is shop.placed version 1"),
+        (2, "there is no @upcast(Changed, 1, 2)"),
     ],
 )
 def test_an_old_event_that_the_new_class_cannot_read_is_set_aside(version: int, why: str) -> None:

@@ -34,7 +34,7 @@ def test_a_kill_at_a_boundary_starts_another_node_that_ends_the_work(phase: str,
     world.kills_at = {(1, phase)}
     world.start()
     try:
-        world.emit(Begun(1), None)
+        world.emit(Begun(1), None, None, None)
         world.settle()
         assert world.kills == 1
         assert world.faults.calls[act] == 1

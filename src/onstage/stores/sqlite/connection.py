@@ -84,6 +84,7 @@ _KINDS: Final = {
         },
     ),
 }
+_HELD: Final[set[int]] = set()
 log = logging.getLogger("onstage.store")
 
 
@@ -111,12 +112,24 @@ def lock(path: Path) -> int:
         raise unavailable(path, error) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    _HELD.add(descriptor)
     return descriptor
 
 
 def unlock(descriptor: int) -> None:
     """Give the writer's place back."""
-    os.close(descriptor)
+    if descriptor in _HELD:
+        _HELD.remove(descriptor)
+        os.close(descriptor)
+
+
+def _forget_locks_of_parent() -> None:
+    """A forked child shares the lock: its copy would keep the file locked when the node has ended."""
+    while _HELD:
+        os.close(_HELD.pop())
+
+
+os.register_at_fork(after_in_child=_forget_locks_of_parent)
 
 
 def open_writer(path: Path, synchronous: str, vfs: str | None = None) -> apsw.Connection:

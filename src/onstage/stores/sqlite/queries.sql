@@ -115,6 +115,10 @@ SELECT id, name FROM onstage_handler
 -- Intern a handler.
 INSERT INTO onstage_handler (name) VALUES (?)
 
+-- name: name_handler
+-- A further delivery of history gets a number. A number or name that is taken violates a key.
+INSERT INTO onstage_handler VALUES (?, ?)
+
 -- name: rename_handler
 -- A handler kept its identity under a new name (`was=`).
 UPDATE onstage_handler SET name = ? WHERE id = ?
@@ -231,3 +235,29 @@ SELECT topic, number, body FROM onstage_note WHERE topic = :topic AND number > :
 -- name: newest_notes
 -- The same, the newest first.
 SELECT topic, number, body FROM onstage_note WHERE topic = :topic ORDER BY number DESC LIMIT :limit
+
+-- name: put_state
+-- The newest value of a keyed state; NULL if it was cleared: the row stays, so that its version goes on.
+INSERT INTO onstage_state VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (state, key) DO UPDATE SET version = excluded.version, schema = excluded.schema, data = excluded.data,
+    execution = excluded.execution, changed = excluded.changed
+
+-- name: peek_state
+-- The version of a keyed state, as the writer checks it.
+SELECT state, key, version FROM onstage_state WHERE state = ? AND key = ?
+
+-- name: state
+-- One keyed state.
+SELECT state, key, version, schema, data, execution, changed FROM onstage_state WHERE state = ? AND key = ?
+
+-- name: states
+-- Keyed states, in order.
+SELECT state, key, version, schema, data, execution, changed FROM onstage_state
+WHERE (state, key) > (:after_state, :after_key) AND (:state IS NULL OR state = :state) AND (:key IS NULL OR key = :key)
+ORDER BY state, key LIMIT :limit
+
+-- name: states_of_key
+-- All states of one key.
+SELECT state, key, version, schema, data, execution, changed FROM onstage_state
+WHERE key = :key AND (state, key) > (:after_state, :after_key) AND (:state IS NULL OR state = :state)
+ORDER BY state LIMIT :limit

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from onstage.core.commit import Note
 from onstage.core.journal import decode_entry
 from onstage.events.receipt import OPEN_MAX, decode_receipts
-from onstage.ports.store import Bundle, EventView, ExecutionView, ProcessView, Stored
+from onstage.ports.store import Bundle, EventView, ExecutionView, ProcessView, StateView, Stored
 from onstage.stores.sqlite.queries import query, select_many
 
 if TYPE_CHECKING:
@@ -143,6 +143,18 @@ class SqliteReader:
         """What the node keeps under this topic."""
         name = "newest_notes" if newest_first else "notes"
         return [Note(*row) for row in self._rows(name, {"topic": topic, "after": after, "limit": limit})]
+
+    async def state(self, state: str, key: str) -> StateView | None:
+        """One keyed state."""
+        rows = self._rows("state", (state, key))
+        return StateView(*rows[0]) if rows else None
+
+    async def states(
+        self, *, state: str | None = None, key: str | None = None, after: tuple[str, str] = ("", ""), limit: int = 100
+    ) -> list[StateView]:
+        """Keyed states in the order of (state, key)."""
+        bindings = {"state": state, "key": key, "after_state": after[0], "after_key": after[1], "limit": limit}
+        return [StateView(*row) for row in self._rows("states" if key is None else "states_of_key", bindings)]
 
     def close(self) -> None:
         """Close the connection."""

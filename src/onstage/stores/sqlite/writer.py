@@ -250,10 +250,12 @@ class Writer:
         insert_many(db, "insert_mail", batch.mail)
         insert_many(db, "insert_door", [(d.identity, d.n, d.payload) for d in batch.doors.values()])
         insert_many(db, "upsert_process", batch.close_ledger())
+        insert_many(db, "name_handler", list(map(astuple, batch.handlers)))
         for notes in batch.notes:
             for dropped in notes.dropped:
                 db.execute(query("drop_notes"), dropped)
             insert_many(db, "keep_note", list(map(astuple, notes.kept)))
+        insert_many(db, "put_state", batch.state_rows())
         if (hlc := batch.hlc) > 0:
             db.execute(query("raise_hlc"), (hlc,))
         db.execute(query("set_batch"), (f"{self.incarnation}:{batch.position}",))
@@ -320,6 +322,10 @@ class Writer:
     def doors(self, identities: Collection[bytes]) -> list[tuple[Any, ...]]:
         """What was admitted under identities."""
         return select_many(self.connection, "peek_doors", identities)
+
+    def states(self, wanted: Collection[tuple[str, str]]) -> list[tuple[Any, ...]]:
+        """The versions of keyed states."""
+        return [row for place in wanted for row in self.connection.execute(query("peek_state"), place)]
 
     def transact(self, transaction: Transaction) -> Entry:
         """Run a user's transaction in a savepoint; its journal entry is the answer.

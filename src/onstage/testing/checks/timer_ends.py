@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from onstage.core.journal import SleepOpened, Transacted, WaitOpened, is_final
+from onstage.core.journal import Raced, ScopeRejected, SleepOpened, Transacted, WaitOpened, is_final
 from onstage.events.receipt import Status
 
 if TYPE_CHECKING:
@@ -27,11 +27,13 @@ def ended_twice(file: StoredFile) -> Iterator[str]:
 def never_over(file: StoredFile) -> Iterator[str]:
     """Sleeps and waits of finished executions that were opened and have no end.
 
-    For handlers that await all they begin: one that a handler gives up has none.
+    For handlers that await all they begin: one that a handler gives up has none, nor one that has lost its race.
     """
     for execution, entries in file.journals.items():
         row = file.executions.get(execution)
         if row is None or row.status != Status.DONE:
+            continue
+        if any(isinstance(entry, Raced | ScopeRejected) for entry in entries):
             continue
         latest = {entry.position: entry for entry in entries}
         if left := [p for p, entry in latest.items() if isinstance(entry, SleepOpened | WaitOpened)]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final
 
 from onstage.core.commit import event_of, handler_of
-from onstage.core.execution import Execution
 from onstage.core.journal import Emitted
 from onstage.errors import Reject
 from onstage.events.receipt import Status
-from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.delivery import Delivery
-from onstage.runtime.frame import CURRENT, Frame, Park
+from onstage.runtime.frame import Park
+from onstage.testing.rehearsal import Frontier, rehearse
 from onstage.testing.world.outside import OUTSIDE
 
 if TYPE_CHECKING:
+    from onstage.runtime.frame import Frame
     from onstage.testing.checks.stored_file import StoredFile
     from onstage.testing.world.world_run import World
 
@@ -23,29 +23,6 @@ __all__ = ["check_replays"]
 
 DIVERGING: Final = "road.travel"
 """The handler that has versions: whose journal fits which is not recorded."""
-
-
-class _NotRecordedError(Exception):
-    """A replay went beyond its journal."""
-
-
-@final
-class _Replaying:
-    """Stands in for a driver that must have nothing to do."""
-
-    perform_step = staticmethod(perform_step)
-    perform_transaction = staticmethod(perform_transaction)
-
-    def __init__(self, node: Any) -> None:
-        self.node = node
-
-    def save(self, frame: Frame) -> None:
-        """Nothing may be there to save."""
-        if frame.execution.has_pending:
-            raise _NotRecordedError("something new was recorded")
-
-    def __getattr__(self, name: str) -> Any:
-        raise _NotRecordedError(f"the driver was asked to {name}")
 
 
 def check_replays(world: World, file: StoredFile) -> None:
@@ -71,19 +48,10 @@ async def _replay(world: World, file: StoredFile, execution: int, status: Status
     node: Any = world.life.node
     n, entries = event_of(execution), file.journals[execution]
     delivery = Delivery(execution, node.reactions[handler_of(execution)], file.events[n].process, None, None)
-    driver: Any = _Replaying(node)
-    frame = Frame(delivery, delivery.reaction, driver, 0, 0, Execution(tuple(entries)))
-    calls, result = len(OUTSIDE.calls), None
+    calls = len(OUTSIDE.calls)
     what = f"execution {execution} ({delivery.reaction.name}, {status.label})"
-    mark = CURRENT.set(frame)
-    try:
-        result = await delivery.reaction.fn(node.types[file.events[n].type].decode(file.payloads[n]))
-        end: BaseException | None = None
-    except BaseException as error:  # noqa: BLE001  a parking is a finding too
-        end = error
-    finally:
-        CURRENT.reset(mark)
-        frame.closed = True
+    event = node.types[file.events[n].type].decode(file.payloads[n])
+    frame, result, end = await rehearse(delivery, entries, event, node)
     if len(OUTSIDE.calls) != calls:
         world.onlooker.complain("I13", f"{what} ran steps when it was replayed")
     if not _ends_so(status, frame, end):
@@ -105,4 +73,4 @@ def _ends_so(status: Status, frame: Frame, end: BaseException | None) -> bool:
         return end is None
     if status is Status.REJECTED:
         return isinstance(end, Reject)
-    return end is None or isinstance(end, Exception | Park)
+    return end is None or isinstance(end, Exception | Park | Frontier)

@@ -7,7 +7,8 @@ import pytest
 
 from onstage.core.execution import Execution
 from onstage.core.journal import Undone
-from onstage.testing.world import playing, replays
+from onstage.testing import rehearsal
+from onstage.testing.world import playing
 from onstage.testing.world.invariants import check_at_rest
 from onstage.testing.world.playing import play
 from onstage.testing.world.world_run import World
@@ -20,7 +21,7 @@ def test_a_journal_that_lacks_its_end_does_not_replay(monkeypatch: pytest.Monkey
         cut.append(not isinstance(entries[-1], Undone))  # what undid is not asked for by the handler
         return plain(entries[:-1])
 
-    monkeypatch.setattr(replays, "Execution", shorter)
+    monkeypatch.setattr(rehearsal, "Execution", shorter)
     violations = play(3).violations
     assert sum(cut) == len(violations) > 3
     assert all(what.startswith("I13: ") and "does not replay" in what for what in violations)

@@ -1,0 +1,1 @@
+"""A stage inside other people's programs: web frameworks, threads, and transactions of their own databases."""

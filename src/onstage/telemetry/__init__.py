@@ -1,0 +1,1 @@
+"""Telemetry: counters, OpenMetrics text, spans, log lines."""
