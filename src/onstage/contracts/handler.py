@@ -128,7 +128,7 @@ class Handler(Generic[T, R]):
         _refuse_wrong_choices(options, self.full_name, self.where)
         self.was: Final = _former_names(service, options, self.where)
         self.key: Final = _checked_key(self, options.get("key"))
-        self.flow: Final = flow_of(self.full_name, self.where, fn, triggers, options)
+        self.flow: Final = flow_of(self.full_name, self.where, None if responding else fn, triggers, options)
         places = 1 if self.flow is not None and self.flow.batch else 100
         self.concurrency: Final = checked_concurrency(
             f"handler {self.full_name}", options.get("concurrency", places), self.where

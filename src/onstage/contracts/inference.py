@@ -254,11 +254,7 @@ def _is_helper(value: object) -> bool:
 
 
 def _names_a_wait(fn: Function) -> bool:
-    return any(_is_wait(value) for value in _named_values(fn))
-
-
-def _is_wait(value: object) -> bool:
-    return is_marked(value, "__onstage_wait__")
+    return any(is_marked(value, "__onstage_wait__") for value in _named_values(fn))
 
 
 def _named_values(fn: Function) -> Iterator[object]:
@@ -283,7 +279,7 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 def _waits_in(fn: Function) -> Iterator[type[Any]]:
     for call in _calls(fn):
-        if _is_wait(_value(fn, call.func)):
+        if is_marked(_value(fn, call.func), "__onstage_wait__"):
             for argument in call.args:
                 yield from _event_classes(_value(fn, argument))
 

@@ -345,8 +345,7 @@ class Driver:
         frame.along = None
         frame.after = delivery.after = position = append(commit, emission)
         delivery.due = due
-        if waits:  # until then it goes on listening to what its calls have asked for
-            delivery.waits = waits
+        delivery.waits = waits or delivery.waits  # it goes on listening to what its calls have asked for
         return position
 
     def _append_along(self, along: Along, commit: Commit, emission: Emission | None) -> int:
