@@ -6,7 +6,7 @@ import pytest
 
 from onstage.core.execution import Execution
 from onstage.core.journal import CancelSeen
-from onstage.runtime import asking, cancelling
+from onstage.runtime import asking, attempts, cancelling, gather
 from onstage.runtime.cancelling import Marks
 from onstage.runtime.mailbox import Mailbox
 from onstage.runtime.replies import Replies
@@ -41,7 +41,7 @@ def answer_to_another_request_taken(patch: Patch) -> None:
 
 def children_left_alone(patch: Patch) -> None:
     """A cancel reaches the execution it was asked for, and no child."""
-    patch.setattr(cancelling, "open_children", lambda _: [])
+    patch.setattr(cancelling, "_awaited", lambda _: {})
 
 
 def cancel_told_again(patch: Patch) -> None:
@@ -51,9 +51,24 @@ def cancel_told_again(patch: Patch) -> None:
     def record(self: Execution, entry: Any) -> None:
         plain(self, entry)
         if isinstance(entry, CancelSeen):
-            self.cancelled_at = None
+            self.cancels = {}
 
     patch.setattr(Execution, "_record", record)
+
+
+def cancel_told_to_one_branch(patch: Patch) -> None:
+    """Once one branch was told, the others are not."""
+    plain = attempts.is_due
+
+    def is_due(frame: Any, branch: Any) -> bool:
+        return plain(frame, branch) and not frame.execution.cancels
+
+    patch.setattr(attempts, "is_due", is_due)
+
+
+def cancel_of_a_branch_not_passed_on(patch: Patch) -> None:
+    """That a branch's `Cancelled` came to the one that waited is not remembered: it is told again."""
+    patch.setattr(gather, "pass_on", lambda *_: None)
 
 
 def marks_forgotten_at_a_start(patch: Patch) -> None:

@@ -137,6 +137,7 @@ ON_TOUR: dict[Plant, str] = {
 CONTRACT = "tests/contract/test_stores.py::TestSqliteStoreInline::"
 RUNTIME = "tests/unit/runtime/"
 REQUESTS = "tests/scenario/test_requests.py::"
+CANCELLED = "tests/scenario/test_cancelled_branches.py::"
 STORIES = "tests/scenario/test_subscriptions.py::"
 FLOW = "tests/scenario/"
 NATS = "tests/unit/brokers/nats/"
@@ -170,6 +171,10 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     "test_what_is_asked_twice_is_asked_twice_and_each_answer_goes_to_its_request",
     answer.children_left_alone: f"{REQUESTS}test_a_cancel_that_meets_the_start_of_a_child_leaves_no_orphan",
     answer.cancel_told_again: f"{RUNTIME}test_cancelling.py::test_it_is_told_after_a_restart_as_well_and_only_once",
+    answer.cancel_told_to_one_branch: f"{CANCELLED}"
+    "test_a_cancel_tells_every_branch_of_a_gather_once_and_then_the_handler",
+    answer.cancel_of_a_branch_not_passed_on: f"{CANCELLED}"
+    "test_a_cancel_tells_every_branch_of_a_gather_once_and_then_the_handler",
     answer.marks_forgotten_at_a_start: f"{RUNTIME}test_cancelling.py::"
     "test_it_is_told_after_a_restart_as_well_and_only_once",
     answer.only_present_waiters_told: f"{RUNTIME}test_replies.py::"

@@ -5,87 +5,33 @@ Every branch is told once, at its next durable call; the handler's own code by w
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.scenario.sim_checks import check_settled, everything
+from tests.scenario.cancel_scenes import (
+    Left,
+    Right,
+    effects,
+    is_cancelled,
+    make,
+    note,
+    once,
+    played,
+    statuses,
+    workflow,
+)
+from tests.scenario.sim_checks import check_settled
 
-from onstage import App, Request, Service, ask, event, gather, race, sleep, spawn, start, step, wait
-from onstage.durable import continue_as_new, scope, shield
-from onstage.errors import AskFailed, Cancelled
+from onstage import App, Service, gather, race, sleep, spawn, start, wait
+from onstage.durable import scope, shield
+from onstage.errors import Cancelled
 from onstage.events.receipt import Status
 from onstage.testing import Sim
-
-effects: list[str] = []
 
 
 @pytest.fixture(autouse=True)
 def no_effects() -> None:
     effects.clear()
-
-
-def unmade(result: str, name: str) -> None:
-    effects.append(f"unmake {name}")
-
-
-@step(undo=unmade)
-async def make(name: str) -> str:
-    effects.append(f"make {name}")
-    return name
-
-
-@step
-async def note(name: str) -> str:
-    effects.append(f"note {name}")
-    return name
-
-
-@event("branchy.left", key="key")
-@dataclass(frozen=True)
-class Left:
-    key: str
-
-
-@event("branchy.right", key="key")
-@dataclass(frozen=True)
-class Right:
-    key: str
-
-
-@event("branchy.price", key="key")
-@dataclass(frozen=True)
-class Price(Request[int]):
-    key: str
-
-
-def statuses(sim: Sim) -> list[Status]:
-    _, executions, _ = sim.read(everything)
-    return [Status(view.status) for view in executions]
-
-
-def workflow(body: Callable[[str], Awaitable[Any]], **options: Any) -> tuple[App, Any]:
-    house = Service("house")
-
-    async def run(order: str) -> str:
-        return str(await body(order))
-
-    handler = house.workflow(waits=[Left, Right], **options)(run)
-    return App(house), handler
-
-
-async def is_cancelled(sim: Sim, process: str) -> None:
-    await sim.settle()
-    with pytest.raises(AskFailed, match="cancelled"):
-        sim.result(process)
-    assert set(statuses(sim)) == {Status.CANCELLED}, sim.history(process)
-    assert sim.read(lambda reader: reader.notes("cancel")) == []
-    check_settled(sim)
-
-
-def once(names: list[str]) -> list[str]:
-    """Without repetitions: a crash may let an effect happen again."""
-    return list(dict.fromkeys(names))
 
 
 def cancelled_in(handler: Any, *, pause_s: float = 1.0) -> Callable[[Sim], Awaitable[None]]:
@@ -97,14 +43,6 @@ def cancelled_in(handler: Any, *, pause_s: float = 1.0) -> Callable[[Sim], Await
         await is_cancelled(sim, process)
 
     return scene
-
-
-def played(app: App, scene: Callable[[Sim], Awaitable[None]], seed: int = 5) -> None:
-    async def story() -> None:
-        async with Sim(app, seed=seed) as sim:
-            await scene(sim)
-
-    asyncio.run(story())
 
 
 # --- every branch is told ---------------------------------------------------------------------------------
@@ -293,128 +231,3 @@ def test_a_shielded_child_is_let_go_on() -> None:
         check_settled(sim)
 
     played(App(house), scene)
-
-
-# --- asking and beginning anew ----------------------------------------------------------------------------
-
-
-def test_a_gather_of_twenty_asks_gets_each_its_own_answer() -> None:
-    house, shop = Service("house"), Service("shop")
-
-    @shop.answers
-    async def price(q: Price) -> int:
-        await sleep(float(20 - int(q.key)))  # the last one is answered first
-        return int(q.key) * 100
-
-    async def twice(n: int) -> int:
-        return await ask(Price(str(n))) + await ask(Price("0"))
-
-    @house.workflow(asks=[Price])
-    async def run(order: str) -> list[int]:
-        own = await gather(*(ask(Price(str(n))) for n in range(20)))
-        return [*own, *await gather(twice(1), twice(2))]
-
-    async def scene(sim: Sim) -> None:
-        process = await sim.start(run, "o", id="o")
-        await sim.advance("2m")
-        assert sim.result(process) == [*(n * 100 for n in range(20)), 100, 200]
-        _, _, events = sim.read(everything)
-        assert sum(each.type == "branchy.price" for each in events) == 24
-        check_settled(sim)
-
-    played(App(house, shop), scene)
-    assert asyncio.run(Sim(App(house, shop), seed=3).every_crash(scene)) >= 20
-
-
-def test_a_cancel_told_by_a_branch_is_not_told_again_after_beginning_anew() -> None:
-    async def body(order: str) -> str:
-        if order == "o":
-            try:
-                await gather(wait(Left), wait(Right))
-            except Cancelled:
-                continue_as_new("again")
-        return await note(order)
-
-    app, run = workflow(body)
-
-    async def scene(sim: Sim) -> None:
-        process = await sim.start(run, "o", id="o")
-        await sim.advance("1m")
-        await sim.control("cancel", process)
-        await sim.settle()
-        assert sim.result(process) == "again"
-        check_settled(sim)
-
-    assert asyncio.run(Sim(app, seed=4).every_crash(scene)) >= 4
-
-
-def test_beginning_anew_waits_for_spawned_branches() -> None:
-    async def beside() -> None:
-        await sleep("1h")
-        await note("beside")
-
-    async def body(order: str) -> str:
-        if order == "o":
-            spawn(beside())
-            continue_as_new("again")
-        return await note(order)
-
-    app, run = workflow(body)
-
-    async def scene(sim: Sim) -> None:
-        effects.clear()
-        process = await sim.start(run, "o", id="o")
-        await sim.advance("2h")
-        assert sim.result(process) == "again"
-        assert once(effects) == ["note beside", "note again"]
-        check_settled(sim)
-
-    assert asyncio.run(Sim(app, seed=4).every_crash(scene)) >= 4
-
-
-# --- flow control -----------------------------------------------------------------------------------------
-
-
-def test_a_paused_workflow_waits_and_can_be_cancelled_before_it_begins() -> None:
-    async def body(order: str) -> str:
-        return await note(order)
-
-    app, run = workflow(body)
-
-    async def scene(sim: Sim) -> None:
-        await sim.pause("house.run")
-        kept, off = await sim.start(run, "kept", id="k"), await sim.start(run, "off", id="f")
-        await sim.advance("1h")
-        assert effects == []
-        assert "before it began" in await sim.control("cancel", off)
-        await sim.resume("house.run")
-        await sim.settle()
-        assert sim.result(kept) == "kept"
-        with pytest.raises(AskFailed, match="cancelled"):
-            sim.result(off)
-        assert effects == ["note kept"]
-        check_settled(sim)
-
-    played(app, scene)
-
-
-def test_a_paused_service_answers_when_it_goes_on() -> None:
-    house, shop = Service("house"), Service("shop", concurrency=1)
-
-    @shop.answers
-    async def price(q: Price) -> int:
-        await note(q.key)
-        return 1
-
-    async def scene(sim: Sim) -> None:
-        await sim.pause("shop")
-        for key in ("a", "b"):
-            await sim.ask(Price(key), id=key)
-        await sim.advance("1h")
-        assert effects == []
-        await sim.resume("shop")
-        await sim.settle()
-        assert sorted(effects) == ["note a", "note b"]
-        check_settled(sim)
-
-    played(App(house, shop), scene)
