@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 __all__ = [
     "JOURNAL_ENTRIES_MAX",
     "Abandoned",
+    "Answered",
+    "Asked",
     "Attempted",
     "Begun",
+    "CancelSeen",
+    "Continued",
     "Emitted",
     "Entry",
     "Failed",
@@ -34,6 +38,7 @@ __all__ = [
     "SleepOpened",
     "Slept",
     "StateRead",
+    "StateSet",
     "StateWritten",
     "Stepped",
     "TokenDrawn",
@@ -153,9 +158,10 @@ class Valued(_Entry, tag=11, frozen=True):
 
 
 class Rejected(_Entry, tag=12, frozen=True):
-    """The handler rejected: from here on the execution only undoes."""
+    """The handler rejected, or was cancelled: from here on the execution only undoes."""
 
     reason: str
+    cancelled: bool = False
 
 
 class Undone(_Entry, tag=13, frozen=True):
@@ -234,6 +240,54 @@ class TokenDrawn(_Entry, tag=53, frozen=True):
     secret: bytes
 
 
+class Asked(_Entry, tag=30, frozen=True):
+    """A request was emitted as event number `event`; its answer is awaited until `due` (None: for ever).
+
+    `child` is the execution that it starts, if it is the start of a workflow that runs here, else 0.
+    """
+
+    arguments: int
+    event: int
+    due: int | None
+    child: int = 0
+
+
+class Answered(_Entry, tag=31, frozen=True):
+    """The answer is event number `event`; 0 if there was none in time. `data` is the payload of that event."""
+
+    arguments: int
+    event: int
+    data: bytes
+
+
+class StateSet(_Entry, tag=32, frozen=True):
+    """The execution shows `value` (JSON) under `key` from here on."""
+
+    arguments: int
+    key: str
+    value: bytes
+
+
+class CancelSeen(_Entry, tag=33, frozen=True):
+    """The durable call at position `at` raised `Cancelled`: that the execution is to end was told to its branch.
+
+    `at` is empty if another branch was told, whose `Cancelled` came here.
+    """
+
+    at: str
+
+    @property
+    def branch(self) -> str:
+        """The path of the branch that was told."""
+        return self.position.removesuffix("cancel")
+
+
+class Continued(_Entry, tag=34, frozen=True):
+    """The execution began anew with this `input` (its payload): what was recorded before is no longer asked again."""
+
+    input: bytes
+
+
 Entry = (
     Begun
     | Attempted
@@ -248,6 +302,11 @@ Entry = (
     | Valued
     | Rejected
     | Undone
+    | Asked
+    | Answered
+    | StateSet
+    | CancelSeen
+    | Continued
     | Held
     | Raced
     | Abandoned
@@ -272,10 +331,12 @@ _FINAL: Final = (
     Valued,
     Raced,
     Abandoned,
+    Answered,
+    StateSet,
     StateRead,
     StateWritten,
 )
-_PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept, HandedOver)
+_PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept, HandedOver, Asked, Answered)
 
 
 def decode_entry(body: bytes) -> Entry:

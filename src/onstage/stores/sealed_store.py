@@ -38,7 +38,7 @@ SEALED_TOPICS: Final = frozenset({"completion", "forward", "heartbeat", "refused
 TRANSACTIONS_MAX: Final = 10_000
 """Of how many transactions the answer can still be asked for: far more than are under way at once."""
 
-_FIELDS: Final = ("call", "data", "rebuilt_from", "result", "value")
+_FIELDS: Final = ("call", "data", "input", "rebuilt_from", "result", "value")
 """The fields of journal entries that hold payloads."""
 
 
@@ -240,6 +240,11 @@ class SealedReader:
     async def mail(self, handler: int, process: int, *, after: int = 0, limit: int = 100) -> list[EventView]:
         """The mailbox of one handler for one process. Raises KeyMissing, SealBroken."""
         return [self._event(view) for view in await self._reader.mail(handler, process, after=after, limit=limit)]
+
+    async def answer(self, about: int) -> EventView | None:
+        """The answer to one event. Raises KeyMissing, SealBroken."""
+        view = await self._reader.answer(about)
+        return None if view is None else self._event(view)
 
     async def notes(self, topic: str, *, after: int = -1, newest_first: bool = False, limit: int = 100) -> list[Note]:
         """What the node keeps under this topic. Raises KeyMissing, SealBroken."""

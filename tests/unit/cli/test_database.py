@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from onstage.cli.database import size_of
+from onstage.cli.store_file import newest_layout
 from onstage.stores.sqlite import connection as files
 
 
@@ -38,8 +39,11 @@ def test_an_older_file_is_brought_to_the_newest_layout(tiny: Any) -> None:
     path = tiny.folder / "old.db"
     files.open_writer(path, "FULL").close()
     url = f"sqlite:///{path}"
-    assert tiny.run("db", "migrate", "--dry-run", "--store", url).stdout == "layout 0 -> 2 would be done\n"
-    assert tiny.run("db", "migrate", "--store", url).stdout == "layout 0 -> 2, done\n"
+    assert (
+        tiny.run("db", "migrate", "--dry-run", "--store", url).stdout
+        == f"layout 0 -> {newest_layout()} would be done\n"
+    )
+    assert tiny.run("db", "migrate", "--store", url).stdout == f"layout 0 -> {newest_layout()}, done\n"
     assert tiny.json("ps", "--store", url) == []
 
 
