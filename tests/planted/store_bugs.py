@@ -168,10 +168,10 @@ def handler_left_out(patch: Patch) -> None:
     """An event gets obligations for two of its handlers at most."""
     plain = Emission._open
 
-    def some(self: Emission, route: Any, *rest: Any) -> int:
+    def some(self: Emission, route: Any, *rest: Any, **times: Any) -> int:
         triggers, route.triggers = route.triggers, route.triggers[:2]
         try:
-            return plain(self, route, *rest)
+            return plain(self, route, *rest, **times)
         finally:
             route.triggers = triggers
 

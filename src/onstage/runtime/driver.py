@@ -40,9 +40,10 @@ from onstage.runtime.call import active
 from onstage.runtime.cancelling import ends_as, give_up, is_due, was_set_aside
 from onstage.runtime.continuing import ContinueAsNew, again
 from onstage.runtime.emission import NOTHING, Emission
+from onstage.runtime.entity import append_along
 from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.expiry import Expired, may_begin, settle_expired
-from onstage.runtime.frame import Along, Frame, Park
+from onstage.runtime.frame import Frame, Park
 from onstage.runtime.output import emission_of
 from onstage.runtime.segment import delta_of
 from onstage.runtime.undo import REJECTED, then_rejected
@@ -342,19 +343,11 @@ class Driver:
         )
         if delivery.turn is not None and delivery.turn.members:
             settle_members(node, frame, commit)
-        append = node.append if frame.along is None else partial(self._append_along, frame.along)
+        append = node.append if frame.along is None else partial(append_along, node, frame.along)
         frame.along = None
         frame.after = delivery.after = position = append(commit, emission)
         delivery.due = due
         delivery.waits = waits or delivery.waits  # it goes on listening to what its calls have asked for
-        return position
-
-    def _append_along(self, along: Along, commit: Commit, emission: Emission | None) -> int:
-        """Append a commit with what goes along with it."""
-        commit.states, commit.notes = tuple(along.states.values()), along.notes(commit.notes)
-        position = self.node.append(commit, emission)
-        self.node.entities.appended(position, commit.states)
-        self.node.completions.dropping(position, along.taken)
         return position
 
     # While it runs.
