@@ -14,7 +14,8 @@ def collected_though_a_journal_names_it(patch: Patch) -> None:
     """What no event and no state names is removed."""
     _collect_what(
         patch,
-        "SELECT hash FROM onstage_blob WHERE hash NOT IN (SELECT data FROM onstage_event UNION SELECT data FROM onstage_state)",
+        "SELECT hash FROM onstage_blob WHERE hash NOT IN"
+        " (SELECT data FROM onstage_event UNION SELECT data FROM onstage_state)",
     )
 
 

@@ -54,7 +54,9 @@ class Shelf:
 
     async def open(self) -> None:
         clock, workers = SystemClock(), InlineWorkers()
-        self.store = SqliteStore(self.path, clock=clock, workers=workers, lock_wait_s=0, offload_above=self.above)
+        self.store = SqliteStore(
+            self.path, clock=clock, workers=workers, lock_wait_s=0, synchronous="OFF", offload_above=self.above
+        )
         self.script = CommitScript(await self.store.open(DECLARATION))
 
     async def crash(self) -> None:
@@ -181,6 +183,22 @@ def test_what_is_named_is_kept_and_counted_whatever_happens(acts: list[tuple[Act
 
     with TemporaryDirectory() as folder:
         played(story, Path(folder))
+
+
+def test_what_one_row_alone_names_is_kept_while_it_does(tmp_path: Path) -> None:
+    """Each kind of row: an event, a journal entry in each field, a keyed state."""
+
+    async def story(shelf: Shelf) -> None:
+        await shelf.put(shelf.event(PAYLOADS[2]))
+        await shelf.put(shelf.step(PAYLOADS[3] + b"1"))
+        await shelf.put(shelf.keep("k", PAYLOADS[4]), shelf.event(b"small"))
+        await shelf.check_reads()
+        assert shelf.rows("SELECT count(*) FROM onstage_blob WHERE refs > 0") == [(4,)]
+        await shelf.put(shelf.keep("k", None), shelf.event(b"small"))
+        await shelf.check_reads()
+        assert shelf.rows("SELECT count(*) FROM onstage_blob_body") == [(3,)]
+
+    played(story, tmp_path)
 
 
 def test_same_content_is_stored_once(tmp_path: Path) -> None:
