@@ -150,6 +150,7 @@ class NatsBroker:
                 task.add_done_callback(self._answering.discard)
 
         self._serving.append(await self._link.subscribe(subject, take, queue=_GROUP))
+        await self._link.heard()  # whoever asks from now on, over whatever connection, finds somebody
 
     async def _answer(self, message: Msg, answer: Callable[[bytes], Awaitable[bytes]]) -> None:
         try:

@@ -208,6 +208,14 @@ class Link:
         except Exception as error:
             raise unavailable("the connection to the broker is gone", text_of(error)) from error
 
+    async def heard(self) -> None:
+        """Wait until the server has heard all that was said on this connection. Raises BrokerUnavailable."""
+        client = self._there()
+        try:
+            await client.flush()
+        except Exception as error:
+            raise unavailable("the connection to the broker is gone", text_of(error)) from error
+
     def new_inbox(self) -> str:
         """A subject that nobody else has. Raises BrokerUnavailable."""
         return self._there().new_inbox()
