@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from onstage.cli.database import size_of
+from onstage.cli.store_file import newest_layout
 from onstage.stores.sqlite import connection as files
 
 
@@ -38,10 +39,22 @@ def test_an_older_file_is_brought_to_the_newest_layout(tiny: Any) -> None:
     path = tiny.folder / "old.db"
     files.open_writer(path, "FULL").close()
     url = f"sqlite:///{path}"
-    assert tiny.run("db", "migrate", "--dry-run", "--store", url).stdout == "layout 0 -> 2 would be done\n"
-    assert tiny.run("db", "migrate", "--store", url).stdout == "layout 0 -> 2, done\n"
+    assert tiny.run("db", "migrate", "--dry-run", "--store", url).stdout == f"layout 0 -> {newest_layout()} would be done\n"
+    assert tiny.run("db", "migrate", "--store", url).stdout == f"layout 0 -> {newest_layout()}, done\n"
     assert tiny.json("ps", "--store", url) == []
 
 
 def test_a_file_that_is_missing_has_no_size(tmp_path: Path) -> None:
     assert size_of(tmp_path / "nothing") == 0
+
+
+def test_large_payloads_are_counted(tiny: Any) -> None:
+    tiny.rewrite(("App(payment, mail, order)", "App(payment, mail, order, offload_above=1024)"))
+    tiny.play(("o1", 5))
+    assert "none is offloaded" in tiny.run("doctor").stdout
+    tiny.rewrite(('return f"receipt {order_id}"', 'return "receipt " * 256'))
+    tiny.play(("o2", 5))
+    found = tiny.json("db", "status")
+    assert found["blobs"] == 1
+    assert found["blob_bytes"] > 2000
+    assert "1 offloaded, 2.0 KiB" in tiny.run("doctor").stdout
