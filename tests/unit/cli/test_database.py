@@ -39,7 +39,10 @@ def test_an_older_file_is_brought_to_the_newest_layout(tiny: Any) -> None:
     path = tiny.folder / "old.db"
     files.open_writer(path, "FULL").close()
     url = f"sqlite:///{path}"
-    assert tiny.run("db", "migrate", "--dry-run", "--store", url).stdout == f"layout 0 -> {newest_layout()} would be done\n"
+    assert (
+        tiny.run("db", "migrate", "--dry-run", "--store", url).stdout
+        == f"layout 0 -> {newest_layout()} would be done\n"
+    )
     assert tiny.run("db", "migrate", "--store", url).stdout == f"layout 0 -> {newest_layout()}, done\n"
     assert tiny.json("ps", "--store", url) == []
 

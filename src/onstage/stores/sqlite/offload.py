@@ -27,7 +27,6 @@ from onstage.errors import StoreUnavailable
 from onstage.stores.sqlite.queries import query
 
 if TYPE_CHECKING:
-
     import apsw
 
     from onstage.core.journal import Entry

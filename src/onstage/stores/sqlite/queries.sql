@@ -179,13 +179,13 @@ SELECT x.id, x.process, h.name, x.status, x.gating, x.segment, x.length, x.epoch
     x.ended, x.code, x.waits, x.error
 FROM onstage_event mine CROSS JOIN onstage_execution x INDEXED BY onstage_execution_set_aside
 JOIN onstage_event e ON e.n = x.id >> 16 JOIN onstage_handler h ON h.id = x.id & 65535
+LEFT JOIN onstage_blob_body eb ON eb.hash = e.data LEFT JOIN onstage_blob_body mb ON mb.hash = mine.data
 WHERE mine.n = :execution >> 16 AND x.status IN (4, 5) AND x.id < :execution AND x.id & 65535 = :execution & 65535
     AND x.status IN (SELECT value FROM json_each(:statuses))
     AND CASE WHEN :path IS NULL THEN e.key = mine.key
-        ELSE (SELECT CASE WHEN json_valid(other) AND json_valid(own)
-            THEN json_extract(other, :path) = json_extract(own, :path) END FROM (SELECT
-            CAST(CASE typeof(e.data) WHEN 'text' THEN (SELECT body FROM onstage_blob_body WHERE hash = e.data) ELSE e.data END AS TEXT) AS other,
-            CAST(CASE typeof(mine.data) WHEN 'text' THEN (SELECT body FROM onstage_blob_body WHERE hash = mine.data) ELSE mine.data END AS TEXT) AS own)) END
+        WHEN json_valid(CAST(ifnull(eb.body, e.data) AS TEXT)) AND json_valid(CAST(ifnull(mb.body, mine.data) AS TEXT))
+        THEN json_extract(CAST(ifnull(eb.body, e.data) AS TEXT), :path)
+            = json_extract(CAST(ifnull(mb.body, mine.data) AS TEXT), :path) END
 ORDER BY x.id LIMIT 1
 
 -- name: manifest
@@ -287,7 +287,7 @@ SELECT data FROM onstage_state WHERE state = ? AND key = ? AND typeof(data) = 't
 
 -- name: unused_blobs
 -- Some of those that nothing names.
-SELECT hash FROM onstage_blob WHERE refs = 0 LIMIT ?
+SELECT hash FROM onstage_blob WHERE refs = 0 AND hash > '' LIMIT ?
 
 -- name: drop_blob
 -- One that nothing names.
@@ -303,4 +303,4 @@ SELECT body FROM onstage_blob_body WHERE hash = ?
 
 -- name: any_blob
 -- Whether a payload was ever offloaded here and is still kept.
-SELECT EXISTS (SELECT 1 FROM onstage_blob)
+SELECT 1 FROM onstage_blob WHERE hash > '' LIMIT 1

@@ -152,7 +152,7 @@ class SqliteStore:
             handlers, retired = _intern_handlers(db, declaration)
             for script in declaration.tables:
                 db.execute(script).fetchall()
-        if self._offload_above is not None or db.execute(query("any_blob")).fetchone() == (1,):
+        if self._offload_above is not None or db.execute(query("any_blob")).fetchone() is not None:
             writer.offload = Offload(self._offload_above)
         writer.epoch, writer.incarnation, writer.partial = epoch, incarnation, declaration.partial
         writer.outcomes = {
