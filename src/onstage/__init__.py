@@ -5,8 +5,10 @@ from onstage.contracts.process import Process
 from onstage.contracts.service import Service
 from onstage.core.retry import Retry
 from onstage.errors import Reject
+from onstage.events.answer import Request
 from onstage.events.envelope import Envelope
 from onstage.events.event import event
+from onstage.runtime.asking import ask, start
 from onstage.runtime.calls import emit, idempotency_key, now, random, resource, sleep, uuid, wait
 from onstage.runtime.gather import gather, race, spawn
 from onstage.runtime.patched import patched
@@ -17,8 +19,10 @@ __all__ = [
     "Envelope",
     "Process",
     "Reject",
+    "Request",
     "Retry",
     "Service",
+    "ask",
     "connect",
     "emit",
     "event",
@@ -31,6 +35,7 @@ __all__ = [
     "resource",
     "sleep",
     "spawn",
+    "start",
     "step",
     "transaction",
     "uuid",

@@ -9,7 +9,6 @@ from onstage.brokers.sealed_broker import SealedBroker
 from onstage.errors import UsageError
 from onstage.ports.clock import SystemClock
 from onstage.ports.payload_codec import Seal
-from onstage.runtime.attempts import run_function
 from onstage.runtime.node import Node
 from onstage.runtime.observatory import Observatory
 from onstage.runtime.workers import ThreadWorkers
@@ -71,7 +70,6 @@ def stage_on(
             broker=None if held is None else _sealed(_broker(held.broker, clock), codec),
             hosted=None if held is None else held.hosted,
             telemetry=telemetry,
-            invoke=run_function if telemetry is None else telemetry.traced(run_function),
         )
         if node.exchange is not None and stage.on_broker is not None:
             node.exchange.broker_watch.tell = stage.on_broker

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AmbiguousProcess",
+    "AskFailed",
     "AwaitedTwice",
     "BrokerUnavailable",
+    "Cancelled",
     "CompletedElsewhere",
     "CompletionFailed",
     "DefinitionError",
@@ -201,6 +203,39 @@ class StepFailed(HandlerError):
         """Return the step, the number of attempts and the last error."""
         plural = "attempt" if self.attempts == 1 else "attempts"
         return f"step {self.step} failed after {self.attempts} {plural}: {self.error}"
+
+
+@final
+class AskFailed(HandlerError):
+    """Whoever was asked said no, or will never answer: catch it to go on another way, or let it end this attempt.
+
+    ``request`` is the type that was asked, ``kind`` what became of it (``rejected``, ``cancelled``, ``dropped`` or
+    ``terminated``), ``reason`` why. A workflow that was started is asked for its result in the same way.
+    """
+
+    def __init__(self, request: str, kind: str, reason: str) -> None:
+        """Keep the three parts."""
+        super().__init__(request, kind, reason)
+        self.request, self.kind, self.reason = request, kind, reason
+
+    def __str__(self) -> str:
+        """Return what was asked, what became of it, and why."""
+        return f"{self.request} was {self.kind}: {self.reason}" if self.reason else f"{self.request} was {self.kind}"
+
+
+@final
+class Cancelled(BaseException):
+    """Raised by a durable call of an execution that somebody cancelled: tidy up in ``finally``, then let it pass.
+
+    No ``except Exception`` catches it. It is raised once, even across crashes; durable calls made after it work as
+    ever. If it leaves the handler, finished steps that have an undo are undone, and the execution ends as cancelled. A
+    handler that catches it and returns has ended as if nothing had been.
+    """
+
+    def __init__(self, reason: str = "cancelled") -> None:
+        """Keep who or what cancelled it, as text."""
+        super().__init__(reason)
+        self.reason = reason
 
 
 @final

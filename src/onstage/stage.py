@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
+from onstage.asking_outside import AskingOutside
 from onstage.core.identity import number_in
 from onstage.embedding.embeddable import Embeddable
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
@@ -44,7 +45,7 @@ log = logging.getLogger("onstage.node")
 
 
 @final
-class Stage(Embeddable, ManagesHandlers):
+class Stage(AskingOutside, Embeddable, ManagesHandlers):
     """An application on a store, made by `App.run` and `connect`. Use it as an async context manager.
 
     Inside, it is a node that runs all services; if another node has the store, a client of that node; and with

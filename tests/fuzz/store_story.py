@@ -96,6 +96,8 @@ class Story:
             view = waiting[process % len(waiting)]
             number, wanted = view.process, wanted | {view.handler}
         mail = tuple(self._script.letter(name, number) for name in sorted(wanted))
+        for letter in mail:
+            letter.about = number if letter.n % 4 == 0 else 0
         n = self._script.next_n
         commit = self._script.joining(number, *self._handlers(handlers), mail=mail, after=self._after(after))
         commit.door = self._door(door, n)
@@ -229,6 +231,8 @@ class Story:
             await pair.read("execution", lambda r, x=view.id: r.execution(x))  # type: ignore[misc]
             for field in (None, "to"):
                 await pair.read("ahead", lambda r, x=view.id, f=field: r.ahead(x, statuses=_ASIDE, field=f))  # type: ignore[misc]
+        for event in await pair.read("events", lambda r: r.events(limit=10_000)):
+            await pair.read("answer", lambda r, n=event.n: r.answer(n))  # type: ignore[misc]
         await pair.receipts("receipts")
         await pair.read("unread", lambda r: r.unread(limit=10_000))
         await pair.read("events", lambda r: _paged(r, 3))

@@ -57,6 +57,8 @@ def drawn_from(annotation: Any) -> st.SearchStrategy[Any]:
         return st.lists(drawn_from(arguments[0]), max_size=4).map(tuple)
     if get_origin(annotation) is tuple:
         return st.tuples(*map(drawn_from, arguments))
+    if get_origin(annotation) is dict:
+        return st.dictionaries(*map(drawn_from, arguments), max_size=4)
     return of_kind(annotation)
 
 

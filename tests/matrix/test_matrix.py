@@ -67,9 +67,12 @@ def test_a_node_that_is_killed_again_while_it_recovers_keeps_every_promise(
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.change.__name__)
 def test_a_planted_bug_is_found(planted: Planted) -> None:
-    found = next(filter(None, (complaint(cell, planted) for cell in planted.cells)), None)
-    assert found is not None, f"no death at {planted.point} shows it"
-    assert found.startswith(planted.complaint), found
+    heard: list[str] = []
+    for cell in planted.cells:
+        heard += filter(None, [complaint(cell, planted)])
+        if heard and heard[-1].startswith(planted.complaint):
+            return  # another death may show another consequence first, an order that waits for what was lost, say
+    raise AssertionError(f"no death at {planted.point} shows that something is {planted.complaint}: {heard}")
 
 
 def complaint(cell: Cell, planted: Planted) -> str | None:

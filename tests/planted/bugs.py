@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
+from tests.planted import answer_bugs as answer
 from tests.planted import branch_bugs as branch
 from tests.planted import broker_bugs as broker
 from tests.planted import durable_bugs as durable
@@ -136,6 +137,8 @@ ON_TOUR: dict[Plant, str] = {
 
 CONTRACT = "tests/contract/test_stores.py::TestSqliteStoreInline::"
 RUNTIME = "tests/unit/runtime/"
+REQUESTS = "tests/scenario/test_requests.py::"
+CANCELLED = "tests/scenario/test_cancelled_branches.py::"
 STORIES = "tests/scenario/test_subscriptions.py::"
 FLOW = "tests/scenario/"
 NATS = "tests/unit/brokers/nats/"
@@ -167,6 +170,20 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     run.attempts_forgotten: f"{RUNTIME}test_attempts.py::test_the_number_of_attempts_survives_a_restart",
     run.mail_taken_twice: "tests/unit/core/test_execution.py::test_a_wait_keeps_its_deadline_and_what_it_consumed",
     run.incarnation_reused: f"{CONTRACT}test_each_start_draws_a_new_incarnation_and_epoch",
+    answer.answer_looked_for_before_listening: f"{REQUESTS}test_the_answer_may_come_before_the_wait",
+    answer.failure_taken_for_a_value: f"{REQUESTS}test_a_failed_child_is_a_failure_on_every_replay",
+    answer.answer_to_another_request_taken: f"{RUNTIME}test_asking.py::"
+    "test_what_is_asked_twice_is_asked_twice_and_each_answer_goes_to_its_request",
+    answer.children_left_alone: f"{REQUESTS}test_a_cancel_that_meets_the_start_of_a_child_leaves_no_orphan",
+    answer.cancel_told_again: f"{RUNTIME}test_cancelling.py::test_it_is_told_after_a_restart_as_well_and_only_once",
+    answer.cancel_told_to_one_branch: f"{CANCELLED}"
+    "test_a_cancel_tells_every_branch_of_a_gather_once_and_then_the_handler",
+    answer.cancel_of_a_branch_not_passed_on: f"{CANCELLED}"
+    "test_a_cancel_tells_every_branch_of_a_gather_once_and_then_the_handler",
+    answer.marks_forgotten_at_a_start: f"{RUNTIME}test_cancelling.py::"
+    "test_it_is_told_after_a_restart_as_well_and_only_once",
+    answer.only_present_waiters_told: f"{RUNTIME}test_replies.py::"
+    "test_who_begins_to_wait_between_the_answer_and_its_being_durable_is_told",
     trap.entry_lost: f"{CONTRACT}test_an_execution_is_read_with_its_event_and_journal",
     trap.claim_not_checked: f"{CONTRACT}test_a_commit_of_an_ended_execution_is_refused",
     trap.refusal_ignored: f"{RUNTIME}test_node.py::test_a_commit_that_the_store_refuses_loads_its_execution_anew",

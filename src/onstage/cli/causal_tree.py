@@ -51,6 +51,7 @@ class ExecutionNode(msgspec.Struct):
     took_ms: int | None
     due_ms: int | None
     emitted: list[EventNode]
+    state: dict[str, Any] = {}
 
 
 @final
@@ -76,7 +77,9 @@ async def grow(reader: Reader, process: int) -> list[EventNode]:
     grown: dict[int, ExecutionNode] = {}
     for view in executions:
         stored = await reader.execution(view.id) if view.length else None
-        grown[view.id] = _execution(view, told(stored.entries if stored else ()))
+        entries = stored.entries if stored else ()
+        grown[view.id] = _execution(view, told(entries))
+        grown[view.id].state = shown_by(entries)
         if event_of(view.id) in nodes:
             nodes[event_of(view.id)].executions.append(grown[view.id])
     roots: list[EventNode] = []
@@ -148,6 +151,11 @@ def told(entries: tuple[Entry, ...]) -> list[str]:
     return [*newest.values(), *undone]
 
 
+def shown_by(entries: tuple[Entry, ...]) -> dict[str, Any]:
+    """The live state that a journal holds: the last value of each key."""
+    return {entry.key: msgspec.json.decode(entry.value) for entry in entries if isinstance(entry, journal.StateSet)}
+
+
 def _call(position: str) -> str:
     return position.removesuffix("#0")
 
@@ -190,7 +198,15 @@ def _line(entry: Entry) -> str | None:
         case journal.Slept():
             return "slept"
         case journal.Rejected():
-            return f"rejected: {entry.reason}"
+            return f"{'cancelled' if entry.cancelled else 'rejected'}: {entry.reason}"
+        case journal.Asked():
+            return f"{call}, which #{entry.event} says, and no answer yet"
+        case journal.Answered(event=0):
+            return f"{call} in vain, it timed out"
+        case journal.Answered():
+            return f"{call}, answered by #{entry.event}"
+        case journal.CancelSeen():
+            return f"was told at {_call(entry.at)} that it is cancelled"
         case _:
             return None  # an event is drawn below its execution, an open wait beside its status
 
@@ -252,6 +268,8 @@ def _execution_line(node: ExecutionNode, now_ms: int) -> str:
 def _details(node: ExecutionNode, *, is_view: bool) -> Iterator[str]:
     for line in node.journal:
         yield clean(line)
+    for key, value in node.state.items():
+        yield shortened(clean(f"state {key} = {msgspec.json.encode(value).decode()}"), DATA_COLUMNS * 2)
     if node.error:
         yield shortened(clean(_first_line(node.error)), ERROR_COLUMNS)
     if node.status in (Status.PARKED.label, Status.DIVERGED.label):

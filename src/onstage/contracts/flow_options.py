@@ -66,9 +66,11 @@ _NOTHING: Final = Flow()
 
 
 def flow_of(
-    name: str, where: str, fn: Callable[..., Any], triggers: tuple[EventType, ...], options: Mapping[str, Any]
+    name: str, where: str, fn: Callable[..., Any] | None, triggers: tuple[EventType, ...], options: Mapping[str, Any]
 ) -> Flow | None:
     """Return what these options of handler ``name`` declare, None if they declare nothing of the kind.
+
+    Without ``fn`` it takes single events, whatever its parameter is: a workflow's input may be a list.
 
     Raises:
         DefinitionError: if a value is impossible, a field is unknown, or two options exclude each other.
@@ -129,9 +131,9 @@ def takes_list(fn: Callable[..., Any]) -> bool:
     return False
 
 
-def _batch(owner: str, where: str, fn: Callable[..., Any], options: Mapping[str, Any]) -> tuple[int, float]:
+def _batch(owner: str, where: str, fn: Callable[..., Any] | None, options: Mapping[str, Any]) -> tuple[int, float]:
     given = [option for option in ("batch", "batch_wait") if options.get(option) is not None]
-    if not takes_list(fn):
+    if fn is None or not takes_list(fn):
         if not given:
             return 0, 0.0
         what = f"{owner} has {given[0]}= and takes a single event"

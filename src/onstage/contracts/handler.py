@@ -25,6 +25,7 @@ from onstage.contracts.inference import (
     waited_events,
 )
 from onstage.contracts.manifest import HandlerManifest
+from onstage.contracts.responding import Asked, Responding, asked_requests, declared_asks
 from onstage.contracts.schedule import Schedule, Scheduled, ScheduleOptions, Tick, schedule_of, tick_types
 from onstage.errors import refusal
 from onstage.events.event import EventType, event_type, field_names, place_of
@@ -51,8 +52,8 @@ class HandlerOptions(FlowOptions, total=False):
     key. ``concurrency`` is how many executions run at once (100). ``retry`` is a ``Retry``. ``on_failure`` is
     "block" or "park", ``lane`` "until-end" or "until-wait". With ``start`` "earliest" a new handler is given the
     events of before it too, with "new" only later ones. ``timeout`` limits one attempt. ``gating`` defaults to
-    true, false for patterns. ``emits`` and ``waits`` add event classes to what is inferred. When executions
-    run is said by ``FlowOptions``.
+    true, false for patterns. ``emits`` and ``waits`` add event classes to what is inferred, ``asks`` request classes
+    and workflows. When executions run is said by ``FlowOptions``.
     """
 
     name: str | None
@@ -67,6 +68,7 @@ class HandlerOptions(FlowOptions, total=False):
     gating: bool | None
     emits: Events
     waits: Events
+    asks: Iterable[object]
 
 
 class BatchOptions(HandlerOptions, total=False):
@@ -86,13 +88,15 @@ class Handler(Generic[T, R]):
     ``fn`` is the plain function, and calling the handler calls it. ``triggers`` are the event types, or empty
     with ``pattern`` set. ``emits`` and ``waits`` are event classes, complete once ``resolved``. ``timeout_s``
     is in seconds. ``keeps_state`` says that it reads a keyed
-    state. ``where`` is ``"file.py:12"``, ``code`` the fingerprint of the bytecode.
+    state. ``where`` is ``"file.py:12"``, ``code`` the fingerprint of the bytecode. ``responding`` says what its
+    result answers, if it answers requests or is a workflow; ``asks`` are names of request types.
     """
 
     __slots__ = (
-        "__weakref__", "_emits_known", "alternatives", "code", "concurrency", "emits", "facts", "flow", "fn",
-        "full_name", "gating", "keeps_state", "key", "lane", "name", "on_failure", "pattern", "resolved", "retry",
-        "schedule", "service", "start", "takes_event", "timeout_s", "triggers", "waits", "was", "where",
+        "__weakref__", "_declared_asks", "_emits_known", "alternatives", "asks", "code", "concurrency", "emits",
+        "facts", "flow", "fn", "full_name", "gating", "keeps_state", "key", "lane", "name", "on_failure", "pattern",
+        "resolved", "responding", "retry", "schedule", "service", "start", "takes_event", "timeout_s", "triggers",
+        "waits", "was", "where",
     )  # fmt: skip
 
     def __init__(
@@ -103,6 +107,7 @@ class Handler(Generic[T, R]):
         triggers: tuple[EventType, ...],
         pattern: Topic | None,
         options: HandlerOptions,
+        responding: Responding | None = None,
         schedule: Schedule | None = None,
     ) -> None:
         """Check the function and the options; resolve nothing yet. One with a `schedule` may take no event."""
@@ -113,7 +118,9 @@ class Handler(Generic[T, R]):
         self.pattern: Final = pattern
         self.resolved = False
         self.keeps_state = False
-        self._emits_known = False
+        self._emits_known = responding is not None
+        self.responding: Final = responding
+        self.asks: tuple[str, ...] = ()
         self.name: Final = _handler_name(fn, options, self.where)
         self.full_name: Final = f"{service}.{self.name}"
         self.schedule: Final = schedule
@@ -121,7 +128,7 @@ class Handler(Generic[T, R]):
         _refuse_wrong_choices(options, self.full_name, self.where)
         self.was: Final = _former_names(service, options, self.where)
         self.key: Final = _checked_key(self, options.get("key"))
-        self.flow: Final = flow_of(self.full_name, self.where, fn, triggers, options)
+        self.flow: Final = flow_of(self.full_name, self.where, None if responding else fn, triggers, options)
         places = 1 if self.flow is not None and self.flow.batch else 100
         self.concurrency: Final = checked_concurrency(
             f"handler {self.full_name}", options.get("concurrency", places), self.where
@@ -136,9 +143,10 @@ class Handler(Generic[T, R]):
         gating = options.get("gating")
         self.gating: Final = pattern is None if gating is None else gating
         emits = declared_events(owner, "emits", options.get("emits", ()), self.where)
-        self.emits = frozenset(known.cls for known in emits)
+        self.emits = frozenset(known.cls for known in emits) | (responding.classes if responding else frozenset())
         waits = declared_events(owner, "waits", options.get("waits", ()), self.where)
         self.waits = frozenset(known.cls for known in waits)
+        self._declared_asks = declared_asks(owner, options.get("asks", ()), self.where)
         self.code: Final = code_fingerprint(fn)
         self.alternatives: tuple[tuple[str, ...], ...] = ()
         self.facts = Facts()
@@ -178,9 +186,15 @@ class Handler(Generic[T, R]):
             what = f"the return annotation of handler {self.full_name} cannot be resolved"
             raise refusal(what, str(error), mend, self.where) from error
         self.waits |= frozenset(waited_events(self.fn))
+        self._learn_asks(asked_requests(self.full_name, self.fn, self._declared_asks, self.where))
         self.keeps_state = keeps_state(self.fn)
         self.facts = facts_of(self.fn)
         self.resolved = True
+
+    def _learn_asks(self, asked: tuple[Asked, ...]) -> None:
+        self.asks = tuple(sorted(each.name for each in asked))
+        self.emits |= {each.request for each in asked}
+        self.waits |= {each.answer for each in asked}
 
     def _shown_lane(self) -> str:
         if self.flow is None or not self.flow.batch:
@@ -204,6 +218,8 @@ class Handler(Generic[T, R]):
             start=self.start,
             was=self.was,
             code=self.code,
+            asks=self.asks,
+            answers=None if self.responding is None else self.responding.request,
             alternatives=self.alternatives,
             timer=self.facts.timer,
             rejects=self.facts.rejects,

@@ -23,6 +23,7 @@ from onstage.events.event import EventType, event_type, is_event, place_of
 __all__ = [
     "Duration",
     "Events",
+    "asked_of",
     "calls_of",
     "code_fingerprint",
     "declared_duration",
@@ -30,6 +31,7 @@ __all__ = [
     "is_marked",
     "keeps_state",
     "refuse_unknown_options",
+    "result_annotation",
     "returned_annotation",
     "returned_events",
     "values_named",
@@ -136,6 +138,11 @@ def _resolved(fn: Function, annotation: object, local_names: Mapping[str, object
         raise _bad_annotation(fn, annotation, f"it cannot be evaluated: {error}") from error
 
 
+def result_annotation(fn: Function, annotation: object, local_names: Mapping[str, object] | None = None) -> object:
+    """Return what an annotation of ``fn`` means, of whatever type. Raises as ``returned_events`` does."""
+    return _resolved(fn, annotation, local_names or {})
+
+
 def _members(fn: Function, annotation: object) -> Iterator[EventType]:
     pending = [annotation]
     while pending:
@@ -187,6 +194,28 @@ def waited_events(fn: Function) -> tuple[type[Any], ...]:
     return tuple(found)
 
 
+def asked_of(fn: Function) -> tuple[object, ...]:
+    """Return whom ``fn`` asks, as far as its source tells: request classes, and workflows that it starts.
+
+    Such a call is one of something that carries ``__onstage_asks__ = True``: its first argument is the workflow, or
+    makes the request (``ask(GetQuote("sku"))``). What is found is not checked. Followed as ``waited_events`` does.
+    """
+    found: dict[int, object] = {}
+    for part in _reachable(fn):
+        if any(is_marked(value, "__onstage_asks__") for value in _named_values(part)):
+            found.update((id(value), value) for value in _asked_in(part))
+    return tuple(found.values())
+
+
+def _asked_in(fn: Function) -> Iterator[object]:
+    for call in _calls(fn):
+        if call.args and is_marked(_value(fn, call.func), "__onstage_asks__"):
+            first = call.args[0]
+            value = _value(fn, first.func if isinstance(first, ast.Call) else first)
+            if value is not _MISSING:
+                yield value
+
+
 def values_named(fn: Function) -> tuple[tuple[Function, tuple[object, ...]], ...]:
     """Return ``fn`` and the plain functions that it calls, each with what the names in its code stand for."""
     return tuple((part, tuple(_named_values(part))) for part in _reachable(fn))
@@ -225,13 +254,7 @@ def _is_helper(value: object) -> bool:
 
 
 def _names_a_wait(fn: Function) -> bool:
-    return any(_is_wait(value) for value in _named_values(fn))
-
-
-def _is_wait(value: object) -> bool:
-    if isinstance(value, types.ModuleType):
-        return False
-    return inspect.getattr_static(value, "__onstage_wait__", False) is True
+    return any(is_marked(value, "__onstage_wait__") for value in _named_values(fn))
 
 
 def _named_values(fn: Function) -> Iterator[object]:
@@ -256,7 +279,7 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 def _waits_in(fn: Function) -> Iterator[type[Any]]:
     for call in _calls(fn):
-        if _is_wait(_value(fn, call.func)):
+        if is_marked(_value(fn, call.func), "__onstage_wait__"):
             for argument in call.args:
                 yield from _event_classes(_value(fn, argument))
 

@@ -37,8 +37,9 @@ class HandlerManifest(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint of its bytecode (32 bits).
 
     ``alternatives`` are the ways in which the return annotation lets it end, each the events it then emits; none at all
-    if they are not known. ``asks`` and ``answers`` are requests. ``timer`` is true if it sleeps, limits a wait or emits
-    later; ``rejects`` if it may raise ``Reject``. ``inferred`` is false if its source could not be read in full.
+    if they are not known. ``asks`` are the requests whose answers it may wait for, ``answers`` the one that its result
+    answers; their types stand among ``emits`` and ``waits`` as well. ``timer`` is true if it sleeps, limits a wait or
+    emits later; ``rejects`` if it may raise ``Reject``. ``inferred`` is false if its source could not be read in full.
     """
 
     name: str

@@ -18,8 +18,10 @@ from onstage.contracts.handler import BatchOptions, Handler, HandlerOptions, sch
 from onstage.contracts.inference import (
     refuse_unknown_options,
 )
+from onstage.contracts.responding import Responding, answering, workflow_start
 from onstage.contracts.schedule import Scheduled, ScheduleOptions, Tick
 from onstage.errors import refusal
+from onstage.events.answer import Request
 from onstage.events.envelope import Envelope
 from onstage.events.event import EventType, event_type, is_event, place_of
 from onstage.events.topic import Topic
@@ -147,6 +149,80 @@ class Service:
 
         return declare
 
+    @overload
+    def answers(self, fn: Callable[[T], Coroutine[Any, Any, R]], /) -> Handler[T, R]: ...
+
+    @overload
+    def answers(
+        self, request: type[Request[R]] | None = None, /, **options: Unpack[HandlerOptions]
+    ) -> Callable[[Callable[[Any], Coroutine[Any, Any, R]]], Handler[Any, R]]: ...
+
+    def answers(self, request: Any = None, /, **options: Unpack[HandlerOptions]) -> Any:
+        """Declare the decorated ``async def`` the one that answers a request; its result is the answer.
+
+        The request is the class that is given, or that of the parameter. The return annotation is what the request
+        demands, ``R`` of its ``Request[R]``. What it emits beside the answer is named with ``emits=``. A ``Reject``
+        is answered as well: whoever asks gets ``AskFailed``.
+
+        Raises:
+            DefinitionError: if it is no request, the return annotation is another type, or as ``on`` does.
+        """
+        where, local_names = _place_of_caller(), _local_names()
+        refuse_unknown_options(f"a handler of service {self.name}", options, HandlerOptions, where)
+
+        def declare(fn: Callable[[Any], Coroutine[Any, Any, Any]]) -> Handler[Any, Any]:
+            cls = request if isinstance(request, type) else None
+            owner = f"handler {self.name}.{options.get('name') or fn.__name__}"
+            known, responding = answering(owner, fn, cls, local_names)
+            return self._respond(fn, known, responding, options)
+
+        given = request is None or isinstance(request, type)
+        return declare if given else declare(request)
+
+    @overload
+    def workflow(self, fn: Callable[[T], Coroutine[Any, Any, R]], /) -> Handler[T, R]: ...
+
+    @overload
+    def workflow(
+        self, /, **options: Unpack[HandlerOptions]
+    ) -> Callable[[Callable[[T], Coroutine[Any, Any, R]]], Handler[T, R]]: ...
+
+    def workflow(self, fn: Any = None, /, **options: Unpack[HandlerOptions]) -> Any:
+        """Declare the decorated ``async def`` a workflow: started with one input, ended with one result.
+
+        Start it with ``stage.start``, ``client.start`` or, inside an execution, ``start``. Input and result are of any
+        type that JSON can carry. What it emits is named with ``emits=``.
+
+        Raises:
+            DefinitionError: if input or result are not annotated or cannot be stored, or as ``on`` does.
+        """
+        where, local_names = _place_of_caller(), _local_names()
+        refuse_unknown_options(f"a workflow of service {self.name}", options, HandlerOptions, where)
+
+        def declare(fn: Callable[[Any], Coroutine[Any, Any, Any]]) -> Handler[Any, Any]:
+            known, responding = workflow_start(f"{self.name}.{options.get('name') or fn.__name__}", fn, local_names)
+            return self._respond(fn, known, responding, options)
+
+        return declare if fn is None else declare(fn)
+
+    def _respond(
+        self,
+        fn: Callable[[Any], Coroutine[Any, Any, Any]],
+        known: EventType,
+        responding: Responding,
+        options: HandlerOptions,
+    ) -> Handler[Any, Any]:
+        if options.get("gating") is False or (responding.is_workflow and options.get("key") is not None):
+            what = f"{self.name}.{fn.__name__} has {'key=' if options.get('key') else 'gating=False'}"
+            why = "who asks waits for it, and a start has the id it was given as its key"
+            raise refusal(what, why, "leave the option out", place_of(fn))
+        if options.get("debounce") is not None:
+            what = f"{self.name}.{fn.__name__} has debounce="
+            raise refusal(what, "who asked for what is skipped would wait for ever", "leave it out", place_of(fn))
+        handler = Handler(self.name, fn, triggers=(known,), pattern=None, options=options, responding=responding)
+        self._add(handler, {})
+        return handler
+
     def every(
         self, plan: str | timedelta, /, **options: Unpack[ScheduleOptions]
     ) -> Callable[[Scheduled[R]], Handler[Tick, R]]:
@@ -187,6 +263,11 @@ class Service:
 
 
 # --- refusals ---------------------------------------------------------------------------------------------
+
+
+def _local_names() -> Mapping[str, object]:
+    frame = sys._getframe(2)  # noqa: SLF001 - annotations may name classes of an enclosing function
+    return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
 
 
 def _place_of_caller() -> str:

@@ -95,6 +95,14 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         )
         return self if changed == self else msgspec.structs.replace(changed, epoch=max(self.epoch + 1, epoch))
 
+    def answered_twice(self) -> tuple[str, str, str] | None:
+        """A request that two handlers answer, and their names; None if there is none."""
+        first: dict[str, str] = {}
+        for each in self.handlers:
+            if each.answers is not None and first.setdefault(each.answers, each.name) != each.name:
+                return each.answers, first[each.answers], each.name
+        return None
+
     @cached_property
     def handler_names(self) -> frozenset[str]:
         """The names of all handlers."""

@@ -12,6 +12,7 @@ import msgspec
 from onstage.contracts.handler import Handler
 from onstage.contracts.manifest import AppManifest, TypeManifest, digest
 from onstage.contracts.process import Process
+from onstage.contracts.responding import refuse_two
 from onstage.contracts.service import Service
 from onstage.errors import DefinitionError, refusal
 from onstage.events.event import EventType, event_type
@@ -76,6 +77,7 @@ def validate(services: Iterable[Service], processes: Iterable[Process] = ()) -> 
     for handler in handlers:
         handler.resolve()
     _refuse_duplicate_handlers(handlers)
+    _refuse_two_answers(handlers)
     _refuse_foreign_owners(services, processes)
     return AppManifest(
         handlers=tuple(sorted((each.manifest() for each in handlers), key=lambda each: each.name)),
@@ -161,6 +163,17 @@ def _refuse_duplicate_handlers(handlers: list[Handler[Any, Any]]) -> None:
                 why = f"the other is at {other.where}, and an identity has one bearer"
                 raise refusal(what, why, f'remove "{name}" from was= of one of them', handler.where)
             former[name] = handler
+
+
+def _refuse_two_answers(handlers: list[Handler[Any, Any]]) -> None:
+    first: dict[str, Handler[Any, Any]] = {}
+    for handler in handlers:
+        request = None if handler.responding is None else handler.responding.request
+        if request is None:
+            continue
+        other = first.setdefault(request, handler)
+        if other is not handler:
+            raise refuse_two((other.full_name, other.where), (handler.full_name, handler.where), request)
 
 
 def _refuse_foreign_owners(services: tuple[Service, ...], processes: tuple[Process, ...]) -> None:

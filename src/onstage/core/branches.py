@@ -17,7 +17,7 @@ import msgspec
 if TYPE_CHECKING:
     from onstage.core.journal import Failed
 
-__all__ = ["Cursor", "branch_path", "opening_of", "path_of"]
+__all__ = ["Cursor", "branch_path", "made_in", "opening_of", "path_of"]
 
 _PATH: Final = re.compile(r"(?:(?:gather|race|spawn|scope [^/#]+)#\d+/\d+/)+")
 
@@ -31,6 +31,17 @@ def path_of(position: str) -> str:
     """The path of the branch in which a call was made; empty for the handler's own."""
     found = _PATH.match(position)
     return "" if found is None else found.group()
+
+
+def made_in(position: str) -> str:
+    """The path with which the branch was opened in which a call was made: without the scopes in it."""
+    path = path_of(position)
+    while path:
+        opening, _ = opening_of(path)
+        if not opening.rpartition("/")[2].startswith("scope "):
+            break
+        path = path_of(opening)
+    return path
 
 
 def opening_of(path: str) -> tuple[str, int]:

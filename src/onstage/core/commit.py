@@ -82,11 +82,16 @@ class Obligation(msgspec.Struct, gc=False):
 
 
 class Mail(msgspec.Struct, gc=False):
-    """An event put into the mailbox of a handler that waits, or may come to wait, for its type."""
+    """An event put into the mailbox of a handler that waits, or may come to wait, for its type.
+
+    `about` is the number of the request that the event answers, 0 if it is no answer. An answer lies in the mailbox of
+    handler 0 as well: whoever is outside reads it there.
+    """
 
     handler: int
     process: int
     n: int
+    about: int = 0
 
 
 class NewHandler(msgspec.Struct, frozen=True):
@@ -138,6 +143,10 @@ class Notes(msgspec.Struct):
 
     kept: Sequence[Note] = ()
     dropped: Sequence[tuple[str, int, int]] = ()
+
+    def joined(self, others: Notes) -> Notes:
+        """These and others."""
+        return Notes([*self.kept, *others.kept], [*self.dropped, *others.dropped])
 
 
 class StateWrite(msgspec.Struct, frozen=True):

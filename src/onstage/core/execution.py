@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Final, assert_never, final
 from onstage.core.branches import Cursor, opening_of, path_of
 from onstage.core.journal import (
     JOURNAL_ENTRIES_MAX,
+    Asked,
     Attempted,
-    Begun,
+    CancelSeen,
+    Continued,
     Entry,
     Failed,
-    HandedOver,
     Held,
     Patched,
     Rejected,
@@ -37,18 +38,22 @@ from onstage.core.journal import (
     WaitOpened,
     is_final,
 )
+from onstage.core.renewal import Renewal, renewed
 from onstage.core.requests import (
+    PERFORM_FIRST,
     Answer,
+    AskRequest,
+    CancelAnswer,
     DivergedAnswer,
     EmitRequest,
     Look,
     ParkAnswer,
-    Perform,
     RaceRequest,
     Recorded,
     Request,
     SleepRequest,
     StateReadRequest,
+    StateRequest,
     StateWriteRequest,
     StepRequest,
     TransactionRequest,
@@ -56,6 +61,7 @@ from onstage.core.requests import (
     WaitRequest,
     describe,
     fits,
+    next_attempt,
     shown,
 )
 
@@ -64,15 +70,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Execution"]
 
-_PERFORM_FIRST: Final = Perform(1, begun=False)
+_CANCEL: Final = CancelAnswer()
 _NO_ENTRIES: Final[dict[str, Entry]] = {}
+_NO_CANCELS: Final[dict[str, str]] = {}
+_NOT_ASKED: Final = (Undone, Rejected, Patched, TokenDrawn, CancelSeen)
 
 
 @final
 class Execution:
     """The journal of one execution and the cursor over it. Holds no clock, store, loop or randomness."""
 
-    __slots__ = ("_below", "_here", "_main", "_opened", "_pending", "_recorded", "consumed", "length")
+    __slots__ = (
+        "_below", "_here", "_main", "_opened", "_pending", "_recorded", "cancels", "consumed", "length", "renewal",
+    )  # fmt: skip
 
     def __init__(self, journal: Iterable[Entry] = ()) -> None:
         """Begin, or begin again on a recorded `journal`."""
@@ -82,6 +92,8 @@ class Execution:
         self._opened: dict[str, int] | None = None
         self._pending: list[Entry] | None = None
         self.consumed: set[int] | None = None
+        self.cancels: dict[str, str] = _NO_CANCELS  # where a branch was told of its end, by the branch's path
+        self.renewal: Renewal | None = None
         self.length = 0
         if journal:
             self._index(journal)
@@ -91,11 +103,18 @@ class Execution:
         self.consumed = set()
         for entry in journal:
             self.length += 1
+            if isinstance(entry, Continued):
+                self.renewal = renewed(self.renewal, self._recorded, entry, self.length)
+                self._recorded = {}
+                self.cancels = {"": ""} if "" in self.cancels else _NO_CANCELS
+                continue
             self._recorded[entry.position] = entry
             if isinstance(entry, WaitEnded) and entry.event:
                 self.consumed.add(entry.event)
+            elif isinstance(entry, CancelSeen):
+                self.cancels = {**self.cancels, entry.branch: entry.at}
         for position, entry in self._recorded.items():
-            if not isinstance(entry, Undone | Rejected | Patched | TokenDrawn) and not position.startswith("undo/"):
+            if not isinstance(entry, _NOT_ASKED) and not position.startswith("undo/"):
                 self._expect(position)
 
     def _expect(self, position: str) -> None:
@@ -183,6 +202,8 @@ class Execution:
         cursor = self._main if below is None else self._cursor(path_of(position) if branch is None else branch)
         if cursor.tentative and not aside:
             self._went_past(cursor)
+        if self.cancels and position in self.cancels.values():
+            return _CANCEL
         entry = self._recorded.get(position)
         if entry is None and (cursor.unmade or cursor.under is not None) and cursor.is_behind:
             return self._diverged(position, f"asks for {position}, which is not in the journal")
@@ -194,20 +215,24 @@ class Execution:
             return Recorded(entry)
         match request:
             case StepRequest():
-                return _next_attempt(entry, now_ms)
+                return next_attempt(entry, now_ms)
             case WaitRequest():
                 return self._open_wait(position, entry, request, now_ms)
             case SleepRequest():
                 return self._open_sleep(position, entry, request, now_ms)
+            case AskRequest() if isinstance(entry, Asked):
+                return Look(entry.due)
             case (
                 TransactionRequest()
                 | EmitRequest()
                 | ValueRequest()
                 | RaceRequest()
+                | AskRequest()
+                | StateRequest()
                 | StateReadRequest()
                 | StateWriteRequest()
             ):
-                return _PERFORM_FIRST
+                return PERFORM_FIRST
             case _:
                 assert_never(request)
 
@@ -280,7 +305,8 @@ class Execution:
     @property
     def is_full(self) -> bool:
         """Whether the journal has reached its limit, `JOURNAL_ENTRIES_MAX`."""
-        return self.length + len(self._pending or ()) >= JOURNAL_ENTRIES_MAX
+        begun_at = 0 if self.renewal is None else self.renewal.length
+        return self.length - begun_at + len(self._pending or ()) >= JOURNAL_ENTRIES_MAX
 
     @property
     def rejected(self) -> Rejected | None:
@@ -305,6 +331,8 @@ class Execution:
         if isinstance(entry, WaitEnded) and entry.event:
             self.consumed = self.consumed or set()
             self.consumed.add(entry.event)
+        elif isinstance(entry, CancelSeen):
+            self.cancels = {**self.cancels, entry.branch: entry.at}
         if self._pending is None:
             self._pending = []
         self._pending.append(entry)
@@ -358,17 +386,3 @@ def _fails_again(cursor: Cursor, held: Held) -> Failed:
     failed = Failed(held.position, held.arguments, held.kind, held.rebuilt_from, held.error, held.attempts)
     cursor.fails(failed)
     return failed
-
-
-def _next_attempt(entry: Entry | None, now_ms: int) -> Perform | ParkAnswer | Look:
-    match entry:
-        case HandedOver():
-            return Look(entry.due)
-        case Attempted():
-            if entry.due > now_ms:
-                return ParkAnswer(entry.due)
-            return Perform(entry.attempts + 1, begun=True, first=entry.first)
-        case Begun():
-            return Perform(1, begun=True)
-        case _:
-            return _PERFORM_FIRST

@@ -21,8 +21,12 @@ __all__ = [
     "JOURNAL_ENTRIES_MAX",
     "PAYLOAD_FIELDS",
     "Abandoned",
+    "Answered",
+    "Asked",
     "Attempted",
     "Begun",
+    "CancelSeen",
+    "Continued",
     "Emitted",
     "Entry",
     "Failed",
@@ -35,6 +39,7 @@ __all__ = [
     "SleepOpened",
     "Slept",
     "StateRead",
+    "StateSet",
     "StateWritten",
     "Stepped",
     "TokenDrawn",
@@ -51,7 +56,7 @@ __all__ = [
 ]
 
 JOURNAL_ENTRIES_MAX: Final = 10_000
-PAYLOAD_FIELDS: Final = ("call", "data", "rebuilt_from", "result", "value")
+PAYLOAD_FIELDS: Final = ("call", "data", "input", "rebuilt_from", "result", "value")
 """The fields of entries that hold payloads: a codec seals them, large ones are offloaded."""
 
 
@@ -156,9 +161,10 @@ class Valued(_Entry, tag=11, frozen=True):
 
 
 class Rejected(_Entry, tag=12, frozen=True):
-    """The handler rejected: from here on the execution only undoes."""
+    """The handler rejected, or was cancelled: from here on the execution only undoes."""
 
     reason: str
+    cancelled: bool = False
 
 
 class Undone(_Entry, tag=13, frozen=True):
@@ -237,6 +243,54 @@ class TokenDrawn(_Entry, tag=53, frozen=True):
     secret: bytes
 
 
+class Asked(_Entry, tag=30, frozen=True):
+    """A request was emitted as event number `event`; its answer is awaited until `due` (None: for ever).
+
+    `child` is the execution that it starts, if it is the start of a workflow that runs here, else 0.
+    """
+
+    arguments: int
+    event: int
+    due: int | None
+    child: int = 0
+
+
+class Answered(_Entry, tag=31, frozen=True):
+    """The answer is event number `event`; 0 if there was none in time. `data` is the payload of that event."""
+
+    arguments: int
+    event: int
+    data: bytes
+
+
+class StateSet(_Entry, tag=32, frozen=True):
+    """The execution shows `value` (JSON) under `key` from here on."""
+
+    arguments: int
+    key: str
+    value: bytes
+
+
+class CancelSeen(_Entry, tag=33, frozen=True):
+    """The durable call at position `at` raised `Cancelled`: that the execution is to end was told to its branch.
+
+    `at` is empty if another branch was told, whose `Cancelled` came here.
+    """
+
+    at: str
+
+    @property
+    def branch(self) -> str:
+        """The path of the branch that was told."""
+        return self.position.removesuffix("cancel")
+
+
+class Continued(_Entry, tag=34, frozen=True):
+    """The execution began anew with this `input` (its payload): what was recorded before is no longer asked again."""
+
+    input: bytes
+
+
 Entry = (
     Begun
     | Attempted
@@ -251,6 +305,11 @@ Entry = (
     | Valued
     | Rejected
     | Undone
+    | Asked
+    | Answered
+    | StateSet
+    | CancelSeen
+    | Continued
     | Held
     | Raced
     | Abandoned
@@ -275,10 +334,12 @@ _FINAL: Final = (
     Valued,
     Raced,
     Abandoned,
+    Answered,
+    StateSet,
     StateRead,
     StateWritten,
 )
-_PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept, HandedOver)
+_PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept, HandedOver, Asked, Answered)
 
 
 def decode_entry(body: bytes) -> Entry:

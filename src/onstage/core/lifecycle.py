@@ -27,6 +27,7 @@ class Input(StrEnum):
     REJECT = "the handler rejected, its steps are undone"
     RESUME = "an operator retries it"
     DROP = "an operator drops it"
+    CANCEL = "it was cancelled, its steps are undone"
     EXPIRE = "its event expired before it began"
     CALL_OFF = "an operator calls the delayed event off"
     RETIRE = "its handler is gone and was retired"
@@ -50,6 +51,7 @@ TRANSITIONS: Final[dict[tuple[Status, Input], Status]] = {
     (Status.READY, Input.SKIP): Status.SKIPPED,
     **{(state, Input.RESUME): Status.READY for state in _SET_ASIDE},
     **{(state, Input.DROP): Status.DROPPED for state in _SET_ASIDE},
+    **{(state, Input.CANCEL): Status.CANCELLED for state in (*_ACTIVE, *_SET_ASIDE)},
     (Status.READY, Input.EXPIRE): Status.SKIPPED,
     (Status.READY, Input.CALL_OFF): Status.DROPPED,
     **{(state, Input.RETIRE): Status.WRITTEN_OFF for state in (*_ACTIVE, *_SET_ASIDE)},

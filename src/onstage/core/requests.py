@@ -8,6 +8,8 @@ import msgspec
 
 from onstage.core.journal import (
     Abandoned,
+    Answered,
+    Asked,
     Attempted,
     Begun,
     Emitted,
@@ -19,6 +21,7 @@ from onstage.core.journal import (
     SleepOpened,
     Slept,
     StateRead,
+    StateSet,
     StateWritten,
     Stepped,
     Transacted,
@@ -28,7 +31,10 @@ from onstage.core.journal import (
 )
 
 __all__ = [
+    "PERFORM_FIRST",
     "Answer",
+    "AskRequest",
+    "CancelAnswer",
     "DivergedAnswer",
     "EmitRequest",
     "Look",
@@ -39,6 +45,7 @@ __all__ = [
     "Request",
     "SleepRequest",
     "StateReadRequest",
+    "StateRequest",
     "StateWriteRequest",
     "StepRequest",
     "TransactionRequest",
@@ -46,6 +53,7 @@ __all__ = [
     "WaitRequest",
     "describe",
     "fits",
+    "next_attempt",
     "shown",
 ]
 
@@ -97,8 +105,22 @@ class RaceRequest(msgspec.Struct, frozen=True):
 
 
 @final
+class AskRequest(msgspec.Struct, frozen=True):
+    """A request to be answered; `arguments` is the hash of its type and data."""
+
+    arguments: int
+
+
+@final
 class StateReadRequest(msgspec.Struct, frozen=True):
     """A reading of a keyed state; `arguments` is the hash of its name and key."""
+
+    arguments: int
+
+
+@final
+class StateRequest(msgspec.Struct, frozen=True):
+    """A value to be shown; `arguments` is the hash of its key and value."""
 
     arguments: int
 
@@ -118,6 +140,8 @@ Request = (
     | SleepRequest
     | ValueRequest
     | RaceRequest
+    | AskRequest
+    | StateRequest
     | StateReadRequest
     | StateWriteRequest
 )
@@ -163,7 +187,13 @@ class DivergedAnswer(msgspec.Struct, frozen=True):
     diff: str
 
 
-Answer = Recorded | Perform | Look | ParkAnswer | DivergedAnswer
+@final
+class CancelAnswer(msgspec.Struct, frozen=True):
+    """At this position the code was told that its execution is cancelled."""
+
+
+Answer = Recorded | Perform | Look | ParkAnswer | DivergedAnswer | CancelAnswer
+PERFORM_FIRST: Final = Perform(1, begun=False)
 
 _KINDS: Final[dict[type, tuple[type, ...]]] = {
     StepRequest: (Begun, Attempted, Stepped, Failed, Held, Abandoned, HandedOver),
@@ -172,11 +202,21 @@ _KINDS: Final[dict[type, tuple[type, ...]]] = {
     WaitRequest: (WaitOpened, WaitEnded),
     SleepRequest: (SleepOpened, Slept),
     ValueRequest: (Valued,),
+    AskRequest: (Asked, Answered),
+    StateRequest: (StateSet,),
     RaceRequest: (Raced,),
     StateReadRequest: (StateRead,),
     StateWriteRequest: (StateWritten,),
 }
-_HASHED: Final = (StepRequest, TransactionRequest, EmitRequest, StateReadRequest, StateWriteRequest)
+_HASHED: Final = (
+    StepRequest,
+    TransactionRequest,
+    EmitRequest,
+    AskRequest,
+    StateRequest,
+    StateReadRequest,
+    StateWriteRequest,
+)
 _NAMES: Final[dict[type, str]] = {StateReadRequest: "state read", StateWriteRequest: "state written"}
 
 
@@ -206,3 +246,18 @@ def shown(entry: Entry) -> str:
     arguments = getattr(entry, "arguments", None)
     suffix = "" if arguments is None else f" with arguments {arguments:08x}"
     return f"{entry.position}: {type(entry).__name__.lower()}{suffix}"
+
+
+def next_attempt(entry: Entry | None, now_ms: int) -> Perform | ParkAnswer | Look:
+    """What is to be done about a step that has not come to its end."""
+    match entry:
+        case HandedOver():
+            return Look(entry.due)
+        case Attempted():
+            if entry.due > now_ms:
+                return ParkAnswer(entry.due)
+            return Perform(entry.attempts + 1, begun=True, first=entry.first)
+        case Begun():
+            return Perform(1, begun=True)
+        case _:
+            return PERFORM_FIRST

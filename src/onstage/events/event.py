@@ -22,7 +22,7 @@ from onstage.events.envelope import NAME_BYTES_MAX
 from onstage.events.topic import SYSTEM_PREFIX
 from onstage.events.ways import VERSION_MAX, Ways
 
-__all__ = ["EventType", "define_event", "event", "event_type", "field_names", "is_event", "place_of"]
+__all__ = ["EventType", "define_event", "event", "event_type", "field_names", "is_event", "mark_event", "place_of"]
 
 T = TypeVar("T")
 _MARK: Final = "__onstage_event__"
@@ -118,6 +118,12 @@ def define_event(cls: type[Any], *, name: str, key: str | None = None, version: 
         raise refusal(f"event class {cls.__qualname__} cannot be encoded", str(error), mend, where) from error
     _refuse_wrong_key(cls, key, where)
     return EventType(name=name, version=version, cls=cls, key=key, codec=codec, where=where)
+
+
+def mark_event(cls: type[Any], known: EventType) -> EventType:
+    """Make a class of Onstage's own an event: from now on `event_type` finds `known`, which is returned."""
+    setattr(cls, _MARK, known)
+    return known
 
 
 def event_type(cls: type[Any]) -> EventType:

@@ -36,6 +36,7 @@ class Status(IntEnum):
     CONSUMED = 10
     UNMATCHED = 11
     LATE = 12
+    CANCELLED = 13
     WRITTEN_OFF = 15
 
     @property

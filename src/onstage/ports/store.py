@@ -280,7 +280,11 @@ class Reader(Protocol):
         ...
 
     async def mail(self, handler: int, process: int, *, after: int = 0, limit: int = 100) -> list[EventView]:
-        """Events of `process` in the mailbox of `handler`, in order, after event number `after`."""
+        """Events of `process` in the mailbox of `handler`, in order, after event number `after`; no answers."""
+        ...
+
+    async def answer(self, about: int) -> EventView | None:
+        """The answer to event number `about`: the first letter about it, in any mailbox. None if there is none."""
         ...
 
     async def unread(self, *, after: int = 0, limit: int = 1000) -> list[int]:

@@ -51,6 +51,10 @@ class Telemetry(Protocol):
         """Commits up to a position are durable or refused."""
         ...
 
+    def traced(self, invoke: Any, /) -> Any:
+        """How steps are run: as `invoke` does, observed."""
+        ...
+
     def run(self, delivery: Any, coroutine: Coroutine[Any, Any, Any], stored: Stored | None, /) -> Any:
         """The coroutine to run in the place of a handler's: the same, observed.
 

@@ -64,7 +64,8 @@ class Admission:
         self._single = {p.name for p in node.processes if p.one_per_key}
 
     async def load(self) -> None:
-        """Learn the open declared processes from the store."""
+        """Learn the open declared processes from the store, and what of it is to end."""
+        await self._node.marks.load()
         if self._node.exchange is not None:
             await self._node.exchange.joinable.load()
             return
@@ -87,10 +88,12 @@ class Admission:
         process: int | None = None,
         extra: bytes | None = None,
         forward: bool = True,
+        until: int | None = None,
         when: When | None = None,
     ) -> Admitted:
         """Decide on one checked event, and append it; `process_id` answers when it is durable. An empty `id` is none.
 
+        With `process` 0 it is the root of a new one in any case; `until` is its deadline (ms).
         Where another node decides about it, it is kept until it is there, unless `forward` is false: then we do.
 
         It waits for the disk only if another event with this identity is on its way there. Raises InvalidEvent for an
@@ -118,7 +121,7 @@ class Admission:
         if id and source is None and self._node.exchange is not None and self._joins[route.type.name]:
             # A copy may be sent on from elsewhere: whoever was told its id there finds it by this one.
             extra = from_outside(_sent_on(route, data, key, id, source, extra))
-        times = _Times(now_ms, due, expires)
+        times = _Times(now_ms, due, until if until is not None else expires)
         return self._append(route, data, key, process=process, door=door, extra=extra, id=id, times=times)
 
     async def process_id(self, admitted: Admitted) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from onstage.core.commit import RefusedBecause, Transaction
 from onstage.core.journal import Abandoned, Attempted, Begun, Failed, HandedOver, Held, Stepped, Transacted, is_final
 from onstage.core.requests import (
+    CancelAnswer,
     DivergedAnswer,
     Look,
     ParkAnswer,
@@ -22,11 +23,12 @@ from onstage.core.requests import (
     TransactionRequest,
 )
 from onstage.core.retry import delay
-from onstage.errors import CompletedElsewhere, Reject, StepFailed, UsageError
+from onstage.errors import Cancelled, CompletedElsewhere, Reject, StepFailed, UsageError
 from onstage.events.codec import DecodeFailed, NoCodec, encode_any
 from onstage.events.receipt import Status
 from onstage.ports.store import Refused
 from onstage.runtime.call import active
+from onstage.runtime.cancelling import is_due, observe
 from onstage.runtime.error_text import error_text
 from onstage.runtime.frame import INSIDE_STEP, Frame, Park
 from onstage.runtime.long_step import ATTEMPT, attempt_of, beating, forget_heartbeat, hand_over_until
@@ -50,12 +52,16 @@ async def ask(frame: Frame, position: str, request: Request) -> Recorded | Perfo
         _refuse_stopped(frame, branch, position)
         aside = not (branch.runs_code and frame.is_own(branch))
         answer = frame.execution.ask(position, request, now_ms, aside=aside, branch=branch.path)
+    if not isinstance(answer, Recorded | CancelAnswer | DivergedAnswer) and is_due(frame, branch):
+        await observe(frame, position)
     match answer:
         case ParkAnswer():
             await frame.park(Park(answer.due, retrying=isinstance(request, StepRequest)))
             raise AssertionError("a parked call does not go on")
         case DivergedAnswer():
             frame.diverge(answer.diff)
+        case CancelAnswer():
+            raise Cancelled
         case Recorded():
             return answer
         case Perform() | Look():
@@ -71,6 +77,7 @@ def _refuse_stopped(frame: Frame, branch: Branch, position: str) -> None:
         return
     entry = frame.execution.at(position)
     is_recorded = entry is not None and (is_final(entry) or isinstance(entry, Held))
+    is_recorded = is_recorded or position in frame.execution.cancels.values()
     if not (is_recorded or (branch.lost and isinstance(entry, Begun))):
         raise asyncio.CancelledError
 

@@ -37,6 +37,7 @@ class Branch:
     `calls` counts its own durable calls under way, `aside` those of tasks of the user's, `joining` how often it waits
     for others. A `stopped` branch makes no new call; a `lost` one has lost its race for good. `aborted` counts the
     scopes around it that a rejection has ended in an earlier run: branches opened in them are stopped from the start.
+    While `shielded` is not 0, a request to cancel waits; a branch that was opened in such a section stays so.
     """
 
     __slots__ = (
@@ -55,6 +56,7 @@ class Branch:
         "root",
         "runs_code",
         "seen",
+        "shielded",
         "started",
         "stopped",
         "task",
@@ -67,7 +69,7 @@ class Branch:
         self.path = self.root = path
         self.runs_code = runs_code
         self.task: asyncio.Task[Any] | None = None
-        self.aborted = self.calls = self.aside = self.joining = self.weight = 0
+        self.aborted = self.calls = self.aside = self.joining = self.shielded = self.weight = 0
         self.started = self.ended = self.stopped = self.lost = self.seen = False
         self.blocked: dict[asyncio.Future[None], None] = {}
         self.children: list[Branch] = []

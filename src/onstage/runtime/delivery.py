@@ -83,6 +83,7 @@ class Reaction:
         "parks",
         "patient",
         "releases_lane",
+        "responding",
         "retry",
         "running",
         "service",
@@ -104,6 +105,7 @@ class Reaction:
         self.gating = handler.gating and not generation
         self.emits = handler.emits
         self.waits = handler.waits
+        self.responding = handler.responding
         self.key = handler.key
         self.retry = retry
         self.concurrency = handler.concurrency
@@ -131,8 +133,10 @@ class Delivery(msgspec.Struct, eq=False):
     delivery follows from. `lane` is the key of the lane it holds or waits for, None for no order.
     `names` are the public ids of process and event, unless both are this store's own. `signed` is the name that the
     handler had when the obligation was opened, unless it is the present one. From the moment `expires` (ms) on it is
-    not begun any more. `gating` says whether its process waits for it; an older event that is delivered late is not
-    gating, whatever its handler is. `extra` holds what the event's row has of further attributes.
+    not begun any more. `abouts` are the requests whose answers it waits for. `deadline` (ms) is the one that its event
+    came with, `cancelled` says that it is to end. `gating` says whether its process waits for it; an older event that
+    is delivered late is not gating, whatever its handler is. `extra` holds what the event's row has of further
+    attributes.
     """
 
     id: int
@@ -152,6 +156,9 @@ class Delivery(msgspec.Struct, eq=False):
     names: tuple[str, str] | None = None
     signed: str | None = None
     expires: int | None = None
+    abouts: tuple[int, ...] = ()
+    deadline: int | None = None
+    cancelled: bool = False
     gating: bool = True
     turn: Turn | None = None
     extra: bytes | None = None

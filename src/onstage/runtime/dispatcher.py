@@ -20,6 +20,7 @@ from collections import deque
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final, final
 
+from onstage.runtime.continuing import ContinueAsNew
 from onstage.runtime.foreign_await import foreign_await
 from onstage.runtime.frame import CURRENT
 from onstage.runtime.gather import rest_of
@@ -75,8 +76,11 @@ class _Suspended:
 
 
 async def _raised(frame: Frame, error: BaseException) -> None:
-    """The handler raised before its branches had begun: they end first."""
-    await frame.rest()
+    """The handler raised while it had branches: they end first, or are waited for if it begins anew."""
+    if isinstance(error, ContinueAsNew):
+        await rest_of(frame, None)
+    else:
+        await frame.rest()
     raise error
 
 
@@ -297,6 +301,9 @@ class Dispatcher:
                 result = await suspended
             except BaseException as error:  # noqa: BLE001  the driver decides what it means
                 self._leave_if_closing(error)
+                if isinstance(error, ContinueAsNew) and frame.open:
+                    following = self._start(frame, _raised(frame, error))
+                    continue
                 if frame.active:
                     await frame.rest()
                 following = self._after_error(frame, error)

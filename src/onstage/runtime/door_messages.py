@@ -26,7 +26,10 @@ __all__ = [
     "PROTOCOL",
     "Answers",
     "AskVerdict",
+    "AwaitAnswer",
+    "Begin",
     "Complete",
+    "Control",
     "Emit",
     "EmitAll",
     "EmitTimed",
@@ -133,6 +136,40 @@ class Operate(_Request, frozen=True, tag="operate"):
     execution: _Number
 
 
+class _Start(msgspec.Struct, frozen=True):
+    type: str
+    data: bytes
+    id: str | None
+    source: str | None = None
+    key: str | None = None
+    timeout_s: _Seconds | None = None
+
+
+class Begin(_Request, frozen=True, tag="begin"):
+    """Admit one request, or the start of a workflow, as a process of its own. Answered with its public id."""
+
+    start: _Start = msgspec.field(name="with")
+
+    @classmethod
+    def of(cls, **start: Any) -> Begin:
+        """The request for these arguments of `begin`."""
+        return cls(start=_Start(**start))
+
+
+class AwaitAnswer(_Request, frozen=True, tag="answer"):
+    """Wait for the answer to the request with this public id. Answered with its payload, or with nothing."""
+
+    event: str
+    timeout_s: _Seconds | None
+
+
+class Control(_Request, frozen=True, tag="control"):
+    """Act on what answers the request with this public id. Answered with what was done."""
+
+    action: str
+    event: str
+
+
 class OperateSchedule(_Request, frozen=True, tag="schedule"):
     """Pause, resume or backfill a schedule. Answered with what was done."""
 
@@ -169,7 +206,20 @@ class Complete(_Request, frozen=True, tag="complete"):
 
 
 Request = (
-    Ping | MakeWay | Emit | EmitTimed | EmitAll | AskVerdict | Operate | OperateSchedule | Manage | SetPause | Complete
+    Ping
+    | MakeWay
+    | Emit
+    | EmitTimed
+    | EmitAll
+    | AskVerdict
+    | Operate
+    | OperateSchedule
+    | Begin
+    | AwaitAnswer
+    | Control
+    | Manage
+    | SetPause
+    | Complete
 )
 Answers = list[str | tuple[str, str]]
 """What became of each event: the public id of its process, or the name and text of the error that refused it."""

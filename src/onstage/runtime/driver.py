@@ -12,13 +12,16 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
+from msgspec.structs import replace
+
 from onstage.core import lifecycle
-from onstage.core.commit import Commit
+from onstage.core.commit import Commit, Notes
 from onstage.core.execution import Execution
-from onstage.core.journal import JOURNAL_ENTRIES_MAX, Rejected
+from onstage.core.journal import JOURNAL_ENTRIES_MAX, Continued, Rejected
 from onstage.core.lifecycle import Input
 from onstage.core.retry import delay
 from onstage.errors import (
+    Cancelled,
     Diverged,
     InsideStep,
     KeyMissing,
@@ -30,16 +33,19 @@ from onstage.errors import (
     UsageError,
 )
 from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
+from onstage.runtime.answering import failure_of
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.batching import settle_members
 from onstage.runtime.call import active
-from onstage.runtime.emission import Emission
+from onstage.runtime.cancelling import ends_as, give_up, is_due, was_set_aside
+from onstage.runtime.continuing import ContinueAsNew, again
+from onstage.runtime.emission import NOTHING, Emission
 from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.expiry import Expired, may_begin, settle_expired
 from onstage.runtime.frame import Along, Frame, Park
 from onstage.runtime.output import emission_of
-from onstage.runtime.undo import undo_steps
-from onstage.runtime.wire import version_of
+from onstage.runtime.undo import REJECTED, then_rejected
+from onstage.runtime.wire import deadline_of, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -116,15 +122,19 @@ class Driver:
         frame.execution = Execution(stored.entries)
         frame.segment, frame.attempts = view.segment, view.attempts
         frame.started = view.started or frame.started
+        delivery.deadline = deadline_of(stored.event)
         if stored.unreadable is not None:
             raise KeyMissing(stored.unreadable)
         if (expires := delivery.expires) is not None and not view.started and not may_begin(frame, expires):
             raise Expired(expires)
         if frame.execution.rejected is not None:
-            return await _then_rejected(frame)
+            return await then_rejected(frame)
+        if delivery.cancelled and (not stored.entries or was_set_aside(delivery, view.status)):
+            raise Cancelled
         batching = None if delivery.turn is None else self.node.flow.batching(delivery.reaction)
         try:
-            event = self._event(delivery, stored.event)
+            anew = again(frame)
+            event = self._event(delivery, stored.event if anew is None else replace(stored.event, data=anew.input))
         except Exception as error:
             if batching is not None:
                 batching.poisoned(delivery)
@@ -141,15 +151,17 @@ class Driver:
             self._parked(frame, frame.parked)  # the handler swallowed the parking; its return means nothing
             log.warning("%s swallowed the parking of its execution; let BaseException pass", frame.reaction.name)
             return
-        if result is _REJECTED:  # resumed, only the undo steps ran: the handler had no occasion to ask again
-            self._settle(frame, Input.REJECT, None, error=self._rejection(frame))
+        if result is REJECTED:  # resumed, only the undo steps ran: the handler had no occasion to ask again
+            happened, reason = ends_as(frame.execution)
+            self._settle(frame, happened, None, error=reason)
             return
         missing = frame.execution.ended()
         if missing is not None:
             self._diverged(frame, missing)
             return
         try:
-            emission = None if result is None else emission_of(frame, result)
+            nothing = result is None and frame.reaction.responding is None
+            emission = None if nothing else emission_of(frame, result)
         except Exception as error:  # noqa: BLE001  encoding runs the class's own code
             self._failed(frame, error)
             return
@@ -164,6 +176,12 @@ class Driver:
                 if parted[1] is not None:
                     return self.raised(frame, parted[1])  # what failed counts; what has parked is asked again
                 self._parked(frame, frame.parked)
+            case ContinueAsNew():
+                self._continued(frame, error)
+            case Cancelled():
+                return self._cancelled(frame, error.reason)
+            case BaseExceptionGroup() if (cancelled := error.subgroup(Cancelled)) is not None:
+                return self._cancelled(frame, str(leaves(cancelled)[0]))
             case BaseExceptionGroup() if (rejected := error.subgroup(Reject)) is not None:
                 return self._rejected(frame, leaves(rejected)[0])
             case Diverged():
@@ -177,6 +195,8 @@ class Driver:
             case KeyboardInterrupt() | SystemExit():
                 frame.closed = True
                 raise error
+            case _ if is_due(frame, frame.main):
+                return self._cancelled(frame, f"cancelled; it had failed: {said(error)}")
             case _:
                 self._failed(frame, error)
         return None
@@ -185,11 +205,19 @@ class Driver:
         frame.parked = None  # a branch that has parked does not hold up the undoing
         frame.execution.failed()
         frame.execution.tell(Rejected("reject", said(error)))
-        return _then_rejected(frame)
+        return then_rejected(frame)
 
-    def _rejection(self, frame: Frame) -> str:
-        entry = frame.execution.rejected
-        return entry.reason if entry is not None else "rejected"
+    def _cancelled(self, frame: Frame, reason: str) -> Coroutine[Any, Any, Any] | None:
+        give_up(frame, reason)
+        return then_rejected(frame)
+
+    def _continued(self, frame: Frame, error: ContinueAsNew) -> None:
+        missing = frame.execution.ended()
+        if missing is not None:
+            self._diverged(frame, missing)
+            return
+        frame.execution.tell(Continued("continue", error.input))
+        self._settle(frame, Input.PARK, None, due=self._now_ms())
 
     def _failed(self, frame: Frame, error: BaseException) -> None:
         frame.execution.failed()
@@ -241,6 +269,7 @@ class Driver:
     ) -> None:
         """The last commit of this run."""
         status = lifecycle.advance(Status.RUNNING, happened)
+        emission = emission or failure_of(frame, happened, error or "")
         self.commit(frame, status, emission, error=error, due=due, waits=waits)
         frame.closed = True
         self.node.settled(frame, status)
@@ -255,6 +284,7 @@ class Driver:
         due: int | None = None,
         waits: tuple[str, ...] = (),
         transaction: Any = None,
+        notes: Notes | None = None,
     ) -> int:
         """Append one commit of this execution: everything told since the last one, and its receipt."""
         node, delivery, execution = self.node, frame.delivery, frame.execution
@@ -262,7 +292,7 @@ class Driver:
         attempts = frame.attempts if status <= OPEN_MAX else frame.attempts + 1
         segment = frame.segment
         delta = self._delta(frame, status, emission)  # may begin the next segment
-        emitted = emission or _NOTHING
+        emitted = emission or NOTHING
         awaited = " ".join(waits) or None
         if error is not None:
             error = storable(error)
@@ -307,6 +337,7 @@ class Driver:
             emitted.roots,
             None,
             transaction,
+            node.marks.ended(delivery.id) if delivery.cancelled and status > OPEN_MAX else notes,
         )
         if delivery.turn is not None and delivery.turn.members:
             settle_members(node, frame, commit)
@@ -314,13 +345,12 @@ class Driver:
         frame.along = None
         frame.after = delivery.after = position = append(commit, emission)
         delivery.due = due
-        if waits:  # until then it goes on listening to what its calls have asked for
-            delivery.waits = waits
+        delivery.waits = waits or delivery.waits  # it goes on listening to what its calls have asked for
         return position
 
     def _append_along(self, along: Along, commit: Commit, emission: Emission | None) -> int:
         """Append a commit with what goes along with it."""
-        commit.states, commit.notes = tuple(along.states.values()), along.notes()
+        commit.states, commit.notes = tuple(along.states.values()), along.notes(commit.notes)
         position = self.node.append(commit, emission)
         self.node.entities.appended(position, commit.states)
         self.node.completions.dropping(position, along.taken)
@@ -391,18 +421,4 @@ class _Poison(Exception):
     """The stored event cannot be decoded by the present class."""
 
 
-@final
-class _Nothing:
-    """Stands for an emission without events."""
-
-    events = opened = mail = receipts = roots = outputs = ()
-
-
-_NOTHING: Final = _Nothing()
 _ZERO: Final = bytes(16)
-_REJECTED: Final = object()
-
-
-async def _then_rejected(frame: Frame) -> Any:
-    await undo_steps(frame)
-    return _REJECTED

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 import msgspec
 
 from onstage.core.commit import Mail, NewEvent, NewProcess, Obligation, execution_id
+from onstage.events.answer import Answer, is_answer
 from onstage.events.envelope import hlc_ms, hlc_next
 from onstage.events.receipt import Receipt, Status, token
 from onstage.runtime.delivery import Delivery, Reaction, lane_key
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from onstage.events.event import EventType
     from onstage.ports.store import Opened
 
-__all__ = ["Arrival", "Emission", "Numbers", "Route"]
+__all__ = ["NOTHING", "Arrival", "Emission", "Numbers", "Route"]
 
 AHEAD_MS_MAX: Final = 60_000
 """A clock reading of another node that is further ahead is kept with its event and not adopted."""
@@ -36,15 +37,17 @@ _OPENED: Final = int(Status.READY)
 class Route:
     """Where events of one type go: `triggers` start executions, `waiters` have a mailbox for it.
 
-    `elsewhere` names the gating obligations that such an event has at other nodes.
+    `elsewhere` names the gating obligations that such an event has at other nodes. `answers` says that such an event is
+    an answer.
     """
 
-    __slots__ = ("elsewhere", "starts", "triggers", "type", "type_id", "waiters")
+    __slots__ = ("answers", "elsewhere", "starts", "triggers", "type", "type_id", "waiters")
 
     def __init__(self, type: EventType, type_id: int, starts: Process | None) -> None:
         """A route without handlers yet. `starts` is the declared process that such an event begins."""
         self.type = type
         self.type_id = type_id
+        self.answers = is_answer(type.name)
         self.starts = starts
         self.triggers: list[Reaction] = []
         self.waiters: list[Reaction] = []
@@ -55,10 +58,14 @@ class Route:
 class Numbers:
     """The high-water marks of a node: the next event number and the hybrid logical clock."""
 
-    __slots__ = ("hlc", "identity", "next_n", "topology", "waiting")
+    __slots__ = ("asking", "hlc", "identity", "next_n", "topology", "waiting")
 
     def __init__(self, opened: Opened, identity: Identity) -> None:
-        """Continue where the store is. `waiting` holds who waits at present, by process << 16 | handler number."""
+        """Continue where the store is. `waiting` holds who waits at present, by process << 16 | handler number.
+
+        `asking` holds who waits for an answer, by the number of the request.
+        """
+        self.asking: dict[int, Delivery] = {}
         self.waiting: dict[int, list[Delivery]] = {}
         self.next_n = opened.next_n
         self.hlc = opened.hlc
@@ -128,7 +135,8 @@ class Emission(msgspec.Struct, eq=False):
         """Number one event and open what it obliges to. Process 0 makes it the root of a new one. Answers its n.
 
         `process_id` is the public id of a process of another store, `causation` that of a cause there. Before `due` no
-        handler begins with it, from `expires` on none does (ms).
+        handler begins with it, from `expires` on none does (ms). The expiry is
+        written unless `extra` is given.
         """
         numbers = self.numbers
         n = numbers.next_n
@@ -139,8 +147,8 @@ class Emission(msgspec.Struct, eq=False):
             process = n
             declared = route.starts.name if route.starts else None
             self.roots.append(NewProcess(n, declared, key, now_ms, numbers.identity.wire(n)))
-        if causation is not None and extra is None:
-            extra = of_process(process_id, causation)
+        if extra is None and (causation is not None or expires is not None):
+            extra = of_process(process_id, causation, expires=expires)
         self.events.append(NewEvent(n, process, route.type_id, key, cause, hlc, numbers.topology, data, extra))
         if not is_root and cause:
             self.outputs.append((n, route.type_id))
@@ -148,10 +156,12 @@ class Emission(msgspec.Struct, eq=False):
         delta = 0
         if route.triggers:
             delta = self._open(route, n, process, data, key, names, due=due, expires=expires)
+        if expires is not None:
+            self._limit(n, expires)
         if extra is not None:
             self._carry(route, extra)
-        if route.waiters:
-            delta ^= self._mail(route, n, process, hlc, names)
+        if route.waiters or route.answers:
+            delta ^= self._mail(route, n, process, data, hlc, names)
         for handler in route.elsewhere:
             delta ^= token(*(names or numbers.names(process, n)), handler, 0)
         if cause and not is_root:
@@ -180,11 +190,13 @@ class Emission(msgspec.Struct, eq=False):
         )
         expires = expiry_of(event.extra)
         self._open(route, n, process, event.data, event.key, names, event.expected, expires=expires)
+        if expires is not None:
+            self._limit(n, expires)
         for delivery in self.deliveries if event.unread else ():
             delivery.data = None
         self._carry(route, event.extra)
-        if route.waiters:
-            self._mail(route, n, process, numbers.hlc, names, event.expected)
+        if route.waiters or route.answers:
+            self._mail(route, n, process, event.data, numbers.hlc, names, event.expected)
         late = self._late(route, event.expected, names)
         if late:
             body = late.to_bytes(16, "big")
@@ -194,6 +206,17 @@ class Emission(msgspec.Struct, eq=False):
     def _carry(self, route: Route, extra: bytes) -> None:
         for delivery in self.deliveries[len(self.deliveries) - len(route.triggers) :]:
             delivery.extra = extra
+
+    def _awaiting(self, type_name: str, place: int, about: int | None) -> list[Delivery]:
+        """Whom mail wakes at one mailbox: all that wait for its type, or the one that asked for this answer."""
+        waiting = self.numbers.waiting
+        if not about:
+            return [d for d in waiting.get(place, ()) if type_name in d.waits] if about == 0 else []
+        asker = self.numbers.asking.get(about)
+        if asker is not None:
+            return [asker] if asker.process << 16 | asker.reaction.number == place else []
+        # Taken up again after a start, without its journal: it tells itself what it waits for.
+        return [d for d in waiting.get(place, ()) if type_name in d.waits and not d.abouts]
 
     @staticmethod
     def _late(route: Route, expected: Collection[str], names: tuple[str, str]) -> int:
@@ -239,11 +262,21 @@ class Emission(msgspec.Struct, eq=False):
             self.deliveries.append(delivery)
         return delta
 
+    def _limit(self, n: int, expires: int) -> None:
+        for delivery in self.deliveries:
+            if delivery.n == n:
+                delivery.deadline = expires
+
+    def _about(self, data: bytes) -> int | None:
+        """The number of the request that an answer is about; None if that was not emitted here."""
+        return self.numbers.identity.local(_DECODE_ANSWER(data).about)
+
     def _mail(
         self,
         route: Route,
         n: int,
         process: int,
+        data: bytes,
         hlc: int,
         names: tuple[str, str] | None,
         expected: Collection[str] = (),
@@ -252,11 +285,13 @@ class Emission(msgspec.Struct, eq=False):
         # what then happens to the event is part of the execution that takes it, whose own obligation is open.
         public = names or self.numbers.names(process, n)
         delta = 0
+        about = self._about(data) if route.answers else 0
+        if about:
+            self.mail.append(Mail(0, process, n, about))
         for reaction in route.waiters:
-            place = process << 16 | reaction.number
-            name = route.type.name
-            awaited = [d for d in self.numbers.waiting.get(place, ()) if name in d.waits]
-            self.mail.append(Mail(reaction.number, process, n))
+            awaited = self._awaiting(route.type.name, process << 16 | reaction.number, about)
+            if about is not None:
+                self.mail.append(Mail(reaction.number, process, n, about))
             self.woken.extend(awaited)
             own = token(*public, _obliged(reaction, expected, "/wait") if expected else f"{reaction.name}/wait", 0)
             delta ^= own
@@ -264,6 +299,17 @@ class Emission(msgspec.Struct, eq=False):
             receipt = Receipt(process, n, reaction.number, 0, status, hlc, own.to_bytes(16, "big"), names=names)
             self.receipts.append(receipt)
         return delta
+
+
+@final
+class _Nothing:
+    """Stands for an emission without events."""
+
+    events = opened = mail = receipts = roots = outputs = ()
+
+
+NOTHING: Final = _Nothing()
+_DECODE_ANSWER: Final = msgspec.json.Decoder(Answer).decode
 
 
 def _set_times(delivery: Delivery, due: int | None, expires: int | None) -> None:

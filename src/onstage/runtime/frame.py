@@ -51,9 +51,11 @@ class Along(msgspec.Struct, eq=False):
         earlier = self.states.get(place)
         self.states[place] = new if earlier is None else msgspec.structs.replace(new, expected=earlier.expected)
 
-    def notes(self) -> Notes | None:
-        """The notes of the commit."""
-        return Notes(self.kept, self.dropped) if self.kept or self.dropped else None
+    def notes(self, others: Notes | None) -> Notes | None:
+        """The notes of the commit, with those that it has already."""
+        if not (self.kept or self.dropped):
+            return others
+        return Notes(self.kept, self.dropped) if others is None else others.joined(Notes(self.kept, self.dropped))
 
 
 @final
@@ -64,7 +66,7 @@ class Frame(msgspec.Struct, eq=False):
     before the execution is parked; once every active call is blocked, it is. `made` counts the calls that are made
     and have not begun. `barred` says that it came to an effect. `main` is the handler's own branch, once there are
     others; `open` are the others that have not ended, `spawned` those whose end nobody else waits for. While `shielded`
-    is not 0, a request to cancel waits.
+    is not 0, a request to cancel waits in the handler's own branch. `shown` is its live state.
     """
 
     delivery: Delivery
@@ -91,6 +93,7 @@ class Frame(msgspec.Struct, eq=False):
     open: dict[Branch, None] | None = None
     spawned: list[Branch] | None = None
     shielded: int = 0
+    shown: dict[str, Any] | None = None
     along: Along | None = None
 
     def takes_along(self) -> Along:

@@ -19,6 +19,7 @@ from onstage.core.requests import DivergedAnswer, RaceRequest, Recorded
 from onstage.errors import NotInExecution, OperationError, UsageError
 from onstage.runtime.branch import BRANCH, Branch
 from onstage.runtime.call import Call, calling_frame
+from onstage.runtime.cancelling import pass_on
 from onstage.runtime.frame import Frame
 
 __all__ = ["Spawned", "gather", "race", "rest_of", "spawn"]
@@ -75,7 +76,7 @@ async def _gather(frame: Frame, position: str, works: Sequence[Work[Any]]) -> tu
     await frame.join(branches)
     for branch in branches:
         frame.execution.join(branch.root, here.path)
-    return tuple(_result(branch) for branch in branches)
+    return tuple(_result(frame, branch, here) for branch in branches)
 
 
 async def _plain_gather(works: Sequence[Work[Any]]) -> tuple[Any, ...]:
@@ -151,7 +152,7 @@ async def _race(frame: Frame, position: str, works: Sequence[Work[Any]]) -> Any:
     if winner is None:
         raise asyncio.CancelledError
     frame.execution.join(winner.root, here.path)
-    return _result(winner)
+    return _result(frame, winner, here)
 
 
 def _lose(frame: Frame, branches: Sequence[Branch], winner: Branch) -> None:
@@ -211,7 +212,7 @@ class Spawned(Generic[T]):
         await frame.join([branch])
         branch.seen = True
         frame.execution.join(branch.root, here.path)
-        result: T = _result(branch)
+        result: T = _result(frame, branch, here)
         return result
 
 
@@ -306,6 +307,7 @@ def _opened(frame: Frame, position: str, works: Sequence[Work[Any]], *, under: s
     for branch, work in zip(branches, works, strict=True):
         frame.execution.open(branch.path, under)
         branch.aborted, branch.lost = here.aborted, here.lost
+        branch.shielded = (frame if here is frame.main else here).shielded
         branch.stopped = here.stopped or here.aborted > 0
         context = copy_context()
         context.run(BRANCH.set, branch)
@@ -332,7 +334,8 @@ async def _run(frame: Frame, branch: Branch, work: Work[Any]) -> None:
     frame.ends(branch)
 
 
-def _result(branch: Branch) -> Any:
+def _result(frame: Frame, branch: Branch, here: Branch) -> Any:
     if branch.error is not None:
+        pass_on(frame, branch.error, here)
         raise branch.error
     return branch.value

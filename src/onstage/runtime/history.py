@@ -47,7 +47,6 @@ HISTORY_RUNNING_MAX: Final = 100
 HISTORY_QUEUED_MAX: Final = 100_000
 """While so many deliveries of a course are open in any way, for example behind a dead letter, none either."""
 
-_CANCELLED: Final = 13
 _NOTES_PAGE: Final = 1000
 log = logging.getLogger("onstage.history")
 
@@ -283,7 +282,7 @@ class History:
 
     async def _is_cancelled(self, process: int) -> bool:
         """Whether what began this process was cancelled."""
-        first = await self._node.store.reader.executions(process=process, statuses=(_CANCELLED,), limit=1)
+        first = await self._node.store.reader.executions(process=process, statuses=(Status.CANCELLED,), limit=1)
         return bool(first) and event_of(first[0].id) == process
 
     def _skip(self, reaction: Reaction, obligation: Obligation, after: int) -> Commit:

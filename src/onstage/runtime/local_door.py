@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never, final
 
 import msgspec
@@ -22,12 +23,16 @@ from onstage.events.envelope import EVENT_BYTES_MAX
 from onstage.observe.verdict import Verdict
 from onstage.ports.clock import SystemClock
 from onstage.runtime import door_messages as messages
+from onstage.runtime.door_errors import rebuilt, told
 from onstage.runtime.door_messages import (
     OTHER_VERSION,
     PROTOCOL,
     Answers,
     AskVerdict,
+    AwaitAnswer,
+    Begin,
     Complete,
+    Control,
     Emit,
     EmitAll,
     EmitTimed,
@@ -42,7 +47,6 @@ from onstage.runtime.door_messages import (
     SetPause,
     frame,
 )
-from onstage.runtime.error_text import said
 from onstage.runtime.local_socket import FOLDER_MODE, refuse_foreign, socket_path
 
 if TYPE_CHECKING:
@@ -74,6 +78,9 @@ class _Ways(Protocol):
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]: ...
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict: ...
     async def operate(self, action: str, execution: int) -> str: ...
+    async def begin(self, start: Mapping[str, Any]) -> str: ...
+    async def answer(self, event: str, timeout_s: float | None) -> bytes | None: ...
+    async def control(self, action: str, event: str) -> str: ...
     async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str: ...
     async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]: ...
     async def set_pause(self, name: str, *, paused: bool, by: str, why: str | None) -> str: ...
@@ -131,7 +138,7 @@ class LocalDoor:
         try:
             answer = frame(Reply(at, await self._do(messages.request_in(body))))
         except Exception as error:  # noqa: BLE001  the client raises it again
-            answer = frame(Reply(at, error=_told(error)))
+            answer = frame(Reply(at, error=told(error)))
         with contextlib.suppress(ConnectionError):
             writer.write(answer)
             await writer.drain()
@@ -148,12 +155,18 @@ class LocalDoor:
                 return await self._ways.emit(**msgspec.structs.asdict(event), when=when)
             case EmitAll(events=events, go_on=go_on):
                 answers = await self._ways.emit_all([msgspec.structs.asdict(event) for event in events], go_on=go_on)
-                return [_told(answer) if isinstance(answer, Exception) else answer for answer in answers]
+                return [told(answer) if isinstance(answer, Exception) else answer for answer in answers]
             case AskVerdict(process=process, timeout_s=timeout_s):
                 verdict = await self._ways.verdict(process, timeout_s)
                 return msgspec.to_builtins(verdict)
             case Operate(action=action, execution=execution):
                 return await self._ways.operate(action, execution)
+            case Begin(start=start):
+                return await self._ways.begin(msgspec.structs.asdict(start))
+            case AwaitAnswer(event=asked, timeout_s=timeout_s):
+                return await self._ways.answer(asked, timeout_s)
+            case Control(action=action, event=asked):
+                return await self._ways.control(action, asked)
             case OperateSchedule(action=action, name=name, first_ms=first_ms, last_ms=last_ms):
                 return await self._ways.schedule(action, name, first_ms, last_ms)
             case Manage(action=action, handler=handler, options=options):
@@ -225,18 +238,31 @@ class RemoteDoor:
         """Emit events that have their ids, in this order; see `LocalWays.emit_all`."""
         request = EmitAll.of(events, go_on=go_on)
         answers: Answers = await self._request(lambda: request, Answers)
-        return [answer if isinstance(answer, str) else _rebuilt(*answer) for answer in answers]
+        return [answer if isinstance(answer, str) else rebuilt(*answer) for answer in answers]
 
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
         """The node's verdict."""
-        loop = asyncio.get_running_loop()
-        give_up = None if timeout_s is None else loop.time() + timeout_s
+        left_s = _countdown(timeout_s)
+        answer: Verdict = await self._request(lambda: AskVerdict(process=process, timeout_s=left_s()), Verdict)
+        return answer
 
-        def request() -> Request:
-            left_s = None if give_up is None else max(0.0, give_up - loop.time())
-            return AskVerdict(process=process, timeout_s=left_s)
+    async def begin(self, start: Mapping[str, Any]) -> str:
+        """Begin a process with a request that has its id, through the node; see `LocalWays.begin`."""
+        request = Begin.of(**start)
+        answer: str = await self._request(lambda: request, str)
+        return answer
 
-        answer: Verdict = await self._request(request, Verdict)
+    async def answer(self, event: str, timeout_s: float | None) -> bytes | None:
+        """The payload of the answer to a request, or None if there is none in time."""
+        left_s = _countdown(timeout_s)
+        request = partial(AwaitAnswer, event=event)
+        answer: bytes | None = await self._request(lambda: request(timeout_s=left_s()), bytes | None)
+        return answer
+
+    async def control(self, action: str, event: str) -> str:
+        """Act on an execution, once: it is not repeated if the connection breaks."""
+        request = Control(action=action, event=event)
+        answer: str = await self._request(lambda: request, str, repeat=False)
         return answer
 
     async def operate(self, action: str, execution: int) -> str:
@@ -334,7 +360,7 @@ class RemoteDoor:
                 if future is None or future.done():
                     continue
                 if reply.error is not None:
-                    future.set_exception(_rebuilt(*reply.error))
+                    future.set_exception(rebuilt(*reply.error))
                     continue
                 future.set_result(reply.value)
         except (ConnectionError, DecodeFailed):
@@ -394,23 +420,7 @@ async def call_when_running(store: Path) -> RemoteDoor | None:
     return remote
 
 
-_RAISED: Final[dict[str, Callable[[str], Exception]]] = {
-    error.__name__: error
-    for error in (
-        errors.InvalidEvent,
-        errors.DuplicateId,
-        errors.AmbiguousProcess,
-        errors.StoreUnavailable,
-        errors.UsageError,
-        LookupError,
-    )
-}
-
-
-def _told(error: Exception) -> tuple[str, str]:
-    return type(error).__name__, said(error)
-
-
-def _rebuilt(name: str, text: str) -> Exception:
-    """The node's error, as the class the caller expects; anything else is a defect of the node."""
-    return _RAISED.get(name, errors.OperationError)(text)
+def _countdown(timeout_s: float | None) -> Callable[[], float | None]:
+    loop = asyncio.get_running_loop()
+    give_up = None if timeout_s is None else loop.time() + timeout_s
+    return lambda: None if give_up is None else max(0.0, give_up - loop.time())

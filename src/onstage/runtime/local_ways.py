@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
+from onstage.core.commit import handler_of
 from onstage.errors import StoreUnavailable, UsageError
+from onstage.events.delayed import LATER
 from onstage.runtime.wire import check_outside, of_present_version
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from onstage.events.delayed import When
     from onstage.observe.verdict import Verdict
     from onstage.runtime.admission import Admitted
+    from onstage.runtime.delivery import Reaction
+    from onstage.runtime.emission import Route
     from onstage.runtime.node import Node
 
 __all__ = ["LocalWays"]
@@ -117,6 +121,58 @@ class LocalWays:
         number = self.number(process)
         return await node.watch.verdict(number, timeout_s, node.live, known_open=node.admission.is_open(number))
 
+    # Requests, and what answers them.
+
+    async def begin(self, start: Mapping[str, Any]) -> str:
+        """Admit a request, or a start, as the root of a process of its own; durable when this returns.
+
+        It has type, data, id and source as in `emit`, a `key` if its class names none, and `timeout_s`, how long who
+        asks will wait. Answers its public id, which is that of its process. Raises as `emit` does, and UsageError if
+        what answers it runs on another store.
+        """
+        admission, timeout_s = self._node.admission, start["timeout_s"]
+        route, data, key = admission.check(start["type"], start["data"])
+        self._answerer(route)
+        expires = None if timeout_s is None else self._node.clock.now_ms() + round(timeout_s * 1000)
+        admitted = await admission.admit(
+            route,
+            data,
+            key or start["key"],
+            id=start["id"],
+            source=start["source"],
+            process=0,
+            until=expires,
+        )
+        return await admission.process_id(admitted)
+
+    @staticmethod
+    def _answerer(route: Route) -> Reaction:
+        for reaction in route.triggers:
+            if reaction.responding is not None:
+                return reaction
+        raise UsageError(
+            f"nobody answers {route.type.name} here\n"
+            "  why: no handler that runs on this store has @service.answers for it, nor is it a workflow of one\n"
+            "  to do: ask at a node that runs the service, or declare who answers"
+        )
+
+    async def answer(self, event: str, timeout_s: float | None) -> bytes | None:
+        """The payload of the answer to the request with this public id, None if there is none in time.
+
+        Raises LookupError for a request of another store.
+        """
+        found = await self._node.mailbox.replies.answer(self.number(event), timeout_s)
+        return None if found is None else found.data
+
+    async def control(self, action: str, event: str) -> str:
+        """Cancel the execution that answers this request; answers what was done, which is durable.
+
+        Raises UsageError if it has ended, or there is no such action; LookupError for a request that is not here.
+        """
+        from onstage.runtime.cancelling import control
+
+        return await control(self._node, action, self.number(event))
+
     async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str:
         """Pause, resume or backfill a schedule; answers what was done."""
         return await self._node.scheduler.operate(action, name, first_ms=first_ms, last_ms=last_ms)
@@ -133,9 +189,15 @@ class LocalWays:
         return await (pauses.pause(name, by=by, why=why) if paused else pauses.resume(name))
 
     async def operate(self, action: str, execution: int) -> str:
-        """Retry or drop a dead letter; answers what was done."""
+        """Retry or drop a dead letter, cancel or terminate an execution; answers what was done."""
+        from onstage.runtime.cancelling import ACTIONS, act
         from onstage.runtime.operations import operate
 
+        reaction = self._node.reactions.get(handler_of(execution))
+        if (
+            action in ACTIONS and reaction is not None and reaction.name != LATER
+        ):  # what keeps a delayed event is called off
+            return await act(self._node, action, execution)
         return await operate(self._node, action, execution)
 
     async def complete(self, token: str, data: bytes | None, error: str | None, kind: str | None) -> str:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, final
 
 from onstage.ports.store import Refused
+from onstage.runtime.replies import Replies
 
 if TYPE_CHECKING:
     from onstage.ports.store import EventView
@@ -28,6 +29,7 @@ class Mailbox:
         """The mailboxes of this node."""
         self._node = node
         self._waiting = node.numbers.waiting
+        self.replies = Replies(node.store)
         self._recent: dict[int, int] = {}
         self._order: deque[tuple[int, int]] = deque()
 
@@ -38,9 +40,19 @@ class Mailbox:
         if delivery not in listeners:
             listeners.append(delivery)
 
+    def listen_for_answer(self, delivery: Delivery, about: int, type_name: str) -> None:
+        """From now on the answer to this request wakes the execution."""
+        delivery.waits = tuple(sorted({*delivery.waits, type_name}))
+        if about not in delivery.abouts:
+            delivery.abouts = (*delivery.abouts, about)
+        self._node.numbers.asking[about] = delivery
+
     def leave(self, delivery: Delivery) -> None:
         """The execution no longer waits."""
         delivery.waits = ()
+        for about in delivery.abouts:
+            self._node.numbers.asking.pop(about, None)
+        delivery.abouts = ()
         place = _place(delivery)
         listeners = self._waiting.get(place)
         if listeners is None or delivery not in listeners:
@@ -52,19 +64,30 @@ class Mailbox:
     def arrived(self, position: int, emission: Emission) -> None:
         """Mail was appended at `position`: remember that it is not durable yet, and wake who waits for it."""
         for mail in emission.mail:
-            place = mail.process << 16 | mail.handler
+            place = -mail.about if mail.about else mail.process << 16 | mail.handler
             self._recent[place] = position
             self._order.append((position, place))
+            if mail.about and not mail.handler:
+                self.replies.arrived(position, mail.about)
         for delivery in emission.woken:
             self._node.nudge(delivery, position)
 
     def durable(self, position: int) -> None:
         """Mail up to this position can be read from the store."""
+        self.replies.durable(position)
         order, recent = self._order, self._recent
         while order and order[0][0] <= position:
             at, place = order.popleft()
             if recent.get(place) == at:
                 del recent[place]
+
+    async def answer(self, about: int) -> EventView | None:
+        """The answer to this request, if it is there."""
+        pending = self._recent.get(-about)
+        if pending is not None:
+            with suppress(Refused):  # then it was no answer
+                await self._node.store.durable(pending)
+        return await self._node.store.reader.answer(about)
 
     async def find(self, frame: Frame, types: tuple[str, ...], since: int) -> EventView | None:
         """The first event of these types that this execution has not taken yet, in the order of the inbox."""

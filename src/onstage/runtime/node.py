@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from onstage.contracts.service import Service
@@ -21,6 +22,7 @@ from onstage.events.receipt import Status
 from onstage.ports.store import Declaration, Refused
 from onstage.runtime.admission import Admission
 from onstage.runtime.attempts import run_function
+from onstage.runtime.cancelling import Marks
 from onstage.runtime.completion import Completions
 from onstage.runtime.delaying import Delaying
 from onstage.runtime.delivery import Delivery, Reaction
@@ -94,7 +96,7 @@ class Node:
         self.store = store
         self.clock = clock
         self.workers = workers
-        self.invoke = invoke
+        self.invoke = invoke if telemetry is None else telemetry.traced(invoke)
         self.dispatches = dispatch
         self.telemetry = telemetry
         self.open: dict[int, Delivery] = {}
@@ -129,6 +131,7 @@ class Node:
         self.watch = Watch(self.store)
         self.admission = Admission(self)
         self.recovery = Recovery(self)
+        self.marks = Marks(self)
         self.reloading = Reloading(self)
         self.scheduler = Scheduler(self)
         self.history = History(self)
@@ -326,16 +329,13 @@ class Node:
 
     async def run_in_thread(self, function: Callable[[], T]) -> T:
         """Run a synchronous function of the user's in its context, off the loop."""
-        from contextvars import copy_context
-
         context = copy_context()
         return await self.workers.run(lambda: context.run(function))
 
     def refuse_in_trouble(self) -> None:
         """Refuse new work while the store cannot write. Raises StoreUnavailable with what, why and what to do."""
-        trouble = self.store.trouble
-        if trouble is not None:
-            raise StoreUnavailable(trouble)
+        if self.store.trouble is not None:
+            raise StoreUnavailable(self.store.trouble)
 
     # Closing.
 
@@ -355,5 +355,6 @@ class Node:
                 task.cancel()
             await self.store.close()
             self.watch.close()
+            self.mailbox.replies.close()
         await self.workers.close()
         await self.resources.close()

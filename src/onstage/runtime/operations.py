@@ -11,13 +11,15 @@ from onstage.errors import UsageError
 from onstage.events.delayed import LATER
 from onstage.events.receipt import Receipt, Status, token
 from onstage.ports.store import Refused
+from onstage.runtime.answering import failure_said
 from onstage.runtime.batching import members_in
 
 if TYPE_CHECKING:
     from onstage.ports.store import ExecutionView, Stored
+    from onstage.runtime.emission import Emission
     from onstage.runtime.node import Node
 
-__all__ = ["commit_of", "operate"]
+__all__ = ["commit_of", "operate", "with_members"]
 
 _DONE: Final = {"retry": "retried", "drop": "dropped"}
 _INPUTS: Final = {"retry": Input.RESUME, "drop": Input.DROP, "cancel": Input.CALL_OFF}
@@ -49,11 +51,15 @@ async def operate(node: Node, action: str, execution: int) -> str:
     status = lifecycle.advance(Status(view.status), _INPUTS[action])
     reaction = node.reactions.get(handler_of(execution))
     signed = None if reaction is None else await node.recovery.signed(reaction, stored.event)
+    emission = None
+    if status is Status.DROPPED and view.gating and reaction is not None and reaction.responding is not None:
+        failure = ("dropped", (view.error or "").partition("\n")[0])
+        emission = failure_said(node, reaction, (view.process, stored.event.n), node.names_of(stored.event), failure)
     error = "called off by an operator" if action == "cancel" else None
-    commit = commit_of(node, stored, status, error=error, signed=signed)
+    commit = commit_of(node, stored, status, error=error, signed=signed, emission=emission)
     if not status.is_open:
-        await _with_members(node, stored, commit)
-    position = node.append(commit, None)
+        await with_members(node, stored, commit)
+    position = node.append(commit, emission)
     node.dispatcher.flush_soon()
     try:
         await node.store.durable(position)
@@ -80,11 +86,18 @@ def _refuse_if_not_kept(view: ExecutionView) -> None:
 
 
 def commit_of(
-    node: Node, stored: Stored, status: Status, *, error: str | None = None, signed: str | None = None
+    node: Node,
+    stored: Stored,
+    status: Status,
+    *,
+    error: str | None = None,
+    signed: str | None = None,
+    emission: Emission | None = None,
 ) -> Commit:
     """The commit that gives a stored execution another status and adds nothing to its journal.
 
     `error` replaces the one that it has, `signed` is the name under which its obligation was opened, if it had another.
+    An `emission` is what its end says to whoever asked.
     """
     now, view = node.clock.now_ms(), stored.execution
     if error is None and status is not Status.READY:
@@ -94,7 +107,7 @@ def commit_of(
     delta = 0
     if not status.is_open and view.gating:
         public = names or node.numbers.names(view.process, event)
-        delta = token(*public, signed or view.handler, view.segment)
+        delta = token(*public, signed or view.handler, view.segment) ^ (emission.delta if emission else 0)
     receipt = Receipt(
         view.process,
         event,
@@ -103,7 +116,7 @@ def commit_of(
         status,
         node.numbers.hlc,
         delta.to_bytes(16, "big"),
-        (),
+        tuple(emission.outputs) if emission else (),
         now,
         now,
         error=error,
@@ -122,11 +135,14 @@ def commit_of(
         code=view.code,
         error=error,
         attempts=0,
-        receipts=(receipt,),
+        events=emission.events if emission else (),
+        opened=emission.opened if emission else (),
+        mail=emission.mail if emission else (),
+        receipts=(receipt, *(emission.receipts if emission else ())),
     )
 
 
-async def _with_members(node: Node, stored: Stored, commit: Commit) -> None:
+async def with_members(node: Node, stored: Stored, commit: Commit) -> None:
     """Let what is dropped take its batch along: each member is settled in the same commit."""
     for member in members_in(stored.entries):
         each = await node.store.reader.execution(member)

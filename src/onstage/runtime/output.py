@@ -9,6 +9,7 @@ from onstage.errors import UndeclaredEvent
 from onstage.events.delayed import Delayed
 from onstage.events.envelope import KEY_BYTES_MAX
 from onstage.events.event import event_type, is_event
+from onstage.runtime.answering import answer_of
 from onstage.runtime.delaying import release, timed
 from onstage.runtime.emission import Emission
 from onstage.runtime.routing import source_of
@@ -21,14 +22,19 @@ if TYPE_CHECKING:
     from onstage.runtime.emission import Route
     from onstage.runtime.frame import Frame
 
-__all__ = ["emission_of", "put"]
+__all__ = ["add", "emission_of", "put"]
 
 _SEVERAL: Final = (tuple, list)
 
 
 def emission_of(frame: Frame, result: Any) -> Emission:
-    """The emission of what a handler returned: one event, or a tuple or list of them. Raises as `put` does."""
+    """The emission of what a handler returned: one event, or a tuple or list of them. Raises as `put` does.
+
+    What a handler returns that answers requests is its answer.
+    """
     node = frame.driver.node
+    if frame.reaction.responding is not None:
+        return answer_of(frame, result)
     emission = Emission(node.numbers)
     now_ms = node.clock.now_ms()
     for output in result if isinstance(result, _SEVERAL) else (result,):
@@ -41,8 +47,8 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int, when: When |
 
     Raises UndeclaredEvent for a type the handler did not declare, ValueError for an event that is too large.
     """
-    cls, reaction, node = type(output), frame.reaction, frame.driver.node
-    if cls not in reaction.emits:
+    cls, node = type(output), frame.driver.node
+    if cls not in frame.reaction.emits:
         if cls is Delayed:
             return release(frame, emission, output, now_ms)
         raise _undeclared(frame, output)
@@ -53,15 +59,32 @@ def put(frame: Frame, emission: Emission, output: Any, now_ms: int, when: When |
     key = route.type.key_of(output)
     if key is not None and len(key) > KEY_BYTES_MAX // 4:  # a character has at most four bytes
         key = node.admission.key_of(route, output)
-    delivery, joins = frame.delivery, frame.delivery.gating
+    return add(frame, emission, route, data, key, now_ms=now_ms, when=when)
+
+
+def add(
+    frame: Frame,
+    emission: Emission,
+    route: Route,
+    data: bytes,
+    key: str | None,
+    *,
+    now_ms: int,
+    when: When | None = None,
+    expires: int | None = None,
+) -> int:
+    """Add one encoded event to an emission; answers its number. It `expires` (ms) if no `when` says so."""
+    delivery, joins, node = frame.delivery, frame.delivery.gating, frame.driver.node
     process_id = delivery.names[0] if joins and delivery.names else None
-    causation = f"{delivery.names[1]}/{reaction.name}" if delivery.names else None
+    causation = f"{delivery.names[1]}/{frame.reaction.name}" if delivery.names else None
     trace = None if node.telemetry is None else node.telemetry.carried(delivery.id)
     emit: Callable[..., int] = emission.emit
     if when is not None:
         emit = partial(_emit_timed, frame, emission, when, trace)
     elif trace is not None:
-        emit = partial(emit, extra=of_process(process_id, causation, trace=trace))
+        emit = partial(emit, extra=of_process(process_id, causation, expires=expires, trace=trace), expires=expires)
+    elif expires is not None:
+        emit = partial(emit, expires=expires)
     return emit(
         route,
         data,

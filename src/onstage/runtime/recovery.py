@@ -148,6 +148,7 @@ class Recovery:
         delivery.expires = expiry_of(event.extra)
         node.numbers.hear(event.hlc, node.clock.now_ms())  # the store knows its own readings only
         delivery.resumed, delivery.gating = True, view.gating
+        delivery.cancelled = node.marks.has(view.id)
         if reaction.turnstile is not None:
             await reaction.turnstile.recovered(delivery, view, event)
         if Status(view.status) not in (Status.READY, Status.RUNNING) and delivery.lane in reaction.lanes:
@@ -164,6 +165,8 @@ class Recovery:
             case _:
                 delivery.parked = True
                 node.dispatcher.hold_lane(delivery)
+        if delivery.cancelled and delivery.parked:
+            node.unpark(delivery)
 
     def _contend(self, delivery: Delivery) -> None:
         """Decide whose a lane is that has a holder, once an execution is found that has begun in it and is parked.

@@ -85,7 +85,10 @@ class Registry:
         return self._known.get(epoch)
 
     async def register(self, manifest: AppManifest, own: Collection[str]) -> Topology:
-        """Make this node's services part of the topology; answers the one in force. Raises BrokerUnavailable."""
+        """Make this node's services part of the topology; answers the one in force.
+
+        Raises BrokerUnavailable, and UsageError if another service answers a request that one of these does.
+        """
         while True:
             revision = await self._refresh()
             present = self.current
@@ -93,6 +96,7 @@ class Registry:
             wanted = present.with_services(manifest, own, at=await self._end(), epoch=epoch)
             if wanted is present:
                 return present
+            _refuse_two_answers(wanted)
             self._tried = wanted.epoch
             if await self._broker.put(_key(wanted.epoch), encode_topology(wanted), revision=0) is None:
                 continue
@@ -197,6 +201,18 @@ class Registry:
     def epochs(self) -> frozenset[int]:
         """The epochs that are known here."""
         return frozenset(self._known)
+
+
+def _refuse_two_answers(wanted: Topology) -> None:
+    twice = wanted.answered_twice()
+    if twice is None:
+        return
+    request, first, second = twice
+    raise UsageError(
+        f"handlers {first} and {second} both answer {request}\n"
+        "  why: they are declared by services that run apart, and a request has one answer\n"
+        "  to do: let one of them answer; start its service without the other one's handler first"
+    )
 
 
 def _number(data: bytes) -> int:

@@ -9,6 +9,7 @@ from onstage.core.branches import branch_path
 from onstage.core.journal import ScopeRejected
 from onstage.errors import Reject, UsageError
 from onstage.runtime.call import calling_frame
+from onstage.runtime.cancelling import pass_on
 from onstage.runtime.error_text import leaves
 from onstage.runtime.undo import undo_steps
 
@@ -105,6 +106,7 @@ class scope:  # noqa: N801  a context manager, read as a word
             frame.execution.join(each.root, self._branch.path)
             rejected = _rejection(each.error)
             if rejected is None:
+                pass_on(frame, each.error, self._branch)
                 raise each.error
             return rejected
         missing = frame.execution.missing(self._branch.path)
@@ -121,13 +123,18 @@ def _rejection(error: BaseException | None) -> Reject | None:
 
 @asynccontextmanager
 async def shield() -> AsyncIterator[None]:
-    """Make a section in which a request to cancel waits: it is raised at the first durable call after the section."""
+    """Make a section in which a request to cancel waits: it is raised at the first durable call after the section.
+
+    It holds for the branch that makes it, and for branches that are opened in it.
+    """
     frame = calling_frame("shield")
     if frame is None:
         yield
         return
-    frame.shielded += 1
+    branch = frame.here()
+    holder = frame if branch is None or branch is frame.main else branch
+    holder.shielded += 1
     try:
         yield
     finally:
-        frame.shielded -= 1
+        holder.shielded -= 1

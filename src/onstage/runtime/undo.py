@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from onstage.core.journal import Abandoned, Attempted, Stepped, Undone
 from onstage.core.retry import HANDLER_RETRY, delay
@@ -17,9 +17,16 @@ from onstage.runtime.frame import INSIDE_STEP, Frame, Park
 if TYPE_CHECKING:
     from onstage.runtime.step import Step
 
-__all__ = ["undo_abandoned", "undo_steps"]
+__all__ = ["REJECTED", "then_rejected", "undo_abandoned", "undo_steps"]
 
 Finished = Stepped | Abandoned
+REJECTED: Final = object()
+
+
+async def then_rejected(frame: Frame) -> Any:
+    """What runs once an execution has rejected, or is cancelled: its undo steps; answers `REJECTED`."""
+    await undo_steps(frame)
+    return REJECTED
 
 
 async def undo_steps(frame: Frame, path: str = "") -> None:
@@ -29,7 +36,9 @@ async def undo_steps(frame: Frame, path: str = "") -> None:
     aside, and a retry resumes at this undo.
     """
     driver = frame.driver
-    finished = [entry for entry in frame.execution.entries() if isinstance(entry, Finished) and entry.undo]
+    renewal = frame.execution.renewal
+    recorded = (*(renewal.finished if renewal else ()), *frame.execution.entries())
+    finished = [entry for entry in recorded if isinstance(entry, Finished) and entry.undo]
     for entry in reversed(finished):
         if entry.position.startswith(path):
             await _undo_once(frame, entry)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, final
 from onstage.contracts.manifest import from_stored
 from onstage.core.commit import event_of
 from onstage.errors import StoreUnavailable
+from onstage.events.answer import ANSWER_PREFIX, is_answer
 from onstage.events.codec import DecodeFailed
 from onstage.events.delayed import LATER, decode_delayed
 from onstage.events.receipt import Status
@@ -65,6 +66,7 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
             break
         after = page[-1].id
     shown = views[:OBLIGATIONS_SHOWN_MAX]
+    asked = await _answerers(reader) if any(is_answer(name) for view in shown for name in view.waits) else {}
     paused = await pauses_in(reader)
     behind = await _blockers(reader, [view for view in shown if view.status == Status.READY])
     kept = {view.id: await _kept_type(reader, view) for view in shown if view.handler == LATER}
@@ -72,7 +74,7 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
         OpenObligation(
             view.handler,
             Status(view.status),
-            kept.get(view.id, view.waits),
+            kept.get(view.id, tuple(asked.get(name, name) for name in view.waits)),
             view.due,
             view.error,
             live is None or view.handler in live,
@@ -81,6 +83,14 @@ async def _open_obligations(reader: Reader, process: int, live: frozenset[str] |
         )
         for view in shown
     ]
+
+
+async def _answerers(reader: Reader) -> dict[str, str]:
+    """Answers, as people see them: by who gives them."""
+    handlers = from_stored(await reader.manifest()).handlers
+    said = {f"{ANSWER_PREFIX}{asked}": f"an answer to {asked}" for each in handlers for asked in each.asks}
+    given = {f"{ANSWER_PREFIX}{each.answers}": f"an answer from {each.name}" for each in handlers if each.answers}
+    return said | given
 
 
 def kept_type(event: EventView) -> str | None:

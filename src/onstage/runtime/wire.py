@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "arrived",
     "check_outside",
+    "deadline_of",
     "delayed_until",
     "due_of",
     "emitted_by",
@@ -98,17 +99,33 @@ def arrived(envelope: Envelope, wire: str) -> bytes:
 
 
 def of_process(
-    process_id: str | None, causation: str | None = None, *, trace: tuple[str, str | None] = ("", None)
+    process_id: str | None,
+    causation: str | None = None,
+    *,
+    expires: int | None = None,
+    trace: tuple[str, str | None] = ("", None),
 ) -> bytes:
     """What the row of an event of this store says that belongs to a process of another one, or was caused there.
 
-    `causation` is the public id of the causing event and its handler, joined by a slash; `trace` are the `traceparent`
-    and the `tracestate` that the event travels with.
+    `causation` is the public id of the causing event and its handler, joined by a slash. `expires` is its deadline, in
+    milliseconds since the epoch; `trace` are the `traceparent` and the `tracestate` that the event travels with.
     """
     parent, state = trace
-    return msgspec.json.encode(
-        _Outside(traceparent=parent or None, tracestate=state, correlationid=process_id, causationid=causation)
-    )
+    outside = _Outside(traceparent=parent or None, tracestate=state, correlationid=process_id, causationid=causation)
+    if expires is not None:
+        outside = msgspec.structs.replace(outside, expirytime=datetime.fromtimestamp(expires / 1000, UTC))
+    return msgspec.json.encode(outside)
+
+
+def deadline_of(stored: EventView) -> int | None:
+    """The deadline that a stored event came with, in milliseconds since the epoch; None if it has none."""
+    if not stored.extra:
+        return None
+    try:
+        until = _DECODE(stored.extra).expirytime
+    except (ValueError, RecursionError):
+        return None
+    return None if until is None else round(until.timestamp() * 1000)
 
 
 def joined(extra: bytes | None, process_id: str | None, causation: str | None) -> bytes:

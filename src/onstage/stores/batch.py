@@ -127,7 +127,7 @@ class Batch:
         self._stored_states: dict[tuple[str, str], int] = {}
         self.entries: list[tuple[int, int, bytes]] = []
         self._receipts: defaultdict[int, list[Receipt]] = defaultdict(list)
-        self.mail: list[tuple[int, int, int]] = []
+        self.mail: list[tuple[int, int, int, int]] = []
         self.doors: dict[bytes, Door] = {}
         self.processes: dict[int, ProcessRow] = {}
         self.notes: list[Notes] = []
@@ -275,7 +275,7 @@ class Batch:
             if obligation.gating:
                 (processes.get(obligation.process) or self._process(obligation.process)).open += 1
         for mail in commit.mail:
-            self.mail.append((mail.handler, mail.process, mail.n))
+            self.mail.append((mail.handler, mail.process, mail.n, mail.about))
         for receipt in commit.receipts:
             process = processes.get(receipt.process) or self._process(receipt.process)
             process.digest ^= int.from_bytes(receipt.delta, "big")

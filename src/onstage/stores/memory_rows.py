@@ -34,6 +34,8 @@ class MemoryRows:
         self.processes: dict[int, tuple[Any, ...]] = {}
         self.open_processes: set[int] = set()
         self.mail: dict[tuple[int, int], list[int]] = {}
+        self.replies: dict[tuple[int, int], set[int]] = {}  # letters that are about an event
+        self.about: dict[int, list[int]] = {}
         self.doors: dict[bytes, tuple[int, bytes]] = {}
         self.notes: dict[str, dict[int, bytes]] = {}
         self.states: dict[tuple[str, str], StateView] = {}
@@ -60,13 +62,17 @@ class MemoryRows:
         numbers = [event.n for event in batch.events]
         if len(set(numbers)) < len(numbers) or not self.events.keys().isdisjoint(numbers):
             raise ValueError(f"an event number of {numbers} is taken")
-        letters = set(batch.mail)
-        if len(letters) < len(batch.mail) or any(n in self.mail.get((h, p), ()) for h, p, n in letters):
+        letters = {(h, p, n) for h, p, n, _ in batch.mail}
+        if len(letters) < len(batch.mail) or any(self._has_letter(*letter) for letter in letters):
             raise ValueError(f"a letter of {batch.mail} is in its mailbox already")
 
         taken = [new for new in batch.handlers if new.name in self.handlers or new.number in self.handler_names]
         if taken or len({new.number for new in batch.handlers}) < len(batch.handlers):
             raise ValueError(f"a handler's number or name is taken: {taken}")
+
+    def _has_letter(self, handler: int, process: int, n: int) -> bool:
+        place = (handler, process)
+        return n in self.mail.get(place, ()) or n in self.replies.get(place, ())
 
     def write(self, batch: Batch) -> None:
         """Write all rows of a batch that passed `check`."""
@@ -80,8 +86,12 @@ class MemoryRows:
             journal = self.entries.setdefault(execution, [])
             assert place == len(journal), "the journal's length was checked against the row's"
             journal.append(body)
-        for handler, process, n in batch.mail:
-            insort(self.mail.setdefault((handler, process), []), n)
+        for handler, process, n, about in batch.mail:
+            if about:
+                self.replies.setdefault((handler, process), set()).add(n)
+                insort(self.about.setdefault(about, []), n)
+            else:
+                insort(self.mail.setdefault((handler, process), []), n)
         for door in batch.doors.values():
             self.doors[door.identity] = (door.n, door.payload)
         for notes in batch.notes:
@@ -218,11 +228,17 @@ class MemoryReader:
         letters = self._rows.mail.get((handler, process), [])
         return _page(map(self._event, _behind(letters, after)), limit)
 
+    async def answer(self, about: int) -> EventView | None:
+        """The first letter about one event."""
+        letters = self._rows.about.get(about)
+        return self._event(letters[0]) if letters else None
+
     async def unread(self, *, after: int = 0, limit: int = 1000) -> list[int]:
         """Waiting executions that have mail."""
         rows = self._rows
         waiting = (x for x in _behind(sorted(rows.open), after) if rows.executions[x][STATUS] == Status.WAITING)
-        return _page((x for x in waiting if (handler_of(x), rows.executions[x][1]) in rows.mail), limit)
+        places = ((x, (handler_of(x), rows.executions[x][1])) for x in waiting)
+        return _page((x for x, place in places if place in rows.mail or place in rows.replies), limit)
 
     async def doors(self, identities: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
         """What was admitted under these identities."""

@@ -241,6 +241,11 @@ class SealedReader:
         """The mailbox of one handler for one process. Raises KeyMissing, SealBroken."""
         return [self._event(view) for view in await self._reader.mail(handler, process, after=after, limit=limit)]
 
+    async def answer(self, about: int) -> EventView | None:
+        """The answer to one event. Raises KeyMissing, SealBroken."""
+        view = await self._reader.answer(about)
+        return None if view is None else self._event(view)
+
     async def notes(self, topic: str, *, after: int = -1, newest_first: bool = False, limit: int = 100) -> list[Note]:
         """What the node keeps under this topic. Raises KeyMissing, SealBroken."""
         notes = await self._reader.notes(topic, after=after, newest_first=newest_first, limit=limit)

@@ -9,9 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
-from onstage.events.codec import encode_any
+from onstage.core.identity import number_in
+from onstage.events.codec import codec_for, encode_any
 from onstage.events.delayed import when_of
 from onstage.events.duration import seconds
+from onstage.events.event import event_type
+from onstage.runtime.asking import response_in, workflow_of
 from onstage.runtime.completion import outcome_of
 from onstage.runtime.operations import operate
 from onstage.testing.planned_faults import Crash, Delay, Fail, Fault, Stub
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from onstage.app import App
+    from onstage.contracts.handler import Handler
     from onstage.contracts.service import Service
+    from onstage.events.answer import Request
     from onstage.observe.verdict import Verdict
     from onstage.ports.store import Reader
     from onstage.runtime.step import Step
@@ -101,6 +106,29 @@ class Sim:
         """
         when = when_of(after=after, at=at, expires=expires)
         return await self._do(lambda: self._world.emit(event, id, process, when))
+
+    async def start(self, workflow: Handler[T, Any], input: T, *, id: str | None = None) -> str:
+        """Start a workflow from outside, as a client would; answers the public id of its process."""
+        known, _ = workflow_of(workflow)
+        return await self._do(lambda: self._world.begin(known.name, known.encode(input), id, id))
+
+    async def ask(self, request: Request[Any], *, id: str | None = None) -> str:
+        """Ask from outside, as a client would; answers the public id of its process, and does not wait."""
+        known = event_type(type(request))
+        return await self._do(lambda: self._world.begin(known.name, known.encode(request), id, known.key_of(request)))
+
+    async def control(self, action: str, event: str) -> str:
+        """Cancel or terminate what was started or asked under this id; answers what was done."""
+        return await self._do(lambda: self._world.control(action, event))
+
+    def result(self, event: str) -> Any:
+        """The result of what was started or asked under this id, as plain data; None if there is none yet.
+
+        Raises AskFailed if it has failed.
+        """
+        number = number_in(event) or 0
+        found = self.read(lambda reader: reader.answer(number))
+        return None if found is None else response_in(found.type, found.data, codec_for(Any))
 
     async def settle(self) -> None:
         """Run until nothing is ready or running.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 import msgspec
 
+from onstage.errors import UsageError
 from onstage.events.event import event_type
 from onstage.events.receipt import Status
 from onstage.runtime.local_ways import LocalWays
@@ -240,6 +241,23 @@ class World:
         return self.call(
             lambda: LocalWays(self.node).emit(known.name, data, id=identity, source=None, process=process, when=when)
         )
+
+    def begin(self, type: str, data: bytes, id: str | None, key: str | None) -> str:
+        """Ask, or start a workflow, as a client would; answers the public id of the request."""
+        identity = id or self.clock.token(8).hex()
+        self.note("begin", type, identity, data)
+        start = {"type": type, "data": data, "id": identity, "source": f"//sim/{type}", "key": key, "timeout_s": None}
+        return self.call(lambda: LocalWays(self.node).begin(start))
+
+    def control(self, action: str, event: str) -> str:
+        """Act on what answers this request. Raises UsageError; if the node died, it may have been done, and is told."""
+        kills = self.kills
+        try:
+            return self.call(lambda: LocalWays(self.node).control(action, event))
+        except UsageError as error:
+            if self.kills == kills:
+                raise
+            return str(error)
 
     # The trace.
 

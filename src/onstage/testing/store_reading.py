@@ -250,6 +250,24 @@ class StoreReading(StoreMaker):
         assert await reader.mail(trial.opened.handlers[PACK], root.process) == []
 
     @played
+    async def test_an_answer_is_found_by_what_it_is_about_and_is_no_other_mail(self, trial: Trial) -> None:
+        """The first one if there are several, in whichever mailbox; and who waits has it unread."""
+        script, reader = trial.script, trial.store.reader
+        root, other = script.root(BILL), script.root(BILL)
+        await trial.put(root, other, script.step(root, BILL, status=WAITING))
+        for process, about in ((root.process, other.process), (root.process, other.process), (other.process, 77)):
+            letter = msgspec.structs.replace(script.letter(BILL, process), about=about)
+            outside = msgspec.structs.replace(letter, handler=0)
+            await trial.put(script.joining(process, mail=(outside, letter)))
+        first, second, third = (view.n for view in await reader.events(after=other.process))
+        found, last = await reader.answer(other.process), await reader.answer(77)
+        assert (found, last) == (await reader.event(first), await reader.event(third))
+        assert (await reader.answer(root.process), await reader.answer(0)) == (None, None)
+        assert second > first
+        assert await reader.mail(trial.opened.handlers[BILL], root.process) == []
+        assert await reader.unread() == [execution_id(root.process, trial.opened.handlers[BILL])]
+
+    @played
     async def test_unread_lists_those_who_wait_and_have_mail(self, trial: Trial) -> None:
         """Not those without mail, not those who do not wait, not those who ended."""
         script, reader = trial.script, trial.store.reader

@@ -18,6 +18,7 @@ LEADS_TO = {
     Input.SKIP: Status.SKIPPED,
     Input.RESUME: Status.READY,
     Input.DROP: Status.DROPPED,
+    Input.CANCEL: Status.CANCELLED,
     Input.EXPIRE: Status.SKIPPED,
     Input.CALL_OFF: Status.DROPPED,
     Input.SKIP: Status.SKIPPED,
@@ -28,6 +29,7 @@ FROM = {
     Input.DROP: SET_ASIDE,
     Input.EXPIRE: [Status.READY],
     Input.CALL_OFF: [Status.READY],
+    Input.CANCEL: [*ACTIVE, *SET_ASIDE],
     Input.SKIP: [Status.READY],
     Input.RETIRE: [*ACTIVE, *SET_ASIDE],
 }

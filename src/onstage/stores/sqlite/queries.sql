@@ -19,7 +19,7 @@ INSERT INTO onstage_entry VALUES (?, ?, ?)
 
 -- name: insert_mail
 -- One event into one mailbox.
-INSERT INTO onstage_mail VALUES (?, ?, ?)
+INSERT INTO onstage_mail (handler, process, n, about) VALUES (?, ?, ?, ?)
 
 -- name: insert_receipts
 -- The receipts of one batch and shard; `seq` is that of the first, and dense.
@@ -220,7 +220,14 @@ SELECT position, epoch, shard, seq, body FROM onstage_receipt WHERE position > :
 SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology,
     CASE typeof(e.data) WHEN 'text' THEN (SELECT body FROM onstage_blob_body WHERE hash = e.data) ELSE e.data END, e.extra
 FROM onstage_mail m JOIN onstage_event e ON e.n = m.n JOIN onstage_type t ON t.id = e.type
-WHERE m.handler = :handler AND m.process = :process AND m.n > :after ORDER BY m.n LIMIT :limit
+WHERE m.handler = :handler AND m.process = :process AND m.n > :after AND m.about = 0 ORDER BY m.n LIMIT :limit
+
+-- name: answer
+-- The first letter about one event: the answer to it.
+SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology,
+    CASE typeof(e.data) WHEN 'text' THEN (SELECT body FROM onstage_blob_body WHERE hash = e.data) ELSE e.data END, e.extra
+FROM onstage_mail m JOIN onstage_event e ON e.n = m.n JOIN onstage_type t ON t.id = e.type
+WHERE m.about = :about AND m.about > 0 ORDER BY m.n LIMIT 1
 
 -- name: unread
 -- Waiting executions whose mailbox holds something.

@@ -125,6 +125,11 @@ class SqliteReader:
         bindings = {"handler": handler, "process": process, "after": after, "limit": limit}
         return [EventView(*row) for row in self._rows("mail", bindings)]
 
+    async def answer(self, about: int) -> EventView | None:
+        """The first letter about one event."""
+        rows = self._rows("answer", {"about": about})
+        return EventView(*rows[0]) if rows else None
+
     async def unread(self, *, after: int = 0, limit: int = 1000) -> list[int]:
         """Waiting executions that have mail."""
         return [row[0] for row in self._rows("unread", {"after": after, "limit": limit})]

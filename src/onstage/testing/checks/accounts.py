@@ -29,7 +29,7 @@ def unbalanced(file: StoredFile, *, partial: bool = False) -> Iterator[str]:
         seqs[epoch, shard].append(seq)
         if not ledger.apply(epoch, shard, seq, receipt):
             yield "a receipt stands there twice"
-        if receipt.handler and Status.DONE <= receipt.status <= Status.DROPPED:
+        if receipt.handler and (Status.DONE <= receipt.status <= Status.DROPPED or receipt.status == Status.CANCELLED):
             settled[execution_id(receipt.event, receipt.handler)] += 1
     for place, found in seqs.items():
         if found != list(range(1, len(found) + 1)):

@@ -6,12 +6,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from onstage.core.commit import event_of, execution_id, handler_of
-from onstage.core.journal import WaitEnded, decode_entry
+from onstage.core.journal import Asked, WaitEnded, decode_entry
 from onstage.events.receipt import Status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from onstage.core.journal import Entry
     from onstage.testing.checks.stored_file import Rows, StoredFile
 
 __all__ = ["not_delivered", "not_ended", "unheard"]
@@ -30,7 +31,7 @@ def not_delivered(
     if extra := sorted(set(file.executions) - owed):
         yield f"executions without an obligation: {extra[:3]}"
     letters = {(number, event.process, n) for n, event in file.events.items() for number in waiting.get(event.type, ())}
-    mail = set(file.rows("select handler, process, n from onstage_mail"))
+    mail = set(file.rows("select handler, process, n from onstage_mail where handler > 0"))
     if lost := sorted(letters - mail):
         yield f"mail is missing (handler, process, event): {lost[:3]}"
     if extra_mail := sorted(mail - letters):
@@ -54,8 +55,9 @@ def unheard(rows: Rows) -> Iterator[str]:
     mail: defaultdict[tuple[int, int], list[tuple[int, str]]] = defaultdict(list)
     sql = (
         "select m.handler, m.process, m.n, t.name from onstage_mail m join onstage_event e on e.n = m.n"
-        " join onstage_type t on t.id = e.type"
+        " join onstage_type t on t.id = e.type where m.about = 0"
     )
+    answered = {about for (about,) in rows("select about from onstage_mail where about > 0")}
     for handler, process, n, name in rows(sql):
         mail[handler, process].append((n, name))
     for execution, process, waits in waiting:
@@ -63,8 +65,20 @@ def unheard(rows: Rows) -> Iterator[str]:
         for n, name in mail[handler_of(execution), process]:
             if name in waits.split(" ") and n not in seen:
                 yield f"execution {execution} waits, and event {n} is there"
+        for n in _asked(rows, execution) & answered if answered else ():
+            yield f"execution {execution} waits, and the answer to event {n} is there"
 
 
 def _taken(rows: Rows, execution: int) -> set[int]:
-    entries = [decode_entry(body) for (body,) in rows("select body from onstage_entry where execution = ?", execution)]
-    return {entry.event for entry in entries if isinstance(entry, WaitEnded)}
+    return {entry.event for entry in _journal(rows, execution) if isinstance(entry, WaitEnded)}
+
+
+def _asked(rows: Rows, execution: int) -> set[int]:
+    """The requests of an execution that its journal has no answer to."""
+    newest = {entry.position: entry for entry in _journal(rows, execution)}
+    return {entry.event for entry in newest.values() if isinstance(entry, Asked)}
+
+
+def _journal(rows: Rows, execution: int) -> list[Entry]:
+    bodies = rows("select body from onstage_entry where execution = ? order by place", execution)
+    return [decode_entry(body) for (body,) in bodies]

@@ -152,7 +152,7 @@ class Onlooker:
             self.marks.add("a wait timed out")
             mail = (
                 "select m.n from onstage_mail m join onstage_execution x on x.process = m.process"
-                " where x.id = ? and m.handler = ?"
+                " where x.id = ? and m.handler = ? and m.about = 0"
             )
             if unread := self.rows(mail, place[0], handler_of(place[0])):
                 self.complain("I1", f"{place[1]} of execution {place[0]} timed out, event {unread[0][0]} was there")

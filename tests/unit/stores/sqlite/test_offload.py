@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -304,3 +305,12 @@ def test_every_field_that_holds_a_payload_is_known() -> None:
         if name.type in (bytes, bytes | None)
     }
     assert fields - {"secret"} == set(PAYLOAD_FIELDS)
+
+
+@pytest.mark.parametrize("place", ["stores/sqlite/queries.sql", "cli/store_file.sql"])
+def test_no_query_answers_a_reference(place: str) -> None:
+    """Each one that answers an event's data answers what it names."""
+    text = (files("onstage") / place).read_text(encoding="utf-8")
+    resolving = re.compile(r"CASE typeof\(e\.data\).*? END|ifnull\(eb\.body, e\.data\)|eb\.hash = e\.data")
+    assert len(resolving.findall(text)) >= 1
+    assert "e.data" not in resolving.sub("", text)
