@@ -29,6 +29,8 @@ COVERED_BY: dict[str, str] = {
     "testing/broker_log.py": "tests/contract/test_brokers.py",
     "testing/broker_service.py": "tests/contract/test_brokers.py",
     "testing/broker_trial.py": "tests/contract/test_brokers.py",
+    "runtime/remote_door.py": "tests/unit/runtime/test_local_door.py",
+    "runtime/segment.py": "tests/unit/runtime/test_driver.py",
     "runtime/reloading.py": "tests/unit/runtime/test_node.py",
     "stores/sealed_store.py": "tests/scenario/test_encryption.py",
     "stores/memory_rows.py": "tests/contract/test_stores.py",

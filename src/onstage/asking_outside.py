@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from onstage.events.codec import Codec
     from onstage.events.event import EventType
     from onstage.observe.verdict import Verdict
-    from onstage.runtime.local_door import RemoteDoor
     from onstage.runtime.local_ways import LocalWays
+    from onstage.runtime.remote_door import RemoteDoor
 
 __all__ = ["AskingOutside"]
 

@@ -1,18 +1,21 @@
-"""What a stage lets an operator do to a handler: replay it, or retire it once it is gone."""
+"""What a stage lets an operator do: to handlers, services, schedules, and steps that end outside."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from onstage.events.codec import encode_any
+from onstage.runtime.completion import outcome_of
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
-__all__ = ["ManagesHandlers"]
+__all__ = ["Manageable"]
 
 
-class ManagesHandlers:
-    """The part of `Stage` that acts on handlers, through whatever way to the store it has."""
+class Manageable:
+    """The part of `Stage` that operators use, through whatever way to the store it has."""
 
     if TYPE_CHECKING:
 
@@ -43,4 +46,46 @@ class ManagesHandlers:
         told: dict[str, int | str] = await self._through(
             lambda ways: ways.manage(action, handler, options), repeat=False
         )
+        return told
+
+    async def operate_schedule(
+        self, action: str, name: str, *, first_ms: int | None = None, last_ms: int | None = None
+    ) -> str:
+        """Pause, resume or backfill (with the ends of a range, ms) a schedule by its full name; answers what was done.
+
+        Raises UsageError.
+        """
+        told: str = await self._through(lambda ways: ways.schedule(action, name, first_ms, last_ms))
+        return told
+
+    async def pause(self, name: str, *, by: str = "the application", why: str | None = None) -> str:
+        """Let a handler ("payment.charge") or a service ("payment") begin nothing, until `resume`; survives restarts.
+
+        What runs goes on. Durable when this returns; answers what was done. Raises UsageError for an unknown name.
+        """
+        told: str = await self._through(lambda ways: ways.set_pause(name, paused=True, by=by, why=why), repeat=False)
+        return told
+
+    async def resume(self, name: str, *, by: str = "the application") -> str:
+        """Let a paused handler or service go on. Raises UsageError if it is not paused."""
+        told: str = await self._through(lambda ways: ways.set_pause(name, paused=False, by=by), repeat=False)
+        return told
+
+    async def complete(self, token: str, value: object = None) -> str:
+        """Complete a step from outside with its result; durable at the return. See `onstage.durable.completion_token`.
+
+        Saying the same twice is well. Raises UsageError for a token that no step here was given, for a step that has
+        ended otherwise, and for a result that does not fit it; StoreUnavailable: then repeat it.
+        """
+        data = encode_any(value)
+        told: str = await self._through(lambda ways: ways.complete(token, data, None, None))
+        return told
+
+    async def fail(self, token: str, error: str | BaseException) -> str:
+        """Let an attempt of a step fail from outside: it is tried again as its `retry=` says.
+
+        An exception whose class the step names in `give_up_on` reaches the handler as such. Raises as `complete` does.
+        """
+        text, kind = outcome_of(error)
+        told: str = await self._through(lambda ways: ways.complete(token, None, text, kind))
         return told

@@ -12,18 +12,17 @@ from onstage.asking_outside import AskingOutside
 from onstage.core.identity import number_in
 from onstage.embedding.embeddable import Embeddable
 from onstage.errors import InvalidEvent, NodeRunning, StoreUnavailable
-from onstage.events.codec import encode_any
 from onstage.events.delayed import When, when_of
 from onstage.events.envelope import Envelope, from_json
 from onstage.events.event import event_type
-from onstage.managing import ManagesHandlers
+from onstage.managing import Manageable
 from onstage.ports.clock import SystemClock
 from onstage.process_handle import ProcessHandle
-from onstage.runtime.completion import outcome_of
 from onstage.runtime.intake import process_known_as
-from onstage.runtime.local_door import LocalDoor, Moved, RemoteDoor, call_when_running
+from onstage.runtime.local_door import LocalDoor
 from onstage.runtime.local_ways import LocalWays
 from onstage.runtime.node import DRAIN_S, Node
+from onstage.runtime.remote_door import Moved, RemoteDoor, call_when_running
 from onstage.runtime.wire import from_outside, of_process
 from onstage.telemetry.trace_context import current
 
@@ -45,7 +44,7 @@ log = logging.getLogger("onstage.node")
 
 
 @final
-class Stage(AskingOutside, Embeddable, ManagesHandlers):
+class Stage(AskingOutside, Embeddable, Manageable):
     """An application on a store, made by `App.run` and `connect`. Use it as an async context manager.
 
     Inside, it is a node that runs all services; if another node has the store, a client of that node; and with
@@ -365,43 +364,6 @@ class Stage(AskingOutside, Embeddable, ManagesHandlers):
     async def operate(self, action: str, execution: int) -> str:
         """Retry or drop a dead letter by its execution number; answers what was done."""
         return await self._through(lambda ways: ways.operate(action, execution), repeat=False)
-
-    async def operate_schedule(
-        self, action: str, name: str, *, first_ms: int | None = None, last_ms: int | None = None
-    ) -> str:
-        """Pause, resume or backfill (with the ends of a range, ms) a schedule by its full name; answers what was done.
-
-        Raises UsageError.
-        """
-        return await self._through(lambda ways: ways.schedule(action, name, first_ms, last_ms))
-
-    async def pause(self, name: str, *, by: str = "the application", why: str | None = None) -> str:
-        """Let a handler ("payment.charge") or a service ("payment") begin nothing, until `resume`; survives restarts.
-
-        What runs goes on. Durable when this returns; answers what was done. Raises UsageError for an unknown name.
-        """
-        return await self._through(lambda ways: ways.set_pause(name, paused=True, by=by, why=why), repeat=False)
-
-    async def resume(self, name: str, *, by: str = "the application") -> str:
-        """Let a paused handler or service go on. Raises UsageError if it is not paused."""
-        return await self._through(lambda ways: ways.set_pause(name, paused=False, by=by), repeat=False)
-
-    async def complete(self, token: str, value: object = None) -> str:
-        """Complete a step from outside with its result; durable at the return. See `onstage.durable.completion_token`.
-
-        Saying the same twice is well. Raises UsageError for a token that no step here was given, for a step that has
-        ended otherwise, and for a result that does not fit it; StoreUnavailable: then repeat it.
-        """
-        data = encode_any(value)
-        return await self._through(lambda ways: ways.complete(token, data, None, None))
-
-    async def fail(self, token: str, error: str | BaseException) -> str:
-        """Let an attempt of a step fail from outside: it is tried again as its `retry=` says.
-
-        An exception whose class the step names in `give_up_on` reaches the handler as such. Raises as `complete` does.
-        """
-        text, kind = outcome_of(error)
-        return await self._through(lambda ways: ways.complete(token, None, text, kind))
 
     def _entered(self) -> LocalWays | RemoteDoor:
         if self._ways is None:

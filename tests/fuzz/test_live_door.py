@@ -22,7 +22,8 @@ from onstage.events.envelope import Envelope, from_json, to_json
 from onstage.observe.verdict import Verdict
 from onstage.process_handle import ProcessHandle
 from onstage.runtime.door_messages import reply_in, request_number
-from onstage.runtime.local_door import LocalDoor, RemoteDoor
+from onstage.runtime.local_door import LocalDoor
+from onstage.runtime.remote_door import RemoteDoor
 from onstage.stage import Stage
 
 SEED = 20_260_102

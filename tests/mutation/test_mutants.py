@@ -82,4 +82,11 @@ def test_every_module_is_tried_with_its_own_tests_first() -> None:
     assert {test for path in modules for test in unit_tests_of(path)} == set(TESTS)
     journal = next(path for path in modules if path.stem == "journal")
     found = [test.stem for test in unit_tests_of(journal)]
-    assert found == ["test_journal", "test_branches", "test_execution", "test_execution_journal", "test_requests"]
+    assert found == [
+        "test_journal",
+        "test_branches",
+        "test_execution",
+        "test_execution_journal",
+        "test_renewal",
+        "test_requests",
+    ]

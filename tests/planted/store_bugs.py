@@ -10,12 +10,12 @@ import pytest
 from onstage.core.commit import Commit
 from onstage.core.journal import Entry
 from onstage.ports.store import BatchOutcome, Closed
-from onstage.runtime import admission, driver, emission, watch
+from onstage.runtime import admission, driver, emission, segment, watch
 from onstage.runtime.admission import Admission
-from onstage.runtime.driver import Driver
 from onstage.runtime.emission import Emission
 from onstage.runtime.frame import Frame
 from onstage.runtime.node import Node
+from onstage.runtime.segment import delta_of
 from onstage.stores.batch import Batch
 from onstage.stores.sqlite import connection
 from onstage.stores.sqlite.writer import Writer
@@ -185,18 +185,17 @@ def clock_alone_orders(patch: Patch) -> None:
 
 def receipt_without_digest(patch: Patch) -> None:
     """One handler's receipts do not close its token."""
-    plain = Driver._delta
 
-    def delta(self: Driver, frame: Frame, status: Any, emitted: Any) -> bytes:
-        right = plain(self, frame, status, emitted)
+    def delta(frame: Frame, status: Any, emitted: Any) -> bytes:
+        right = delta_of(frame, status, emitted)
         return bytes(16) if frame.reaction.name == "shop.note" else right
 
-    patch.setattr(Driver, "_delta", delta)
+    patch.setattr(driver, "delta_of", delta)
 
 
 def receipts_without_digest(patch: Patch) -> None:
     """No obligation has a token: the digest of every process is always zero."""
-    patch.setattr(driver, "token", lambda *_: 0)
+    patch.setattr(segment, "token", lambda *_: 0)
     patch.setattr(emission, "token", lambda *_: 0)
 
 

@@ -11,7 +11,7 @@ import pytest
 from onstage import App, Envelope, Process, Reject, Service, connect, event, wait
 from onstage.errors import DuplicateId, InvalidEvent, StoreUnavailable, UsageError
 from onstage.process_handle import ProcessHandle
-from onstage.runtime import local_door
+from onstage.runtime import remote_door
 from onstage.stage import Stage
 
 
@@ -51,7 +51,7 @@ APP = App(shop, order)
 @pytest.fixture
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr(local_door, "ATTEMPT_PAUSE_S", 0.01)
+    monkeypatch.setattr(remote_door, "ATTEMPT_PAUSE_S", 0.01)
     return f"sqlite:///{tmp_path}/shop.db"
 
 

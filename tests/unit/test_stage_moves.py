@@ -10,7 +10,7 @@ import onstage.assembly as assembly_module
 import onstage.stage as stage_module
 from onstage import connect
 from onstage.errors import StoreUnavailable
-from onstage.runtime import local_door
+from onstage.runtime import remote_door
 from onstage.runtime.door_messages import Emit, Request
 from onstage.runtime.local_door import LocalDoor
 from onstage.stage import Stage
@@ -19,7 +19,7 @@ from onstage.stage import Stage
 @pytest.fixture
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr(local_door, "ATTEMPT_PAUSE_S", 0.01)
+    monkeypatch.setattr(remote_door, "ATTEMPT_PAUSE_S", 0.01)
     return f"sqlite:///{tmp_path}/shop.db"
 
 

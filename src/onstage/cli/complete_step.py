@@ -37,7 +37,7 @@ def command(at: Surroundings, *, token: str, result: str, error: str | None) -> 
 
 async def _tell(at: Surroundings, token: str, data: bytes | None, error: str | None) -> str:
     from onstage.app import connect
-    from onstage.runtime.local_door import call_when_running
+    from onstage.runtime.remote_door import call_when_running
 
     remote = await call_when_running(at.path())
     if remote is not None:

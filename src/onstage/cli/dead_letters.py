@@ -237,7 +237,7 @@ async def _act(act: Callable[[str, int], Awaitable[str]], action: str, number: i
 async def _acting(at: Surroundings) -> AsyncIterator[Callable[[str, int], Awaitable[str]]]:
     """Through the running node, which needs no app here; without one the app is opened as a client."""
     from onstage.app import connect
-    from onstage.runtime.local_door import call_when_running
+    from onstage.runtime.remote_door import call_when_running
 
     remote = await call_when_running(at.path())
     if remote is not None:

@@ -249,7 +249,7 @@ def _is_view(path: Path) -> bool:
 
 
 async def _ping(path: Path) -> tuple[int | None, bool]:
-    from onstage.runtime.local_door import call_when_running
+    from onstage.runtime.remote_door import call_when_running
 
     remote = await call_when_running(path)
     if remote is None:

@@ -170,7 +170,7 @@ async def _replay(at: Surroundings, handler: str, options: dict[str, int], *, dr
 async def managing(at: Surroundings) -> AsyncIterator[Any]:
     """What acts on handlers: the running node, which needs no app here; without one the app is opened as a client."""
     from onstage.app import connect
-    from onstage.runtime.local_door import call_when_running
+    from onstage.runtime.remote_door import call_when_running
 
     remote = await call_when_running(at.path())
     if remote is not None:

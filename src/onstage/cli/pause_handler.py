@@ -29,7 +29,7 @@ def command(at: Surroundings, *, name: str, why: str | None) -> None:
 async def set_pause(at: Surroundings, name: str, *, paused: bool, why: str | None = None) -> None:
     """Pause or resume through the running node, or in the store while none runs, and say what was done."""
     from onstage.app import connect
-    from onstage.runtime.local_door import call_when_running
+    from onstage.runtime.remote_door import call_when_running
 
     by = _person()
     remote = await call_when_running(at.path())

@@ -122,7 +122,7 @@ async def serve(
 
 async def _refuse_second(path: Path) -> None:
     """A node that is there already is said to be so at once; a client that only holds the store lets us in."""
-    from onstage.runtime.local_door import call_when_running
+    from onstage.runtime.remote_door import call_when_running
 
     remote = await call_when_running(path)
     if remote is None:

@@ -17,7 +17,7 @@ from onstage.cli.failures import Exit, Failure
 from onstage.core.identity import Identity
 from onstage.errors import OperationError, SchemaTooNew
 from onstage.ports.store import EventView, ExecutionView
-from onstage.runtime.local_door import call_when_running
+from onstage.runtime.remote_door import call_when_running
 from onstage.runtime.watch import verdict_of
 from onstage.stores.sqlite.connection import kind_of, open_reader, read_meta
 from onstage.stores.sqlite.queries import migrations, named_statements, query

@@ -32,7 +32,7 @@ from onstage.errors import (
     UndeclaredEvent,
     UsageError,
 )
-from onstage.events.receipt import OPEN_MAX, Receipt, Status, token
+from onstage.events.receipt import OPEN_MAX, Receipt, Status
 from onstage.runtime.answering import failure_of
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.batching import settle_members
@@ -44,6 +44,7 @@ from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.expiry import Expired, may_begin, settle_expired
 from onstage.runtime.frame import Along, Frame, Park
 from onstage.runtime.output import emission_of
+from onstage.runtime.segment import delta_of
 from onstage.runtime.undo import REJECTED, then_rejected
 from onstage.runtime.wire import deadline_of, version_of
 
@@ -291,7 +292,7 @@ class Driver:
         now = self._now_ms()
         attempts = frame.attempts if status <= OPEN_MAX else frame.attempts + 1
         segment = frame.segment
-        delta = self._delta(frame, status, emission)  # may begin the next segment
+        delta = delta_of(frame, status, emission)  # may begin the next segment
         emitted = emission or NOTHING
         awaited = " ".join(waits) or None
         if error is not None:
@@ -355,26 +356,6 @@ class Driver:
         self.node.entities.appended(position, commit.states)
         self.node.completions.dropping(position, along.taken)
         return position
-
-    def _delta(self, frame: Frame, status: Status, emission: Emission | None) -> bytes:
-        """Close this segment's token if the obligation is settled or something was emitted; open what follows."""
-        if not frame.delivery.gating:
-            return _ZERO
-        delta = emission.delta if emission is not None else 0
-        ends = status > OPEN_MAX
-        if ends or emission is not None:
-            delta ^= self._token(frame)
-        if emission is not None and not ends:
-            frame.segment += 1
-            delta ^= self._token(frame)
-        return delta.to_bytes(16, "big")
-
-    def _token(self, frame: Frame) -> int:
-        delivery = frame.delivery
-        if frame.segment == 0 and delivery.token:
-            return delivery.token
-        process, event = delivery.names or self.node.numbers.names(delivery.process, delivery.n)
-        return token(process, event, delivery.signed or frame.reaction.name, frame.segment)
 
     # While it runs.
 

@@ -10,10 +10,11 @@ import pytest
 
 from onstage import errors
 from onstage.observe.verdict import Verdict
-from onstage.runtime import local_door
+from onstage.runtime import remote_door
 from onstage.runtime.door_messages import FRAME_BYTES_MAX
-from onstage.runtime.local_door import LocalDoor, Moved, RemoteDoor, call_when_running
+from onstage.runtime.local_door import LocalDoor
 from onstage.runtime.local_socket import socket_path
+from onstage.runtime.remote_door import Moved, RemoteDoor, call_when_running
 
 
 class Desk:
@@ -56,7 +57,7 @@ class Desk:
 @pytest.fixture(autouse=True)
 def short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr(local_door, "ATTEMPT_PAUSE_S", 0.01)
+    monkeypatch.setattr(remote_door, "ATTEMPT_PAUSE_S", 0.01)
 
 
 def play(path: Path, story: Callable[[Desk, RemoteDoor], Awaitable[None]]) -> None:
@@ -218,7 +219,7 @@ def test_the_node_comes_back_and_the_same_id_is_sent_again(tmp_path: Path) -> No
 
 
 def test_a_node_that_stays_away_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_door, "ATTEMPT_PAUSE_S", 0.0)
+    monkeypatch.setattr(remote_door, "ATTEMPT_PAUSE_S", 0.0)
 
     async def story() -> None:
         remote = RemoteDoor(tmp_path / "shop.db")

@@ -10,8 +10,9 @@ import pytest
 from tests.unit.runtime.test_local_door import Desk, play
 
 from onstage import errors
-from onstage.runtime.local_door import LocalDoor, RemoteDoor, call_when_running
+from onstage.runtime.local_door import LocalDoor
 from onstage.runtime.local_socket import socket_path
+from onstage.runtime.remote_door import RemoteDoor, call_when_running
 
 
 def shared(folder: Path) -> None:
