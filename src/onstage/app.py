@@ -21,6 +21,8 @@ __all__ = ["App", "connect"]
 
 _MEND: Final = 'write "sqlite:///shop.db" (relative), "sqlite:////var/lib/shop.db" (absolute) or "memory:"'
 
+OFFLOAD_ABOVE_MIN: Final = 1024
+
 
 @final
 class App:
@@ -29,11 +31,23 @@ class App:
     Raises DefinitionError for names used twice, handlers of unknown types and the like, with file, line and mend.
     """
 
-    __slots__ = ("codec", "manifest", "processes", "services")
+    __slots__ = ("codec", "manifest", "offload_above", "processes", "services")
 
-    def __init__(self, *parts: Service | Process, codec: PayloadCodec | None = None) -> None:
-        """Check the parts together. With a `codec` payloads are stored and published encrypted."""
+    def __init__(
+        self, *parts: Service | Process, codec: PayloadCodec | None = None, offload_above: int | None = None
+    ) -> None:
+        """Check the parts together. With a `codec` payloads are stored and published encrypted.
+
+        Payloads of more than `offload_above` bytes, at least 1024, are stored apart from their rows, each content once,
+        and an event may have 16 MiB instead of 1 MiB.
+        """
         self.codec = codec
+        self.offload_above = offload_above
+        if offload_above is not None and offload_above < OFFLOAD_ABOVE_MIN:
+            raise UsageError(
+                f"offload_above={offload_above}\n  why: below {OFFLOAD_ABOVE_MIN} bytes it costs more than it saves\n"
+                "  to do: offload_above=64 * 1024, or leave it out"
+            )
         given: tuple[object, ...] = parts
         for part in given:
             if not isinstance(part, Service | Process):
@@ -80,6 +94,7 @@ class App:
             client_only=False,
             apart=apart,
             codec=self.codec,
+            offload_above=self.offload_above,
         )
         if intake is not None:
             from onstage.embedding.intake_table import IntakeTable
@@ -110,7 +125,15 @@ def connect(url: str, app: App) -> Stage:
         raise UsageError(
             f"cannot connect to {url}\n  why: a memory store lives inside its own process\n  to do: {_MEND}"
         )
-    return stage_on(path, app.services, app.processes, synchronous="FULL", client_only=True, codec=app.codec)
+    return stage_on(
+        path,
+        app.services,
+        app.processes,
+        synchronous="FULL",
+        client_only=True,
+        codec=app.codec,
+        offload_above=app.offload_above,
+    )
 
 
 def store_path(url: str) -> Path | None:

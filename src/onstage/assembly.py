@@ -51,13 +51,14 @@ def stage_on(
     client_only: bool,
     apart: Apart | None = None,
     codec: PayloadCodec | None = None,
+    offload_above: int | None = None,
 ) -> Stage:
     """A stage for these parts of an App on the SQLite file at `path`, in memory for None; not yet entered."""
 
     def make_node(dispatch: bool, lock_wait_s: float = LOCK_WAIT_S_MAX) -> Node:  # noqa: FBT001  one flag
         clock, workers = SystemClock(), ThreadWorkers()
         held = apart if dispatch else apart or _held_apart(path)
-        store = _store(path, clock, workers, synchronous=synchronous, lock_wait_s=lock_wait_s)
+        store = _store(path, clock, workers, synchronous=synchronous, lock_wait_s=lock_wait_s, above=offload_above)
         telemetry = instruments(clock, counted=stage.is_measured) if dispatch else None
         node = Node(
             services,
@@ -124,7 +125,17 @@ def _broker(url: str, clock: Clock) -> Broker:
     return NatsBroker(url, clock=clock)
 
 
-def _store(path: Path | None, clock: Clock, workers: Workers, *, synchronous: str, lock_wait_s: float) -> Store:
+def _store(
+    path: Path | None,
+    clock: Clock,
+    workers: Workers,
+    *,
+    synchronous: str,
+    lock_wait_s: float,
+    above: int | None = None,
+) -> Store:
     if path is None:
-        return MemoryStore(clock=clock, workers=workers)
-    return SqliteStore(path, clock=clock, workers=workers, synchronous=synchronous, lock_wait_s=lock_wait_s)
+        return MemoryStore(clock=clock, workers=workers, offload_above=above)
+    return SqliteStore(
+        path, clock=clock, workers=workers, synchronous=synchronous, lock_wait_s=lock_wait_s, offload_above=above
+    )

@@ -86,3 +86,26 @@ class TestSealedStore(StoreContract):
 
 class TestSqliteStoreInline(TestSqliteStoreOnThreads):
     workers = InlineWorkers
+
+
+class TestSqliteStoreOffloading(TestSqliteStoreOnThreads):
+    """Every payload that is not empty is kept apart from its row."""
+
+    workers = InlineWorkers
+
+    def _open(self, path: Path) -> SqliteStore:
+        return SqliteStore(path, clock=SystemClock(), workers=self.running, lock_wait_s=0, offload_above=0)
+
+
+class TestSealedStoreOffloading(TestSqliteStoreOffloading):
+    """Payloads are sealed, then offloaded."""
+
+    def make_store(self) -> CrashableStore:  # type: ignore[override]
+        return SealedStore(super().make_store(), Reversed())
+
+    def reopen(self, store: CrashableStore) -> CrashableStore:  # type: ignore[override]
+        return SealedStore(self._open(Path(self.folder.name) / "store.db"), Reversed())
+
+    test_a_lane_may_be_a_field_of_the_payload_and_a_payload_may_be_anything = (
+        TestSealedStore.test_a_lane_may_be_a_field_of_the_payload_and_a_payload_may_be_anything
+    )

@@ -29,6 +29,7 @@ from tests.planted import broker_bugs as broker
 from tests.planted import durable_bugs as durable
 from tests.planted import embed_bugs as embed
 from tests.planted import flow_bugs as flow
+from tests.planted import offload_bugs as offload
 from tests.planted import run_bugs as run
 from tests.planted import store_bugs as store
 from tests.planted import subs_bugs as subs
@@ -146,6 +147,7 @@ CONNECTION = "tests/unit/stores/sqlite/test_connection.py::"
 DELAYED = "tests/scenario/test_delayed_events.py::"
 SCHEDULES = "tests/scenario/test_schedules.py::"
 SCENES = "tests/scenario/"
+OFFLOAD = "tests/unit/stores/sqlite/test_offload.py::"
 IN_OTHER_SUITES: dict[Plant, str] = {
     durable.state_lanes_apart: f"{SCENES}test_keyed_state.py::test_handlers_that_keep_state_take_turns_by_key",
     durable.state_version_not_checked: f"{SCENES}test_keyed_state.py::test_versions_alone_lose_no_change_either",
@@ -158,6 +160,9 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     "test_a_payload_opens_at_its_place_and_nowhere_else",
     durable.journal_not_sealed: f"{SCENES}test_encryption.py::"
     "test_nothing_in_the_file_can_be_read_wherever_the_node_dies",
+    offload.collected_though_a_journal_names_it: f"{OFFLOAD}test_what_one_row_alone_names_is_kept_while_it_does",
+    offload.collected_though_a_state_names_it: f"{OFFLOAD}test_what_one_row_alone_names_is_kept_while_it_does",
+    offload.replaced_state_still_counted: f"{OFFLOAD}test_garbage_goes_a_few_at_a_time",
     store.felling_left_out: f"{CONTRACT}test_a_refused_commit_fells_its_descendants_only",
     store.conflict_check_left_out: f"{CONTRACT}test_a_commit_on_another_journal_length_is_refused",
     store.mail_not_in_the_commit: f"{RUNTIME}test_mailbox.py::test_mail_of_another_process_wakes_nobody",

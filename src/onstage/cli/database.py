@@ -42,6 +42,7 @@ def status(at: Surroundings) -> None:
     with looking_at(path) as store, store.snapshot():
         counts = store.counts()
         events, executions, entries, receipts = store.rows("sizes")[0]
+        blobs, blob_bytes, _ = store.rows("blobs")[0]
         found: dict[str, Any] = {
             "path": str(path.resolve()),
             "holds": HOLDS[store.kind],
@@ -57,6 +58,8 @@ def status(at: Surroundings) -> None:
             "executions": executions,
             "entries": entries,
             "receipts": receipts,
+            "blobs": blobs,
+            "blob_bytes": blob_bytes,
         }
     if at.is_json:
         print_json(found)

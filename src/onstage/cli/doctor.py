@@ -182,6 +182,7 @@ def _contents(store: StoreFile, at: Surroundings) -> Iterator[Finding]:
     if store.kind == "view":
         mend = "`onstage dead ls` says why; retry them in the stores of their services"
     yield Finding("history", True, _history(store))
+    yield Finding("large payloads", True, _offloaded(store))
     aside = counts.set_aside
     yield Finding("dead letters", not aside, f"{aside:,}", mend if aside else None)
     app = _loaded(at)
@@ -197,6 +198,14 @@ def _contents(store: StoreFile, at: Surroundings) -> Iterator[Finding]:
         yield Finding("handlers", False, f"open executions of handlers that the app lacks: {', '.join(lost)}", mend)
     else:
         yield Finding("handlers", True, "every open execution has its handler in the app")
+
+
+def _offloaded(store: StoreFile) -> str:
+    count, size, unused = store.rows("blobs")[0]
+    if not count:
+        return "none is offloaded"
+    garbage = f", {unused:,} of them to be removed with the next commits" if unused else ""
+    return f"{count:,} offloaded, {bytes_shown(size)}{garbage}"
 
 
 def _history(store: StoreFile) -> str:

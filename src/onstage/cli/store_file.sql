@@ -20,7 +20,8 @@ ORDER BY x.due, x.id LIMIT :limit
 
 -- name: newest_events
 -- The newest events of the log.
-SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology, e.data, e.extra
+SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology,
+    CASE typeof(e.data) WHEN 'text' THEN (SELECT body FROM onstage_blob_body WHERE hash = e.data) ELSE e.data END, e.extra
 FROM onstage_event e JOIN onstage_type t ON t.id = e.type
 WHERE (:type IS NULL OR t.name = :type) ORDER BY e.n DESC LIMIT :limit
 
@@ -33,6 +34,10 @@ JOIN onstage_handler h ON h.id = x.id & 65535 WHERE x.status < 6 GROUP BY h.name
 -- How many rows the tables hold that grow.
 SELECT (SELECT count(*) FROM onstage_event), (SELECT count(*) FROM onstage_execution),
     (SELECT count(*) FROM onstage_entry), (SELECT coalesce(sum(count), 0) FROM onstage_receipt)
+
+-- name: blobs
+-- How many payloads are offloaded, their bytes, and how many of them nothing names any more.
+SELECT count(*), coalesce(sum(size), 0), coalesce(sum(refs = 0), 0) FROM onstage_blob
 
 -- name: check
 -- Whether the file is sound: `ok`, or the first thing that is not.

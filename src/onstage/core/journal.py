@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JOURNAL_ENTRIES_MAX",
+    "PAYLOAD_FIELDS",
     "Abandoned",
     "Answered",
     "Asked",
@@ -55,6 +56,8 @@ __all__ = [
 ]
 
 JOURNAL_ENTRIES_MAX: Final = 10_000
+PAYLOAD_FIELDS: Final = ("call", "data", "input", "rebuilt_from", "result", "value")
+"""The fields of entries that hold payloads: a codec seals them, large ones are offloaded."""
 
 
 # Stored as an array, the tag first: a tag never changes its meaning, and a new field comes last, with a default.

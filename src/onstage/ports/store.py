@@ -7,10 +7,11 @@ a suffix of everything and never something in the middle.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from onstage.events.envelope import EVENT_BYTES_MAX
 from onstage.events.receipt import Receipt
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from onstage.core.journal import Entry
 
 __all__ = [
+    "PAYLOAD_BYTES_MAX",
     "BatchOutcome",
     "Bundle",
     "Closed",
@@ -35,7 +37,12 @@ __all__ = [
     "StateView",
     "Store",
     "Stored",
+    "payload_bytes_max",
 ]
+
+
+PAYLOAD_BYTES_MAX: Final = 16 << 20
+"""How large an event may be where large payloads are offloaded; a page of the log may hold a hundred of them."""
 
 
 class Connection(Protocol):
@@ -47,11 +54,17 @@ class Connection(Protocol):
 
 
 class Features(msgspec.Struct, frozen=True):
-    """What a store can do; the contract's tests ask for exactly this much."""
+    """What a store can do; the contract's tests ask for exactly this much. `payload_bytes_max` is an event's."""
 
     transactions: bool
     survives_restart: bool
     reads_from_other_processes: bool
+    payload_bytes_max: int = EVENT_BYTES_MAX
+
+
+def payload_bytes_max(offload_above: int | None) -> int:
+    """How large an event may be in a store that offloads above so many bytes; None if it does not."""
+    return EVENT_BYTES_MAX if offload_above is None else PAYLOAD_BYTES_MAX
 
 
 class Declaration(msgspec.Struct, frozen=True):

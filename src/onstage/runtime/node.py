@@ -314,8 +314,10 @@ class Node:
 
     @property
     def event_bytes_max(self) -> int:
-        """How large an event may be: as large as any, unless the broker takes only smaller ones."""
-        broker_takes = None if self.exchange is None else self.exchange.broker.payload_bytes_max
+        """How large an event may be: what the store takes, or with a broker what every store and the broker take."""
+        if self.exchange is None:
+            return self.store.features.payload_bytes_max
+        broker_takes = self.exchange.broker.payload_bytes_max
         return EVENT_BYTES_MAX if broker_takes is None else min(EVENT_BYTES_MAX, broker_takes - HEADERS_BYTES)
 
     def source_of(self, stored: EventView) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 from onstage.core.commit import Refusal, RefusedBecause
 from onstage.core.journal import Entry
 from onstage.errors import NodeRunning, UsageError
-from onstage.ports.store import BatchOutcome, Features, Opened
+from onstage.ports.store import BatchOutcome, Features, Opened, payload_bytes_max
 from onstage.stores.batch import LENGTH, SHARDS, Batch
 from onstage.stores.memory_rows import MemoryReader, MemoryRows
 from onstage.stores.names import interned, retired
@@ -41,10 +41,14 @@ _NO_TRANSACTIONS: Final = (
 class MemoryStore:
     """A store that forgets at exit. `open` after `close` or `abandon` finds the data again; a second one is empty."""
 
-    features = Features(transactions=False, survives_restart=False, reads_from_other_processes=False)
-
-    def __init__(self, *, clock: Clock, workers: Workers) -> None:
-        """Begin empty."""
+    def __init__(self, *, clock: Clock, workers: Workers, offload_above: int | None = None) -> None:
+        """Begin empty. `offload_above` lets payloads be larger, as on SQLite; in memory they stay where they are."""
+        self.features = Features(
+            transactions=False,
+            survives_restart=False,
+            reads_from_other_processes=False,
+            payload_bytes_max=payload_bytes_max(offload_above),
+        )
         self.on_batch: Callable[[BatchOutcome], None] = lambda _: None
         self.trouble: str | None = None
         self.epoch = 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import msgspec
 
 from onstage.core.commit import Commit, Note, Notes, Transaction
+from onstage.core.journal import PAYLOAD_FIELDS
 from onstage.errors import KeyMissing, SealBroken, UsageError
 from onstage.ports.payload_codec import Seal
 from onstage.ports.store import EventView, StateView, Stored
@@ -38,8 +39,7 @@ SEALED_TOPICS: Final = frozenset({"completion", "forward", "heartbeat", "refused
 TRANSACTIONS_MAX: Final = 10_000
 """Of how many transactions the answer can still be asked for: far more than are under way at once."""
 
-_FIELDS: Final = ("call", "data", "input", "rebuilt_from", "result", "value")
-"""The fields of journal entries that hold payloads."""
+_FIELDS: Final = PAYLOAD_FIELDS
 
 
 @final

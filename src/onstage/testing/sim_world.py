@@ -102,6 +102,7 @@ class World:
             synchronous=self._synchronous,
             probe=self._at_boundary,
             vfs=self._vfs,
+            offload_above=self._app.offload_above,
         )
         append = self.store.append
 

@@ -49,3 +49,15 @@ def test_an_older_file_is_brought_to_the_newest_layout(tiny: Any) -> None:
 
 def test_a_file_that_is_missing_has_no_size(tmp_path: Path) -> None:
     assert size_of(tmp_path / "nothing") == 0
+
+
+def test_large_payloads_are_counted(tiny: Any) -> None:
+    tiny.rewrite(("App(payment, mail, order)", "App(payment, mail, order, offload_above=1024)"))
+    tiny.play(("o1", 5))
+    assert "none is offloaded" in tiny.run("doctor").stdout
+    tiny.rewrite(('return f"receipt {order_id}"', 'return "receipt " * 256'))
+    tiny.play(("o2", 5))
+    found = tiny.json("db", "status")
+    assert found["blobs"] == 1
+    assert found["blob_bytes"] > 2000
+    assert "1 offloaded, 2.0 KiB" in tiny.run("doctor").stdout

@@ -125,18 +125,21 @@ UPDATE onstage_handler SET name = ? WHERE id = ?
 
 -- name: event
 -- One event.
-SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology, e.data, e.extra
+SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology,
+    CASE typeof(e.data) WHEN 'text' THEN (SELECT body FROM onstage_blob_body WHERE hash = e.data) ELSE e.data END, e.extra
 FROM onstage_event e JOIN onstage_type t ON t.id = e.type WHERE e.n = ?
 
 -- name: events_of_process
 -- The events of one process, in order.
-SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology, e.data, e.extra
+SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology,
+    CASE typeof(e.data) WHEN 'text' THEN (SELECT body FROM onstage_blob_body WHERE hash = e.data) ELSE e.data END, e.extra
 FROM onstage_event e JOIN onstage_type t ON t.id = e.type
 WHERE e.process = :process AND e.n > :after AND (:type IS NULL OR t.name = :type) ORDER BY e.n LIMIT :limit
 
 -- name: events
 -- The log, in order.
-SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology, e.data, e.extra
+SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology,
+    CASE typeof(e.data) WHEN 'text' THEN (SELECT body FROM onstage_blob_body WHERE hash = e.data) ELSE e.data END, e.extra
 FROM onstage_event e JOIN onstage_type t ON t.id = e.type
 WHERE e.n > :after AND (:type IS NULL OR t.name = :type) ORDER BY e.n LIMIT :limit
 
@@ -144,7 +147,8 @@ WHERE e.n > :after AND (:type IS NULL OR t.name = :type) ORDER BY e.n LIMIT :lim
 -- One execution with its event.
 SELECT x.id, x.process, h.name, x.status, x.gating, x.segment, x.length, x.epoch, x.attempts, x.due, x.started,
     x.ended, x.code, x.waits, x.error,
-    e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology, e.data, e.extra
+    e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology,
+    CASE typeof(e.data) WHEN 'text' THEN (SELECT body FROM onstage_blob_body WHERE hash = e.data) ELSE e.data END, e.extra
 FROM onstage_execution x JOIN onstage_handler h ON h.id = x.id & 65535 JOIN onstage_event e ON e.n = x.id >> 16
 JOIN onstage_type t ON t.id = e.type WHERE x.id = ?
 
@@ -175,11 +179,13 @@ SELECT x.id, x.process, h.name, x.status, x.gating, x.segment, x.length, x.epoch
     x.ended, x.code, x.waits, x.error
 FROM onstage_event mine CROSS JOIN onstage_execution x INDEXED BY onstage_execution_set_aside
 JOIN onstage_event e ON e.n = x.id >> 16 JOIN onstage_handler h ON h.id = x.id & 65535
+LEFT JOIN onstage_blob_body eb ON eb.hash = e.data LEFT JOIN onstage_blob_body mb ON mb.hash = mine.data
 WHERE mine.n = :execution >> 16 AND x.status IN (4, 5) AND x.id < :execution AND x.id & 65535 = :execution & 65535
     AND x.status IN (SELECT value FROM json_each(:statuses))
     AND CASE WHEN :path IS NULL THEN e.key = mine.key
-        WHEN json_valid(CAST(e.data AS TEXT)) AND json_valid(CAST(mine.data AS TEXT))
-        THEN json_extract(CAST(e.data AS TEXT), :path) = json_extract(CAST(mine.data AS TEXT), :path) END
+        WHEN json_valid(CAST(ifnull(eb.body, e.data) AS TEXT)) AND json_valid(CAST(ifnull(mb.body, mine.data) AS TEXT))
+        THEN json_extract(CAST(ifnull(eb.body, e.data) AS TEXT), :path)
+            = json_extract(CAST(ifnull(mb.body, mine.data) AS TEXT), :path) END
 ORDER BY x.id LIMIT 1
 
 -- name: manifest
@@ -211,13 +217,15 @@ SELECT position, epoch, shard, seq, body FROM onstage_receipt WHERE position > :
 
 -- name: mail
 -- The mailbox of one handler for one process, in order.
-SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology, e.data, e.extra
+SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology,
+    CASE typeof(e.data) WHEN 'text' THEN (SELECT body FROM onstage_blob_body WHERE hash = e.data) ELSE e.data END, e.extra
 FROM onstage_mail m JOIN onstage_event e ON e.n = m.n JOIN onstage_type t ON t.id = e.type
 WHERE m.handler = :handler AND m.process = :process AND m.n > :after AND m.about = 0 ORDER BY m.n LIMIT :limit
 
 -- name: answer
 -- The first letter about one event: the answer to it.
-SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology, e.data, e.extra
+SELECT e.n, e.process, t.name, t.version, e.key, e.cause, e.hlc, e.topology,
+    CASE typeof(e.data) WHEN 'text' THEN (SELECT body FROM onstage_blob_body WHERE hash = e.data) ELSE e.data END, e.extra
 FROM onstage_mail m JOIN onstage_event e ON e.n = m.n JOIN onstage_type t ON t.id = e.type
 WHERE m.about = :about AND m.about > 0 ORDER BY m.n LIMIT 1
 
@@ -248,16 +256,58 @@ SELECT state, key, version FROM onstage_state WHERE state = ? AND key = ?
 
 -- name: state
 -- One keyed state.
-SELECT state, key, version, schema, data, execution, changed FROM onstage_state WHERE state = ? AND key = ?
+SELECT state, key, version, schema,
+    CASE typeof(data) WHEN 'text' THEN (SELECT body FROM onstage_blob_body WHERE hash = data) ELSE data END,
+    execution, changed FROM onstage_state WHERE state = ? AND key = ?
 
 -- name: states
 -- Keyed states, in order.
-SELECT state, key, version, schema, data, execution, changed FROM onstage_state
+SELECT state, key, version, schema,
+    CASE typeof(data) WHEN 'text' THEN (SELECT body FROM onstage_blob_body WHERE hash = data) ELSE data END,
+    execution, changed FROM onstage_state
 WHERE (state, key) > (:after_state, :after_key) AND (:state IS NULL OR state = :state) AND (:key IS NULL OR key = :key)
 ORDER BY state, key LIMIT :limit
 
 -- name: states_of_key
 -- All states of one key.
-SELECT state, key, version, schema, data, execution, changed FROM onstage_state
+SELECT state, key, version, schema,
+    CASE typeof(data) WHEN 'text' THEN (SELECT body FROM onstage_blob_body WHERE hash = data) ELSE data END,
+    execution, changed FROM onstage_state
 WHERE key = :key AND (state, key) > (:after_state, :after_key) AND (:state IS NULL OR state = :state)
 ORDER BY state LIMIT :limit
+
+-- name: count_blob
+-- One large payload, and how many more rows name it.
+INSERT INTO onstage_blob VALUES (?, ?, ?) ON CONFLICT (hash) DO UPDATE SET refs = refs + excluded.refs
+
+-- name: put_blob_body
+-- Its content, unless it is there.
+INSERT INTO onstage_blob_body VALUES (?, ?) ON CONFLICT (hash) DO NOTHING
+
+-- name: release_blob
+-- Fewer rows name it, by a negative number.
+UPDATE onstage_blob SET refs = refs + ? WHERE hash = ?
+
+-- name: named_by_state
+-- What a keyed state that is about to be replaced names.
+SELECT data FROM onstage_state WHERE state = ? AND key = ? AND typeof(data) = 'text'
+
+-- name: unused_blobs
+-- Some of those that nothing names.
+SELECT hash FROM onstage_blob WHERE refs = 0 AND hash > '' LIMIT ?
+
+-- name: drop_blob
+-- One that nothing names.
+DELETE FROM onstage_blob WHERE hash = ?
+
+-- name: drop_blob_body
+-- Its content.
+DELETE FROM onstage_blob_body WHERE hash = ?
+
+-- name: blob_body
+-- The content of one large payload.
+SELECT body FROM onstage_blob_body WHERE hash = ?
+
+-- name: any_blob
+-- Whether a payload was ever offloaded here and is still kept.
+SELECT 1 FROM onstage_blob WHERE hash > '' LIMIT 1

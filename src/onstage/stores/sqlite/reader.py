@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core.commit import Note
-from onstage.core.journal import decode_entry
 from onstage.events.receipt import OPEN_MAX, decode_receipts
 from onstage.ports.store import Bundle, EventView, ExecutionView, ProcessView, StateView, Stored
+from onstage.stores.sqlite.offload import read_entry
 from onstage.stores.sqlite.queries import query, select_many
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class SqliteReader:
         if view.length == 0:
             return Stored(view, event, ())
         entries = self._rows("entries", (execution,))
-        return Stored(view, event, tuple(decode_entry(row[0]) for row in entries))
+        return Stored(view, event, tuple(read_entry(self._connection, row[0]) for row in entries))
 
     async def executions(
         self,

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
 import apsw
 
 from onstage.errors import NodeRunning
-from onstage.ports.store import Features, Opened
+from onstage.ports.store import Features, Opened, payload_bytes_max
 from onstage.stores.names import check_count, renames, retired
 from onstage.stores.sqlite import connection as files
+from onstage.stores.sqlite.offload import Offload
 from onstage.stores.sqlite.queries import query
 from onstage.stores.sqlite.reader import SqliteReader
 from onstage.stores.sqlite.writer import Writer
@@ -49,8 +50,6 @@ class Opener(Protocol):
 class SqliteStore:
     """One SQLite file. `synchronous` FULL keeps every promise; NORMAL may lose the last commits at a power cut."""
 
-    features = Features(transactions=True, survives_restart=True, reads_from_other_processes=True)
-
     def __init__(
         self,
         path: Path,
@@ -62,8 +61,12 @@ class SqliteStore:
         probe: Callable[[str], None] | None = None,
         vfs: str | None = None,
         opener: Opener = files,
+        offload_above: int | None = None,
     ) -> None:
-        """Name the file; nothing is opened before `open`. `vfs` names a registered SQLite VFS, for tests of faults."""
+        """Name the file; nothing is opened before `open`. `vfs` names a registered SQLite VFS, for tests of faults.
+
+        Payloads of more than `offload_above` bytes are kept apart from their rows, each content once.
+        """
         self.path = path
         self.on_batch: Callable[[BatchOutcome], None] = lambda _: None
         self._clock = clock
@@ -73,6 +76,13 @@ class SqliteStore:
         self._probe = probe
         self._vfs = vfs
         self._opener = opener
+        self._offload_above = offload_above
+        self.features = Features(
+            transactions=True,
+            survives_restart=True,
+            reads_from_other_processes=True,
+            payload_bytes_max=payload_bytes_max(offload_above),
+        )
         self._lock: int | None = None
         self._writer: Writer | None = None
         self.reader: SqliteReader
@@ -142,6 +152,8 @@ class SqliteStore:
             handlers, retired = _intern_handlers(db, declaration)
             for script in declaration.tables:
                 db.execute(script).fetchall()
+        if self._offload_above is not None or db.execute(query("any_blob")).fetchone() is not None:
+            writer.offload = Offload(self._offload_above)
         writer.epoch, writer.incarnation, writer.partial = epoch, incarnation, declaration.partial
         writer.outcomes = {
             process: {types[key]: key[0] for key in types if key[0] in names}

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from onstage.core.journal import Entry
     from onstage.ports.workers import Workers
+    from onstage.stores.sqlite.offload import Offload
 
 __all__ = ["BATCH_COMMITS_MAX", "FELLED_MAX", "RETRY_S", "Writer"]
 
@@ -103,6 +104,7 @@ class Writer:
         self.incarnation = ""
         self.outcomes: dict[str, dict[int, str]] = {}
         self.partial = False
+        self.offload: Offload | None = None
         self.trouble: str | None = None
         self.batches = 0
         self.commits = 0
@@ -242,10 +244,14 @@ class Writer:
         if batch.is_empty:
             return
         db = self.connection
-        insert_many(db, "insert_event", list(map(astuple, batch.events)))
+        events: list[tuple[Any, ...]] = list(map(astuple, batch.events))
+        entries, states = batch.entries, batch.state_rows()
+        if self.offload is not None:
+            events, entries, states = self.offload.apply(db, events, entries, states)
+        insert_many(db, "insert_event", events)
         insert_many(db, "insert_execution", batch.opened_rows())
         insert_many(db, "update_execution", list(batch.changed.values()))
-        insert_many(db, "insert_entry", batch.entries)
+        insert_many(db, "insert_entry", entries)
         insert_many(db, "insert_receipts", [(self.epoch, *bundle) for bundle in batch.bundles()])
         insert_many(db, "insert_mail", batch.mail)
         insert_many(db, "insert_door", [(d.identity, d.n, d.payload) for d in batch.doors.values()])
@@ -255,7 +261,9 @@ class Writer:
             for dropped in notes.dropped:
                 db.execute(query("drop_notes"), dropped)
             insert_many(db, "keep_note", list(map(astuple, notes.kept)))
-        insert_many(db, "put_state", batch.state_rows())
+        insert_many(db, "put_state", states)
+        if self.offload is not None:
+            self.offload.collect(db)
         if (hlc := batch.hlc) > 0:
             db.execute(query("raise_hlc"), (hlc,))
         db.execute(query("set_batch"), (f"{self.incarnation}:{batch.position}",))
