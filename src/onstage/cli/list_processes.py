@@ -177,12 +177,13 @@ async def _row(store: StoreFile, view: ProcessView, now_ms: int) -> Row:
 
 
 async def _live(store: StoreFile) -> frozenset[str] | None:
-    """The handlers that the newest node has; None for a store that is not told of all services."""
+    """The handlers that the newest node has, and Onstage's own; None for a store that is not told of all services."""
     from onstage.contracts.manifest import from_stored
+    from onstage.events.delayed import LATER
 
     if store.kind != "whole":
         return None
-    return frozenset(each.name for each in from_stored(await store.reader.manifest()).handlers)
+    return frozenset(each.name for each in from_stored(await store.reader.manifest()).handlers) | {LATER}
 
 
 def _now(verdict: Verdict) -> str:
