@@ -22,6 +22,7 @@ from benchmarks.chain_app import chain, make, stepping, waiting
 from benchmarks.floor import run as run_floor
 from benchmarks.load import run_processes
 from benchmarks.manifests import check_of
+from benchmarks.model import ask_round_trip, fan_out, ten_steps
 from benchmarks.timers import timers
 from onstage.cli.run_node import tune_collector
 
@@ -157,6 +158,9 @@ BENCHMARKS: dict[str, tuple[Any, ...]] = {
     "waiting": (wait_and_wake,),
     "10 and 1,000 handlers": (handlers,),
     "stored events": (stored,),
+    "workflow of ten steps": (ten_steps,),
+    "ask round trip": (ask_round_trip,),
+    "fan-out of 100 and join": (fan_out,),
     "chain of 3 apart": (chain_apart,),
     "100,000 timers": (timers,),
     "check of 1,000 services": (check_of, 1_000),
