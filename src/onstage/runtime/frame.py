@@ -115,6 +115,8 @@ class Frame(msgspec.Struct, eq=False):
         except Refused:
             self.parked = Park()  # what led here did not happen: this run is forgotten
             raise self.parked from None
+        if self.parked is not None:  # its event was refused meanwhile, though what opened its lane is durable
+            raise self.parked
 
     async def park(self, park: Park) -> None:
         """Give up this run. The handler's own call unwinds at once if nothing else of it is still active.

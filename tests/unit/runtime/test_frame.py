@@ -3,12 +3,16 @@
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from tests.unit.runtime.playhouse import Approved, Clock, Paid, Placed, Refused, logged, memory, playing
 
 from onstage import Retry, Service, sleep, step, wait
+from onstage.core.execution import Execution
 from onstage.events.receipt import Status
-from onstage.runtime.frame import Park
+from onstage.runtime.frame import Frame, Park
 
 
 async def branch(call: Awaitable[object]) -> object:
@@ -231,3 +235,17 @@ def test_a_park_of_one_branch_keeps_the_diff_of_another() -> None:
             await house.only_execution(Status.DIVERGED)
 
     asyncio.run(story())
+
+
+def test_a_run_whose_event_is_refused_while_it_waits_for_the_disk_goes_no_further() -> None:
+    """What opened its lane became durable, but the event itself did not: seed 52893 of the simulated worlds."""
+
+    class Disk:
+        async def durable(self, _: int) -> None:
+            frame.parked = Park()  # as `Reloading.fell` does meanwhile
+
+    driver: Any = SimpleNamespace(node=SimpleNamespace(store=Disk()))
+    nothing: Any = None
+    frame = Frame(nothing, nothing, driver, 17, 0, Execution())
+    with pytest.raises(Park):
+        asyncio.run(frame.barrier())
