@@ -122,7 +122,7 @@ def test_the_check_sees_an_engine_that_believes_a_failed_sync(
         self._probe("after")
         self._written(batch)
 
-    faults = [Fault(number, FaultKind.SYNC_ERROR) for number, _ in places(tmp_path, "sync")[8:28:2]]
+    faults = [Fault(number, FaultKind.SYNC_ERROR) for number, _ in places(tmp_path, "sync")[8:28]]
     monkeypatch.setattr(Writer, "_postpone", believe)
     assert found(tmp_path, faults, repeated) >= 5
 
