@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.apart import chain_apart
 from benchmarks.chain_app import chain, make, stepping, waiting
 from benchmarks.floor import run as run_floor
+from benchmarks.ledger import large_process, ledger_cost
 from benchmarks.load import run_processes
 from benchmarks.manifests import check_of
 from benchmarks.model import ask_round_trip, fan_out, ten_steps
 from benchmarks.timers import timers
+from benchmarks.ui_open import ui_open
+from benchmarks.ui_pages import pages
 from onstage.cli.run_node import tune_collector
 
 if TYPE_CHECKING:
@@ -163,9 +166,25 @@ BENCHMARKS: dict[str, tuple[Any, ...]] = {
     "fan-out of 100 and join": (fan_out,),
     "chain of 3 apart": (chain_apart,),
     "100,000 timers": (timers,),
+    "ledger cost": (ledger_cost, 2000),
+    "process of 100,000": (large_process, 5),
     "check of 1,000 services": (check_of, 1_000),
     "check of 10,000 services": (check_of, 10_000),
+    "web UI, p95 in ms": (pages, 1_000_000, 10_000),
+    "web UI open": (ui_open, 9, 4_000),
 }
+
+
+ONCE = (
+    "waiting",
+    "10 and 1,000 handlers",
+    "stored events",
+    "100,000 timers",
+    "web UI, p95 in ms",
+    "web UI open",
+    "ledger cost",
+    "process of 100,000",
+)
 
 
 def main() -> None:
@@ -173,13 +192,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--only", nargs="*", default=list(BENCHMARKS))
+    parser.add_argument("--only", nargs="*", default=list(BENCHMARKS), choices=list(BENCHMARKS), metavar="NAME")
     chosen = parser.parse_args()
     tune_collector()  # as `onstage run` does, for ours and for the floor alike
     results: dict[str, dict[str, float]] = {}
     for name in chosen.only:
         function, *arguments = BENCHMARKS[name]
-        once = name in ("waiting", "10 and 1,000 handlers", "stored events", "100,000 timers")
+        once = name in ONCE
         runs = [function(*arguments) for _ in range(1 if once else chosen.runs)]
         results[name] = {key: round(statistics.median(run[key] for run in runs), 3) for key in runs[0]}
         shown = "  ".join(f"{key} {value:,.3f}".rstrip("0").rstrip(".") for key, value in results[name].items())

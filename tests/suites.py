@@ -24,7 +24,7 @@ PYRIGHT = [f"{BIN}/basedpyright", "--pythonpath", sys.executable]
 # Suites run side by side, so none may write the shared `--last-failed` cache.
 PYTEST = [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]
 
-TOLD = {"sim"}  # what these print is a result too
+TOLD = {"sim", "processes"}  # what these print is a result too
 
 Command = list[str]
 
@@ -60,9 +60,11 @@ SUITES: dict[str, list[Command]] = {
     "scenario": [[*PYTEST, "tests/scenario"]],
     "apart": [[*PYTEST, "tests/apart"]],
     "matrix": [[*PYTEST, "tests/matrix"]],
+    "processes": [[*PYTEST, "tests/processes"]],
     "tour": [[*PYTEST, "tests/tour"]],
     "fuzz": [[*PYTEST, "tests/fuzz"]],
     "faults": [[*PYTEST, "tests/faults"]],
+    "browser": [[*PYTEST, "tests/browser"]],
     "contract": [[*PYTEST, "tests/contract"]],
     "models": [[*PYTEST, "tests/models"]],
     "planted": [[*PYTEST, "tests/planted"]],

@@ -18,6 +18,15 @@ SOURCES = {path: tree for path, tree in EVERYTHING.items() if path.is_relative_t
 # A module whose test is not `tests/unit/<same path>/test_<module>.py` names it here, both from their roots:
 # "stores/sqlite/store.py": "tests/contract/test_stores.py".
 COVERED_BY: dict[str, str] = {
+    "cli/draw_tree.py": "tests/unit/reading/test_causal_tree.py",
+    "cli/milestone_lines.py": "tests/unit/reading/test_milestones.py",
+    "web/answers.py": "tests/unit/web/test_actions.py",
+    "web/around.py": "tests/unit/web/test_actions.py",
+    "web/panes.py": "tests/unit/web/test_process_list.py",
+    "web/ui.py": "tests/unit/web/test_process_page.py",
+    "web/shown_around.py": "tests/unit/web/test_process_page.py",
+    "web/shown.py": "tests/unit/web/test_process_page.py",
+    "web/json_api.py": "tests/unit/web/test_process_list.py",
     "brokers/nats/broker.py": "tests/contract/test_nats.py",
     "brokers/nats/link.py": "tests/contract/test_nats.py",
     "brokers/nats/bucket.py": "tests/contract/test_nats.py",
@@ -32,16 +41,34 @@ COVERED_BY: dict[str, str] = {
     "runtime/remote_door.py": "tests/unit/runtime/test_local_door.py",
     "runtime/segment.py": "tests/unit/runtime/test_driver.py",
     "runtime/reloading.py": "tests/unit/runtime/test_node.py",
+    "runtime/process_monitor.py": "tests/scenario/test_watched.py",
+    "verdicts.py": "tests/unit/events/test_process_changed.py",
     "stores/sealed_store.py": "tests/scenario/test_encryption.py",
+    "stores/process_row.py": "tests/unit/stores/test_batch.py",
     "stores/memory_rows.py": "tests/contract/test_stores.py",
     "testing/commit_script.py": "tests/contract/test_stores.py",
     "testing/store_contract.py": "tests/contract/test_stores.py",
     "testing/store_members.py": "tests/contract/test_stores.py",
     "testing/store_parts.py": "tests/contract/test_stores.py",
+    "testing/store_progress.py": "tests/contract/test_stores.py",
     "testing/store_reading.py": "tests/contract/test_stores.py",
     "testing/store_transactions.py": "tests/contract/test_stores.py",
     "testing/store_trial.py": "tests/contract/test_stores.py",
     "testing/store_writing.py": "tests/contract/test_stores.py",
+    "testing/world/plays/play.py": "tests/unit/testing/world/plays/test_plays.py",
+    "testing/world/plays/requests_played.py": "tests/unit/testing/world/plays/test_plays.py",
+    "testing/world/plays/workflows_played.py": "tests/unit/testing/world/plays/test_plays.py",
+    "testing/world/plays/branches_played.py": "tests/unit/testing/world/plays/test_plays.py",
+    "testing/world/plays/times_played.py": "tests/unit/testing/world/plays/test_plays.py",
+    "testing/world/plays/states_played.py": "tests/unit/testing/world/plays/test_plays.py",
+    **{
+        f"testing/world/plays/{name}_played.py": "tests/unit/testing/world/plays/test_plays.py"
+        for name in (
+            *("changes", "counts", "flow", "forks", "gatherings", "histories", "intakes", "long_steps"),
+            *("pauses", "payloads", "watches"),
+        )
+    },
+    "testing/world/programme.py": "tests/unit/testing/world/plays/test_plays.py",
 }
 
 VAGUE = {"utils", "common", "helpers", "base", "misc", "types", "compat", "manager"}
@@ -228,6 +255,15 @@ def test_the_readme_shows_code_early() -> None:
 
 def test_the_architecture_is_read_in_one_sitting() -> None:
     assert text("ARCHITECTURE.md", 250), "ARCHITECTURE.md is empty"
+
+
+def test_the_architecture_names_living_modules() -> None:
+    where_it_is = "\n".join(text("ARCHITECTURE.md", 250)).partition("## Where does X happen")[2].partition("\n## ")[0]
+    named = re.findall(r"`([\w/]+\.(?:py|sql))`", where_it_is)
+    living = {path.name for path in PACKAGE.rglob("*.*")}
+    gone = [name for name in named if not (PACKAGE / name).exists() and ("/" in name or name not in living)]
+    assert len(named) > 100, "the table of places is not read"
+    assert not gone, f"ARCHITECTURE.md names modules that are gone: {gone}"
 
 
 def test_the_makefile_has_at_most_ten_targets() -> None:

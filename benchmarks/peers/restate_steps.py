@@ -18,9 +18,10 @@ from hypercorn.config import Config
 
 from benchmarks.peers.workload import FAN_OUT, PAYLOAD, STEPS, measure
 
-__all__ = ["PACKAGES", "run"]
+__all__ = ["PACKAGES", "PROGRAMS", "run"]
 
 PACKAGES = ("restate-sdk", "hypercorn")
+PROGRAMS = ("restate-server",)
 
 bench = restate.Service("bench")
 

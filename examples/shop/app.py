@@ -1,6 +1,7 @@
-"""A shop for theatre props: six services that never call each other, and orders that always come to an end.
+"""A shop for theatre props: seven services that never call each other, and orders that always come to an end.
 
-shop -> stock -> payment -> shipping, while notification and audit listen. Nobody conducts. Try `onstage dev app:app`.
+shop -> stock -> payment and packing, side by side -> shipping, while notification and audit listen. Nobody conducts.
+Try `onstage dev app:app`.
 """
 
 import os
@@ -14,13 +15,29 @@ from events import (
     OrderPlaced,
     OrderRejected,
     OrderShipped,
+    OrderWrapped,
     OutOfStock,
     PaymentDeclined,
     StockReserved,
+    Undeliverable,
 )
-from world import QUIET_CITIES, Agency, Bank, CardDeclined, Courier, MailServer, bank, courier, mail_and_agency
+from world import (
+    QUIET_CITIES,
+    Agency,
+    Bank,
+    Bench,
+    CardDeclined,
+    Courier,
+    MailServer,
+    NoRoute,
+    bank,
+    bench,
+    courier,
+    mail_and_agency,
+)
 
 from onstage import App, Envelope, Process, Reject, Service, resource, step, transaction, wait
+from onstage.durable import scope
 from onstage.ports.store import Connection
 
 APPROVAL_FROM_CENTS = 100_000
@@ -85,8 +102,8 @@ async def reserve(e: OrderAccepted) -> StockReserved | OutOfStock:
     return OutOfStock(e.order_id, e.order.sku)
 
 
-@stock.on(PaymentDeclined)
-async def put_back(e: PaymentDeclined) -> None:
+@stock.on(PaymentDeclined, Undeliverable)
+async def put_back(e: PaymentDeclined | Undeliverable) -> None:
     await give_back(e.order_id)
 
 
@@ -95,7 +112,11 @@ async def put_back(e: PaymentDeclined) -> None:
 payment = Service("payment", lifespan=bank)
 
 
-@step(retries=5, give_up_on=[CardDeclined])
+async def refund(charge_id: str, order_id: str, *_: object) -> None:
+    await resource(Bank).refund(charge_id, order_id)
+
+
+@step(retries=5, give_up_on=[CardDeclined], undo=refund)
 async def charge(order_id: str, card: str, cents: int) -> str:
     return await resource(Bank).charge(order_id, card, cents)
 
@@ -109,12 +130,37 @@ async def take_payment(e: StockReserved) -> OrderPaid | PaymentDeclined:
     return OrderPaid(e.order_id, e.order, charge_id)
 
 
+# --- packing: wraps while the bank is asked; what was wrapped in vain is unwrapped ---
+
+packing = Service("packing", lifespan=bench)
+
+
+async def unwrap(paper: str, order_id: str) -> None:
+    await resource(Bench).unwrap(paper, order_id)
+
+
+@step(retries=5, undo=unwrap)
+async def wrap(order_id: str) -> str:
+    return await resource(Bench).wrap(order_id)
+
+
+@packing.on(StockReserved)
+async def pack(e: StockReserved) -> OrderWrapped:
+    await wrap(e.order_id)
+    return OrderWrapped(e.order_id)
+
+
 # --- shipping: the courier's line is often busy, and the label printer blocks (so its step runs in a thread) ---
 
 shipping = Service("shipping", lifespan=courier)
 
 
-@step(retries=5)
+@step(give_up_on=[NoRoute])
+def find_route(city: str) -> str:
+    return resource(Courier).route(city)
+
+
+@step(retries=5, pivot=True)  # the parcel leaves the house: from here on nothing is undone
 async def collect(order_id: str, city: str) -> str:
     return await resource(Courier).collect(order_id, city)
 
@@ -125,7 +171,12 @@ def print_label(parcel: str, order_id: str) -> None:
 
 
 @shipping.on(OrderPaid)
-async def ship(e: OrderPaid) -> OrderShipped:
+async def ship(e: OrderPaid) -> OrderShipped | Undeliverable:
+    try:
+        await find_route(e.order.city)
+    except NoRoute as unknown:  # the bank gives the money back, packing unwraps, stock takes the props
+        return Undeliverable(e.order_id, str(unknown))
+    await wait(OrderWrapped)
     parcel = await collect(e.order_id, e.order.city)
     await print_label(parcel, e.order_id)
     return OrderShipped(e.order_id, parcel)
@@ -154,14 +205,15 @@ async def book(artist: str, order_id: str) -> str:
 async def serenade(e: OrderPaid) -> None:
     if not e.order.serenade:
         return
-    await book("tenor", e.order_id)
-    await book("pianist", e.order_id)
-    if e.order.city in QUIET_CITIES:  # both are dismissed, the pianist first; the parcel is on its way all the same
-        raise Reject(f"{e.order.city} allows no serenades in the street")
+    async with scope("serenade"):
+        await book("tenor", e.order_id)
+        await book("pianist", e.order_id)
+        if e.order.city in QUIET_CITIES:  # both are dismissed, the pianist first; the parcel is on its way all the same
+            raise Reject(f"{e.order.city} allows no serenades in the street")
 
 
-@notification.on(OrderShipped, OrderCancelled, OutOfStock, PaymentDeclined)
-async def tell_customer(e: OrderShipped | OrderCancelled | OutOfStock | PaymentDeclined) -> None:
+@notification.on(OrderShipped, OrderCancelled, OutOfStock, PaymentDeclined, Undeliverable)
+async def tell_customer(e: OrderShipped | OrderCancelled | OutOfStock | PaymentDeclined | Undeliverable) -> None:
     match e:
         case OrderShipped(parcel=parcel):
             await send_mail(e.order_id, f"Break a leg! {parcel} is on its way.")
@@ -171,6 +223,8 @@ async def tell_customer(e: OrderShipped | OrderCancelled | OutOfStock | PaymentD
             await send_mail(e.order_id, f"Alas, we have no {sku} left.")
         case PaymentDeclined(reason=reason):
             await send_mail(e.order_id, f"Your order was not paid: {reason}.")
+        case Undeliverable(reason=reason):
+            await send_mail(e.order_id, f"Your money is on its way back: {reason}.")
 
 
 # --- audit: hears everything, holds up nothing ---
@@ -197,9 +251,9 @@ order_process = Process(
     "order",
     starts=OrderPlaced,
     done=OrderShipped,
-    failed=[PaymentDeclined, OutOfStock, OrderCancelled],
+    failed=[PaymentDeclined, OutOfStock, OrderCancelled, Undeliverable],
     external=[OrderApproved, OrderRejected],
     owner=shop,
 )
 
-app = App(shop, stock, payment, shipping, notification, audit, order_process)
+app = App(shop, stock, payment, packing, shipping, notification, audit, order_process)

@@ -17,7 +17,7 @@ from typing import Final
 
 from app import app
 from checks import Noon, collect
-from demo import APPROVAL_WITHIN, SHOP, one_day, report
+from demo import APPROVAL_WITHIN, SHOP, let_audit_catch_up, one_day, report
 from feed import read_orders
 
 from onstage.testing.nats_server import NatsServer
@@ -101,6 +101,7 @@ def main() -> int:
         print(f"  morning   {len(town.stores)} services, an observer and NATS are open")
         url = f"sqlite:///{town.stores['shop']}"
         verdicts, evening_ms = asyncio.run(one_day(url, town.crash_and_start_again, in_time, late))
+        let_audit_catch_up(town.stores)
     finally:
         town.close()
     found = collect(town.stores, town.world, in_time, town.noon)

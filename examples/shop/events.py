@@ -68,7 +68,13 @@ class OrderPaid:
     charge_id: str
 
 
-# --- the four ways in which an order ends ---
+@event("shop.order-wrapped", key="order_id")
+@dataclass(frozen=True)
+class OrderWrapped:
+    order_id: str
+
+
+# --- the five ways in which an order ends ---
 
 
 @event("shop.order-shipped", key="order_id")
@@ -95,5 +101,12 @@ class OutOfStock:
 @event("shop.payment-declined", key="order_id")
 @dataclass(frozen=True)
 class PaymentDeclined:
+    order_id: str
+    reason: str
+
+
+@event("shop.undeliverable", key="order_id")
+@dataclass(frozen=True)
+class Undeliverable:
     order_id: str
     reason: str

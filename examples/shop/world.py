@@ -15,10 +15,19 @@ from dataclasses import dataclass, field
 from onstage import idempotency_key
 
 QUIET_CITIES = {"Bayreuth", "Salzburg"}
+UNREACHED_CITIES = {"Athens"}
 
 
 class CardDeclined(Exception):
     """The bank says no. Asking again does not help."""
+
+
+class NoRoute(Exception):
+    """The courier does not go there, today or ever."""
+
+
+class BankUnreachable(Exception):
+    """The line to the bank is dead, as it is while SHOP_BANK says so."""
 
 
 def happened(effect: str, order_id: str, result: str = "") -> None:
@@ -41,11 +50,25 @@ def lot(order_id: str) -> int:
 
 class Bank:
     async def charge(self, order_id: str, card: str, cents: int) -> str:
+        if os.environ.get("SHOP_BANK") == "unreachable":
+            raise BankUnreachable("nobody answers at the bank")
         if card.startswith("declined"):
             raise CardDeclined(f"the bank declines {card}")
         charge_id = f"charge-{order_id}"
         happened("charge", order_id, f"{charge_id} {cents / 100:.2f} EUR")
         return charge_id
+
+    async def refund(self, charge_id: str, order_id: str) -> None:
+        happened("refund", order_id, charge_id)
+
+
+class Bench:
+    async def wrap(self, order_id: str) -> str:
+        happened("wrap", order_id)
+        return f"paper-{order_id}"
+
+    async def unwrap(self, paper: str, order_id: str) -> None:
+        happened("unwrap", order_id, paper)
 
 
 @dataclass
@@ -53,6 +76,11 @@ class Courier:
     """Its line is busy for one order in ten, at the first call."""
 
     called: set[str] = field(default_factory=set[str])
+
+    def route(self, city: str) -> str:
+        if city in UNREACHED_CITIES:
+            raise NoRoute(f"no courier goes to {city}")
+        return f"the road to {city}"
 
     async def collect(self, order_id: str, city: str) -> str:
         if lot(order_id) < 10 and order_id not in self.called:
@@ -85,6 +113,11 @@ class MailServer:
 @asynccontextmanager
 async def bank() -> AsyncGenerator[Bank, None]:
     yield Bank()
+
+
+@asynccontextmanager
+async def bench() -> AsyncGenerator[Bench, None]:
+    yield Bench()
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
+from onstage.contracts.expectation import Expectation, with_expectations
 from onstage.contracts.process import Process
 from onstage.contracts.service import Service
 from onstage.contracts.validation import validate
@@ -34,12 +35,15 @@ class App:
     __slots__ = ("codec", "manifest", "offload_above", "processes", "services")
 
     def __init__(
-        self, *parts: Service | Process, codec: PayloadCodec | None = None, offload_above: int | None = None
+        self,
+        *parts: Service | Process | Expectation,
+        codec: PayloadCodec | None = None,
+        offload_above: int | None = None,
     ) -> None:
-        """Check the parts together. With a `codec` payloads are stored and published encrypted.
+        """Check the parts together. An `expect(...)` adds rules to the process that it names.
 
-        Payloads of more than `offload_above` bytes, at least 1024, are stored apart from their rows, each content once,
-        and an event may have 16 MiB instead of 1 MiB.
+        With a `codec` payloads are stored and published encrypted. Payloads of more than `offload_above` bytes, at
+        least 1024, are stored apart from their rows, each content once, and an event may have 16 MiB instead of 1 MiB.
         """
         self.codec = codec
         self.offload_above = offload_above
@@ -50,11 +54,12 @@ class App:
             )
         given: tuple[object, ...] = parts
         for part in given:
-            if not isinstance(part, Service | Process):
+            if not isinstance(part, Service | Process | Expectation):
                 why = f"{part!r} is neither a Service nor a Process"
-                raise refusal("App(...) takes services and processes", why, "remove it from App(...)", "")
+                raise refusal("App(...) takes services, processes and expectations", why, "remove it from App(...)", "")
         self.services = tuple(part for part in parts if isinstance(part, Service))
-        self.processes = tuple(part for part in parts if isinstance(part, Process))
+        declared = tuple(part for part in parts if isinstance(part, Process))
+        self.processes = with_expectations(declared, [part for part in parts if isinstance(part, Expectation)])
         self.manifest = validate(self.services, self.processes)
         for durable in durables_of(handler.fn for service in self.services for handler in service.handlers):
             durable.check()
@@ -67,13 +72,15 @@ class App:
         services: Sequence[str] | None = None,
         synchronous: str = "FULL",
         intake: Any = None,
+        alert_webhook: str | None = None,
     ) -> Stage:
         """A stage on the store at this URL, not yet entered: "sqlite:///shop.db", or "memory:" for a try.
 
         With `broker="nats://localhost:4222"` it runs the `services` named, the others run elsewhere, each on a store of
         its own. `synchronous="NORMAL"` is faster and may lose the last commits at a power cut; the promises rest on
         FULL. `intake` is the database in which `emit_in` writes ("postgresql://...", "sqlite:///app.db", an engine of
-        SQLAlchemy); the node takes in what is put there.
+        SQLAlchemy); the node takes in what is put there. `alert_webhook` is told when a process is stuck, overdue, a
+        dead end or reopened; where services run apart, that is for their observer.
 
         Raises UsageError for a URL of another kind, or services that are not there.
         """
@@ -85,6 +92,11 @@ class App:
                 "services=... needs a broker\n  why: the events of the others would reach nobody\n"
                 '  to do: add broker="nats://localhost:4222", or run all services in one store'
             )
+        if broker is not None and alert_webhook is not None:
+            raise UsageError(
+                "alert_webhook=... and a broker\n  why: a service apart sees its part of each process only\n"
+                "  to do: give it to the observer: `onstage observe --alert-webhook ...`"
+            )
         path = store_path(store)
         stage = stage_on(
             path,
@@ -95,6 +107,7 @@ class App:
             apart=apart,
             codec=self.codec,
             offload_above=self.offload_above,
+            alert_webhook=alert_webhook,
         )
         if intake is not None:
             from onstage.embedding.intake_table import IntakeTable

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from onstage.core.commit import event_of
 from onstage.core.identity import number_in
 from onstage.core.journal import StateSet
-from onstage.errors import InvalidEvent, UsageError
-from onstage.events.answer import Request, is_request, response_codec
+from onstage.errors import UsageError
+from onstage.events.answer import START_SOURCE, Request, asked_name, is_request, response_codec, why_no_request
 from onstage.events.duration import seconds
 from onstage.events.event import event_type, is_event
+from onstage.runtime.asked_from_elsewhere import identity_of_request
 from onstage.runtime.asking import response_in, workflow_of
 from onstage.workflow_handle import WorkflowHandle
 
@@ -33,7 +34,6 @@ __all__ = ["AskingOutside"]
 T = TypeVar("T")
 R = TypeVar("R")
 Duration = str | timedelta | float
-START_SOURCE: Final = "//onstage/start"
 
 
 class AskingOutside:
@@ -64,10 +64,7 @@ class AskingOutside:
         Raises TimeoutError when `timeout` (None: never) is over, AskFailed if the answer is a no, and as `emit` does.
         """
         if not (is_request(type(request)) and is_event(type(request))):
-            raise UsageError(
-                f"ask was given {request!r}\n  why: it is no request, so nobody knows what answers it\n"
-                "  to do: base its event class on Request[TheAnswer]"
-            )
+            raise UsageError(f"ask was given {request!r}\n{why_no_request(type(request))}")
         known, codec = event_type(type(request)), response_codec(type(request))
         timeout_s = None if timeout is None else seconds(timeout)
         event = await self._begin(known, request, id=id, source=None, key=None, timeout_s=timeout_s)
@@ -105,13 +102,7 @@ class AskingOutside:
         key: str | None,
         timeout_s: float | None,
     ) -> str:
-        try:
-            data = known.encode(value)
-        except Exception as error:
-            raise InvalidEvent(
-                f"{known.name}: this {type(value).__qualname__} cannot be encoded\n  why: {error}\n"
-                f"  to do: correct it as the annotation at {known.where} says"
-            ) from error
+        data = known.encode_from_outside(value)
         return await self.begin(known.name, data, id=id, source=source, key=key, timeout_s=timeout_s)
 
     async def begin(
@@ -130,32 +121,46 @@ class AskingOutside:
         }  # fmt: skip
         return await self._through(lambda ways: ways.begin(start))
 
-    async def answer_to(self, event: str, timeout_s: float | None) -> bytes | None:
+    async def answer_to(self, event: str, timeout_s: float | None, type: str | None = None) -> bytes | None:
         """The payload of the answer to the request with this public id, None if there is none in time."""
         loop = asyncio.get_running_loop()
         give_up = None if timeout_s is None else loop.time() + timeout_s
         return await self._through(
-            lambda ways: ways.answer(event, None if give_up is None else max(0.0, give_up - loop.time()))
+            lambda ways: ways.answer(event, None if give_up is None else max(0.0, give_up - loop.time()), type)
         )
 
     async def result_of(self, event: str, type: str, codec: Codec[Any], timeout_s: float | None) -> Any:
         """The result that answers a request. Raises TimeoutError, AskFailed."""
-        data = await self.answer_to(event, timeout_s)
+        data = await self.answer_to(event, timeout_s, type)
         if data is None:
-            raise TimeoutError(f"{type} was not answered within {timeout_s} s")
+            raise TimeoutError(f"{asked_name(type)} was not answered within {timeout_s} s")
         return response_in(type, data, codec)
 
-    async def control(self, action: str, event: str) -> str:
-        """Act on the execution that answers the request with this public id; answers what was done."""
-        return await self._through(lambda ways: ways.control(action, event), repeat=False)
+    async def control(
+        self, action: str, event: str, type: str | None = None, *, by: str | None = None, note: str | None = None
+    ) -> str:
+        """Act on what answers the request of this type and public id, or on its process; answers what was done."""
+        return await self._through(lambda ways: ways.control(action, event, type, by=by, note=note), repeat=False)
+
+    async def forked(self, event: str, step: str, id: str | None) -> str:
+        """Fork the workflow with this public id from a step; answers the public id of the fork."""
+        own = self._own(id)
+        return await self._through(lambda ways: ways.fork(event, step, own))
 
     async def state_of(self, event: str, handler: str) -> dict[str, Any]:
         """What the execution of this handler for this event shows of itself, as of its last durable commit."""
-        n = number_in(event) or 0
         async with self.reading() as reader:
-            views = await reader.executions(process=n, handler=handler)
+            identity = identity_of_request(event)
+            door = (await reader.doors((identity,))).get(identity)
+            n = (number_in(event) or 0) if door is None else door[0]
+            begun = await reader.event(n)
+            views = await reader.executions(process=n if begun is None else begun.process, handler=handler)
             found = next((view.id for view in views if event_of(view.id) == n), None)
             stored = None if found is None else await reader.execution(found)
         if stored is None:
-            raise LookupError(f"there is no execution of {handler} for {event}")
+            raise LookupError(
+                f"there is no execution of {handler} for {event} in this store\n"
+                "  why: what an execution shows of itself is in the store of its service alone\n"
+                f"  to do: ask at a node that runs {handler.partition('.')[0]}"
+            )
         return {e.key: msgspec.json.decode(e.value) for e in stored.entries if isinstance(e, StateSet)}

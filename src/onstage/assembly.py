@@ -9,6 +9,7 @@ from onstage.brokers.sealed_broker import SealedBroker
 from onstage.errors import UsageError
 from onstage.ports.clock import SystemClock
 from onstage.ports.payload_codec import Seal
+from onstage.runtime.alerts import Alerts
 from onstage.runtime.node import Node
 from onstage.runtime.observatory import Observatory
 from onstage.runtime.workers import ThreadWorkers
@@ -52,6 +53,7 @@ def stage_on(
     apart: Apart | None = None,
     codec: PayloadCodec | None = None,
     offload_above: int | None = None,
+    alert_webhook: str | None = None,
 ) -> Stage:
     """A stage for these parts of an App on the SQLite file at `path`, in memory for None; not yet entered."""
 
@@ -70,6 +72,7 @@ def stage_on(
             broker=None if held is None else _sealed(_broker(held.broker, clock), codec),
             hosted=None if held is None else held.hosted,
             telemetry=telemetry,
+            alerts=None if alert_webhook is None or not dispatch else Alerts(alert_webhook, workers),
         )
         if node.exchange is not None and stage.on_broker is not None:
             node.exchange.broker_watch.tell = stage.on_broker
@@ -103,14 +106,15 @@ def _held_apart(path: Path | None) -> Apart | None:
     return None if hosted is None else Apart("", hosted)
 
 
-def observatory_on(path: Path | None, broker: str) -> Observatory:
-    """An observer of the namespace behind `broker`, on the SQLite file at `path`; not yet started."""
+def observatory_on(path: Path | None, broker: str, *, alert_webhook: str | None = None) -> Observatory:
+    """An observer of the namespace behind `broker`, on the SQLite file at `path`; not yet started. Call on a loop."""
     clock = SystemClock()
+    alerts = None if alert_webhook is None else Alerts(alert_webhook, ThreadWorkers())
 
     def make_store() -> Store:
         return _store(path, clock, ThreadWorkers(), synchronous="NORMAL", lock_wait_s=LOCK_WAIT_S_MAX)
 
-    return Observatory(_broker(broker, clock), make_store, clock)
+    return Observatory(_broker(broker, clock), make_store, clock, alerts=alerts)
 
 
 def _broker(url: str, clock: Clock) -> Broker:

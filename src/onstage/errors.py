@@ -43,6 +43,7 @@ __all__ = [
     "StoreUnavailable",
     "UndeclaredEvent",
     "UsageError",
+    "WillNeverHappen",
     "refusal",
 ]
 
@@ -209,8 +210,10 @@ class StepFailed(HandlerError):
 class AskFailed(HandlerError):
     """Whoever was asked said no, or will never answer: catch it to go on another way, or let it end this attempt.
 
-    ``request`` is the type that was asked, ``kind`` what became of it (``rejected``, ``cancelled``, ``dropped`` or
-    ``terminated``), ``reason`` why. A workflow that was started is asked for its result in the same way.
+    ``request`` is the type that was asked, ``kind`` what became of it (``rejected``, ``cancelled``, ``dropped``,
+    ``terminated``, ``written off`` when its handler is gone and was retired, or ``unanswered`` when all that it obliged
+    has ended without a word), ``reason`` why. A workflow that was started is asked for its result in the same way; then
+    ``request`` is the workflow's name (``orders.fulfil``).
     """
 
     def __init__(self, request: str, kind: str, reason: str) -> None:
@@ -220,7 +223,27 @@ class AskFailed(HandlerError):
 
     def __str__(self) -> str:
         """Return what was asked, what became of it, and why."""
-        return f"{self.request} was {self.kind}: {self.reason}" if self.reason else f"{self.request} was {self.kind}"
+        said = f"{self.request} was {self.kind}"
+        return said if self.reason in ("", self.kind) else f"{said}: {self.reason}"
+
+
+@final
+class WillNeverHappen(HandlerError, TimeoutError):
+    """What a wait waits for cannot come any more: nobody who could emit it has anything left to do in this process.
+
+    It is a ``TimeoutError``, so that a handler which deals with that deals with this, only sooner. Let it pass, and the
+    execution is set aside at once. ``types`` are the event types that were awaited.
+    """
+
+    def __init__(self, types: tuple[str, ...]) -> None:
+        """Keep what was awaited."""
+        super().__init__(types)
+        self.types = types
+
+    def __str__(self) -> str:
+        """Return what will not come, and why."""
+        named = " or ".join(self.types)
+        return f"{named} will never happen: nothing that is open in this process can lead to it"
 
 
 @final

@@ -36,26 +36,44 @@ class Manageable:
     async def retire(self, handler: str, *, dry_run: bool = False) -> int:
         """Write off what a handler left open that is gone from the app; answers how many obligations.
 
-        Processes that were stuck because of it go on or end. Raises UsageError while the app declares it.
+        A service ("old") is retired with all its handlers. Processes that were stuck because of it go on or end, and
+        whoever asked it gets an AskFailed of kind "written off". Raises UsageError while the app declares it.
         """
         told = await self.manage("retire", handler, {"dry_run": int(dry_run)})
         return int(told["obligations"])
 
-    async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]:
-        """What `replay` and `retire` ask the node, as the command line does."""
+    async def manage(
+        self, action: str, handler: str, options: Mapping[str, int], *, by: str | None = None
+    ) -> dict[str, int | str]:
+        """What `replay` and `retire` ask the node, as the command line does; with `by` it goes into the audit log."""
         told: dict[str, int | str] = await self._through(
-            lambda ways: ways.manage(action, handler, options), repeat=False
+            lambda ways: ways.manage(action, handler, options, by=by), repeat=False
         )
         return told
 
+    async def skip(self, execution: int, step: str, data: bytes | None = None, *, by: str | None = None) -> str:
+        """Let a stuck step of an execution count as done with this result (JSON), or its undo; answers what was done.
+
+        `step` is its name or its position. With `by` it goes into the audit log. Saying the same twice is well. Raises
+        UsageError if no such step is stuck, and for a result that does not fit it.
+        """
+        told: str = await self._through(lambda ways: ways.skip(execution, step, data, by=by))
+        return told
+
     async def operate_schedule(
-        self, action: str, name: str, *, first_ms: int | None = None, last_ms: int | None = None
+        self,
+        action: str,
+        name: str,
+        *,
+        first_ms: int | None = None,
+        last_ms: int | None = None,
+        by: str | None = None,
     ) -> str:
         """Pause, resume or backfill (with the ends of a range, ms) a schedule by its full name; answers what was done.
 
         Raises UsageError.
         """
-        told: str = await self._through(lambda ways: ways.schedule(action, name, first_ms, last_ms))
+        told: str = await self._through(lambda ways: ways.schedule(action, name, first_ms, last_ms, by=by))
         return told
 
     async def pause(self, name: str, *, by: str = "the application", why: str | None = None) -> str:

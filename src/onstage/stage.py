@@ -98,6 +98,7 @@ class Stage(AskingOutside, Embeddable, Manageable):
                 raise refused
             try:
                 await self._become_node(self._make_node(not self._client_only))
+                await self._begin_meters()
             except NodeRunning as error:
                 refused = error  # perhaps by a client that was quicker, which makes way when it is asked
                 continue
@@ -166,6 +167,7 @@ class Stage(AskingOutside, Embeddable, Manageable):
     ) -> None:
         """Drain and stop: running steps finish within `drain_s`, everything accepted is durable."""
         self.loop = None
+        self._end_meters()
         if self.intake is not None:
             await self.intake.close()
         async with self._moving:
@@ -204,23 +206,17 @@ class Stage(AskingOutside, Embeddable, Manageable):
     ) -> ProcessHandle:
         """Emit an event from outside; when this returns, it is durable.
 
-        The same `id` twice is the same event. It joins the open process that has its key and knows its type, or is
-        the root of a new one; `process=` says it outright. With `after` ("10m", on the node's clock) or `at` it is
-        kept until then, and its process is open from now on. From `expires` on, a moment or a time counted from when
-        it is due, no handler begins with it any more.
+        The same `id` twice is the same event. It joins the open process that has its key and knows its type, or the
+        running workflow with that id that waits for it, or is the root of a new one; `process=` says it outright. With
+        `after` ("10m", on the node's clock) or `at` it is kept until then, and its process is open from now on. From
+        `expires` on, a moment or a time counted from when it is due, no handler begins with it any more.
 
         Raises InvalidEvent, DuplicateId, AmbiguousProcess, StoreUnavailable, UsageError for a moment without a time
         zone, ValueError for what is no duration; then nothing is stored.
         """
         when = when_of(after=after, at=at, expires=expires)
         known = event_type(type(event))
-        try:
-            data = known.encode(event)
-        except Exception as error:
-            raise InvalidEvent(
-                f"{known.name}: this {known.cls.__qualname__} cannot be encoded\n  why: {error}\n"
-                f"  to do: correct it as the class at {known.where} says"
-            ) from error
+        data = known.encode_from_outside(event)
         return await self._emit(known.name, data, id=id, source=None, process=process, when=when)
 
     async def emit_envelope(
@@ -361,9 +357,12 @@ class Stage(AskingOutside, Embeddable, Manageable):
             raise RuntimeError("this stage is not a running node\n  why: only a node counts\n  to do: ask the node")
         return self._node.store.statistics()
 
-    async def operate(self, action: str, execution: int) -> str:
-        """Retry or drop a dead letter by its execution number; answers what was done."""
-        return await self._through(lambda ways: ways.operate(action, execution), repeat=False)
+    async def operate(self, action: str, execution: int, *, by: str | None = None) -> str:
+        """Retry or drop a dead letter by its execution number; answers what was done.
+
+        With `by`, the name of an operator, it is written down in the audit log.
+        """
+        return await self._through(lambda ways: ways.operate(action, execution, by=by), repeat=False)
 
     def _entered(self) -> LocalWays | RemoteDoor:
         if self._ways is None:

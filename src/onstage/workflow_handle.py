@@ -22,7 +22,8 @@ class _Ways(Protocol):
     async def verdict_on(self, process: str, timeout_s: float | None) -> Verdict: ...
     async def result_of(self, event: str, type: str, codec: Codec[Any], timeout_s: float | None) -> Any: ...
     async def state_of(self, event: str, handler: str) -> dict[str, Any]: ...
-    async def control(self, action: str, event: str) -> str: ...
+    async def control(self, action: str, event: str, type: str | None = None) -> str: ...
+    async def forked(self, event: str, step: str, id: str | None) -> str: ...
 
 
 @final
@@ -56,9 +57,24 @@ class WorkflowHandle(Generic[R]):
         """Cancel it; when this returns, that is durable. Answers what was done.
 
         Its next durable call raises `Cancelled`, finished steps are undone, and its children are cancelled as well;
-        what has not begun, or was set aside, ends without running. Raises UsageError if it has ended.
+        what has not begun, or was set aside, ends without running. Raises UsageError if it has ended. If it runs on
+        another store, the cancel is on its way when this returns, even if the start is too; then it is told there.
         """
-        return await self._ways.control("cancel", self.id)
+        return await self._ways.control("cancel", self.id, f"{START_PREFIX}{self.workflow}")
+
+    async def fork(self, step: str, *, id: str | None = None) -> WorkflowHandle[R]:
+        """Run it again from a step on: a new execution takes over what was recorded before that call.
+
+        `step` is the name of the call (`"ship"`) or its position (`"gather#0/1/ship#0"`, as `show` has it), or "end" to
+        go on behind everything that has ended. The fork runs the present code, as a process of its own with the same
+        input and key; what was taken over is not done again, the rest is done anew, with new idempotency keys. The
+        original stays as it was, and must have ended or be set aside. The same `id`, step and original twice is one
+        fork; without an id each call makes one. Durable when this returns.
+
+        Raises UsageError for a call that is not in the journal, if the original may still go on, and if the part taken
+        over cannot be relied on; DuplicateId for an id that was used otherwise.
+        """
+        return WorkflowHandle(await self._ways.forked(self.id, step, id), self.workflow, self._codec, self._ways)
 
     async def verdict(self, *, timeout: Duration | None = 0) -> Verdict:
         """Wait for a final verdict on its process for at most `timeout` (None: for ever), then answer the present one.

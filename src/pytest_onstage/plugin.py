@@ -22,7 +22,7 @@ __all__ = ["pytest_configure", "pytest_pyfunc_call", "sim", "sim_app"]
 
 _MARK: Final = "sim(app=None, *, seed=0, faults=()): the application, the seed and the faults of the fixture `sim`."
 _CONTRACT: Final = (
-    *("store_contract", "store_reading", "store_transactions", "store_trial", "store_writing"),
+    *("store_contract", "store_progress", "store_reading", "store_transactions", "store_trial", "store_writing"),
     *("broker_contract", "broker_cursors", "broker_log", "broker_service", "broker_trial"),
 )
 _NO_APP: Final = (
@@ -49,7 +49,7 @@ def sim_app(request: pytest.FixtureRequest) -> App:
         return app
     from onstage.cli.application import load_app
     from onstage.cli.failures import Failure
-    from onstage.cli.settings import find_settings
+    from onstage.reading.settings import find_settings
 
     try:
         settings = find_settings(request.path.parent)

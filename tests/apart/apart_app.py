@@ -118,7 +118,7 @@ def say_ready() -> None:
     sys.stdout.flush()
 
 
-async def main(service: str, store: str, broker: str) -> None:
+async def main(service: str, store: str, broker: str, app: App = app) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     if service == "observer":

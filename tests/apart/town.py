@@ -1,6 +1,7 @@
 """Real processes around a real NATS server: started, killed, paused, cut off, and looked at from outside."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from onstage.testing.nats_server import NatsServer
 from onstage.testing.tcp_proxy import TcpProxy
 
 WINDOW_S = 2
+ROOT = str(Path(__file__).parents[2])
 EVERYBODY = (*SERVICES, "observer")
 
 
@@ -28,8 +30,9 @@ EVERYBODY = (*SERVICES, "observer")
 class Town:
     """A server, a proxy and a process for each service, and an observer."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, script: str = apart_app.__file__) -> None:
         self.folder = folder
+        self.script = script
         self.server = NatsServer(folder / "nats")
         self.proxies = {name: TcpProxy(self.server.port) for name in EVERYBODY}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -48,7 +51,7 @@ class Town:
     async def start(self, name: str) -> None:
         """Start a process, and wait until it is ready."""
         broker = f"nats://127.0.0.1:{self.proxies[name].port}?window={WINDOW_S}s"
-        command = [sys.executable, apart_app.__file__, name, str(self.store(name)), broker, str(self.effects)]
+        command = [sys.executable, self.script, name, str(self.store(name)), broker, str(self.effects)]
         self.processes[name] = process = self._spawn(name, command)
         assert process.stdout is not None
         with process.stdout:
@@ -57,7 +60,7 @@ class Town:
 
     def _spawn(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=os.environ | {"PYTHONPATH": ROOT})
 
     def kill(self, name: str) -> None:
         process = self.processes.pop(name)

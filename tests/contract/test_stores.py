@@ -6,7 +6,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 pytest.register_assert_rewrite("onstage.testing.store_writing", "onstage.testing.store_reading")
-pytest.register_assert_rewrite("onstage.testing.store_transactions", "onstage.testing.store_trial")
+pytest.register_assert_rewrite(
+    "onstage.testing.store_transactions", "onstage.testing.store_trial", "onstage.testing.store_progress"
+)
 
 from onstage.core.commit import execution_id  # noqa: E402
 from onstage.events.receipt import Status  # noqa: E402

@@ -12,7 +12,7 @@ from typing import Any, Final, final
 
 from tests.fuzz.store_pair import Pair
 
-from onstage.core.commit import Commit, Mail, NewEvent, StateWrite, Transaction, execution_id
+from onstage.core.commit import Commit, Mail, NewEvent, ProgressRow, StateWrite, Transaction, execution_id
 from onstage.core.journal import Entry, Slept, Stepped, Transacted, Valued, WaitOpened
 from onstage.events.receipt import Status
 from onstage.ports.store import Declaration, ExecutionView, Reader
@@ -101,6 +101,9 @@ class Story:
         n = self._script.next_n
         commit = self._script.joining(number, *self._handlers(handlers), mail=mail, after=self._after(after))
         commit.door = self._door(door, n)
+        commit.undecided = number if door % 5 == 0 else 0
+        if letters % 3 == 0:  # the version is now the next one, now another
+            commit.progress = (ProgressRow(number, 1 + after % 3, door % 7 or None, "open", b"%d" % n, n % 2),)
         self._append(commit)
 
     async def go_on(self, execution: int, how: int, emits: int, after: int, wrong: int) -> None:
@@ -236,6 +239,7 @@ class Story:
         await pair.receipts("receipts")
         await pair.read("unread", lambda r: r.unread(limit=10_000))
         await pair.read("events", lambda r: _paged(r, 3))
+        await pair.read("progress", lambda r: r.progress_due(limit=10_000))
         for key in ("k0", "k1"):
             await pair.read("states of key", lambda r, k=key: r.states(key=k))  # type: ignore[misc]
 

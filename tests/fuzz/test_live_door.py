@@ -45,7 +45,7 @@ class Desk:
     async def verdict(self, process: str, timeout_s: float | None) -> Verdict:
         return Verdict("stuck", process, (str(timeout_s),))
 
-    async def operate(self, action: str, execution: int) -> str:
+    async def operate(self, action: str, execution: int, *, by: str | None = None) -> str:
         return f"{action} {execution}"
 
     def make_way(self) -> None:

@@ -152,7 +152,7 @@ async def file(e: Ordered) -> None:
     await enter("file", e.key, e.seq, "")
 
 
-job = Process("job", starts=Ordered, done=Rested, owner=factory)
+job = Process("job", starts=Ordered, done=Rested, owner=factory, undo=False)
 app = App(factory, office, job)
 
 

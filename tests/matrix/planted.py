@@ -89,7 +89,7 @@ def draw_another_key() -> None:
 
 def forget_the_door() -> None:
     """An id from outside is not recognised when it comes again."""
-    admission._door = lambda *_: Door(os.urandom(16), os.urandom(16), 0)  # noqa: SLF001
+    admission.door_of = lambda *_: Door(os.urandom(16), os.urandom(16), 0)
 
 
 def run_before_asking() -> None:

@@ -119,7 +119,7 @@ def without_felling_and_conflicts(patch: pytest.MonkeyPatch) -> None:
         ("an undoable step and a transaction", without_barrier, 0, "an effect after"),
         ("a chain of hops", without_felling, 2, "refused for another reason"),
         ("events in the middle", without_felling_and_conflicts, 3, "an orphan"),
-        ("a rejection", without_felling_and_conflicts, 6, "entries on disk"),
+        ("a rejection", without_felling_and_conflicts, 9, "entries on disk"),
     ],
 )
 def test_an_engine_without_a_rule_is_found(

@@ -87,6 +87,9 @@ def test_every_module_is_tried_with_its_own_tests_first() -> None:
         "test_branches",
         "test_execution",
         "test_execution_journal",
+        "test_fork",
         "test_renewal",
         "test_requests",
+        "test_segments",
+        "test_skippable",
     ]

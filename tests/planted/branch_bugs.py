@@ -8,8 +8,9 @@ import pytest
 from onstage.core.branches import Cursor
 from onstage.core.execution import Execution
 from onstage.core.journal import Abandoned, Raced
-from onstage.runtime import attempts, scope
+from onstage.runtime import attempts, branch_tasks, scope
 from onstage.runtime.branch import Branch
+from onstage.runtime.call import active
 from onstage.runtime.dispatcher import Dispatcher
 from onstage.runtime.frame import Frame
 
@@ -31,6 +32,11 @@ def frontier_shared(patch: Patch) -> None:
         return plain(self, *given, **more)
 
     patch.setattr(Execution, "ask", ask)
+
+
+def blocked_until_all_are(patch: Patch) -> None:
+    """A call that is due, or whose event came, goes on only when all others of its execution are blocked too."""
+    patch.setattr(Frame, "_let_go_on", lambda *_: None)
 
 
 def new_effects_behind_the_frontier(patch: Patch) -> None:
@@ -64,8 +70,10 @@ def abandoned_left_as_it_is(patch: Patch) -> None:
 
 
 def loser_goes_on(patch: Patch) -> None:
-    """A branch that has lost its race goes on making calls."""
+    """A branch that has lost its race goes on making calls: none of the guards that a call may meet holds it up."""
     patch.setattr(attempts, "_refuse_stopped", lambda *_: None)
+    patch.setattr(attempts, "_refuse_unbegun", lambda *_, **__: None)
+    patch.setattr(Frame, "leave_if_stopped", lambda _: None)
 
 
 def branches_left_behind(patch: Patch) -> None:
@@ -84,7 +92,24 @@ def parked_under_a_running_branch(patch: Patch) -> None:
         before, self.weight = self.weight, 1 if self.calls else 0
         return self.weight - before
 
+    plain = active._end_in
+
+    def end_in(self: active, branch: Branch) -> None:
+        plain(self, branch)
+        self._frame.weigh(branch)
+
     patch.setattr(Branch, "weigh", weigh)
+    patch.setattr(active, "_end_in", end_in)
+
+
+def cleared_without_waiting(patch: Patch) -> None:
+    """The steps of a gather begin together before what led to it is durable."""
+
+    async def clear(_: Frame, works: branch_tasks.Works) -> None:
+        for branch, _work in works:
+            branch.cleared = True
+
+    patch.setattr(branch_tasks, "_clear", clear)
 
 
 def always_the_new_side(patch: Patch) -> None:
@@ -105,6 +130,8 @@ GATHER = "tests/unit/runtime/test_gather.py::"
 FOUND_BY = {
     flat_counter: f"{PURE}test_whatever_the_order_of_the_branches_a_replay_answers_each_call_its_own_result",
     frontier_shared: f"{PURE}test_branches_that_are_cut_off_anywhere_go_on_where_each_of_them_was",
+    blocked_until_all_are: "tests/scenario/test_beside_running_steps.py::"
+    "test_a_sleep_that_is_over_wins_its_race_against_a_step_that_runs",
     new_effects_behind_the_frontier: f"{PURE}test_a_branch_that_has_changed_is_diverged",
     winner_not_recorded: f"{SIDE_BY_SIDE}test_who_has_won_a_race_stays_the_winner_although_another_could_win_now",
     failure_not_held: f"{SIDE_BY_SIDE}test_a_step_that_failed_beside_a_branch_that_waits_is_not_run_again_at_each_wake",
@@ -113,6 +140,8 @@ FOUND_BY = {
     branches_left_behind: f"{SPAWNED}test_an_execution_ends_when_its_spawned_branches_have",
     parked_under_a_running_branch: f"{GATHER}"
     "test_a_foreign_await_in_one_branch_does_not_make_the_execution_park_under_it",
+    cleared_without_waiting: "tests/unit/runtime/test_branch_tasks.py::"
+    "test_none_begins_before_what_led_to_the_gather_is_durable",
     always_the_new_side: "tests/unit/runtime/test_patched.py::"
     "test_old_journals_go_on_under_new_code_and_new_executions_take_the_new_side",
     scope_undoes_everything: "tests/unit/runtime/test_scope.py::test_scopes_side_by_side_are_aborted_each_alone",

@@ -28,14 +28,23 @@ from tests.planted import branch_bugs as branch
 from tests.planted import broker_bugs as broker
 from tests.planted import durable_bugs as durable
 from tests.planted import embed_bugs as embed
+from tests.planted import errand_bugs as errand
+from tests.planted import expect_bugs as expect
+from tests.planted import feature_bugs as features
 from tests.planted import flow_bugs as flow
 from tests.planted import offload_bugs as offload
+from tests.planted import play_bugs as plays
+from tests.planted import process_bugs as processes
 from tests.planted import run_bugs as run
 from tests.planted import store_bugs as store
 from tests.planted import subs_bugs as subs
 from tests.planted import time_bugs as timing
 from tests.planted import tour_bugs as tour
 from tests.planted import trap_bugs as trap
+from tests.planted import watch_bugs as watch
+from tests.planted import wave_bugs as wave
+from tests.planted import web_bugs as web
+from tests.planted import workflow_bugs as workflow
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -138,6 +147,7 @@ ON_TOUR: dict[Plant, str] = {
 CONTRACT = "tests/contract/test_stores.py::TestSqliteStoreInline::"
 RUNTIME = "tests/unit/runtime/"
 REQUESTS = "tests/scenario/test_requests.py::"
+RACES = "tests/scenario/test_races_of_others.py::"
 CANCELLED = "tests/scenario/test_cancelled_branches.py::"
 STORIES = "tests/scenario/test_subscriptions.py::"
 FLOW = "tests/scenario/"
@@ -149,6 +159,46 @@ SCHEDULES = "tests/scenario/test_schedules.py::"
 SCENES = "tests/scenario/"
 OFFLOAD = "tests/unit/stores/sqlite/test_offload.py::"
 IN_OTHER_SUITES: dict[Plant, str] = {
+    expect.rule_answered_by_what_came_before: "tests/unit/observe/test_marking.py::"
+    "test_a_marking_says_what_a_naive_reader_of_the_history_says",
+    expect.rule_forgotten_at_the_end: f"{SCENES}test_expecting.py::"
+    "test_each_rule_is_told_once_whatever_dies[forgotten]",
+    expect.violation_in_tests_swallowed: f"{SCENES}test_expecting.py::"
+    "test_a_violation_fails_the_test_and_says_which_rule_where_and_why",
+    expect.wait_failed_too_early: "tests/unit/observe/test_possible.py::"
+    "test_nothing_that_is_called_impossible_ever_comes",
+    expect.wait_never_failed: f"{SCENES}test_hopeless.py::test_a_wait_whose_last_producer_has_finished_fails_at_once",
+    expect.hopeless_wait_not_recorded: f"{SCENES}test_hopeless.py::test_it_is_an_entry_of_the_journal_and_replayed",
+    errand.cancel_ahead_forgotten: f"{RUNTIME}test_asked_from_elsewhere.py::"
+    "test_a_cancel_that_overtakes_a_start_from_outside_keeps_it_from_running",
+    errand.child_elsewhere_not_told: f"{RUNTIME}test_asking_elsewhere.py::"
+    "test_a_child_on_another_store_is_cancelled_with_its_parent",
+    errand.want_before_its_request_dropped: f"{RUNTIME}test_asked_from_elsewhere.py::"
+    "test_a_want_that_comes_before_its_request_is_kept_and_answered_once_it_came",
+    errand.names_drawn_anew: f"{RUNTIME}test_asking_elsewhere.py::test_the_same_id_is_one_request_wherever_it_is_asked",
+    errand.deadline_left_behind: f"{RUNTIME}test_asking_elsewhere.py::test_a_deadline_travels_with_the_request",
+    errand.payload_not_compared_from_afar: f"{RUNTIME}test_asking_elsewhere.py::"
+    "test_an_id_that_names_another_request_is_refused_here_and_answered_so_from_there",
+    workflow.fork_takes_over_nothing: f"{SCENES}test_forks.py::"
+    "test_a_fork_does_the_rest_once_and_nothing_again_wherever_it_crashes",
+    workflow.fork_with_keys_of_its_own: f"{SCENES}test_forks.py::"
+    "test_a_fork_that_rejects_undoes_what_it_took_over_under_the_key_of_the_original",
+    workflow.other_run_not_cancelled: f"{SCENES}test_schedules.py::"
+    "test_a_run_that_is_due_cancels_the_one_under_way_wherever_the_node_dies",
+    workflow.cancel_of_the_other_run_beside_the_commit: f"{SCENES}test_schedules.py::"
+    "test_a_run_that_is_due_cancels_the_one_under_way_wherever_the_node_dies",
+    workflow.child_without_an_identity: f"{SCENES}test_shared_children.py::"
+    "test_two_parents_have_one_child_wherever_the_node_dies",
+    workflow.joined_run_not_heard: f"{SCENES}test_shared_children.py::"
+    "test_whoever_joins_is_woken_by_an_answer_in_another_process_wherever_the_node_dies",
+    workflow.joined_run_forgotten_at_a_start: f"{SCENES}test_shared_children.py::"
+    "test_whoever_joins_is_woken_by_an_answer_in_another_process_wherever_the_node_dies",
+    workflow.retired_in_silence: f"{SCENES}test_retired_answerers.py::"
+    "test_who_asked_a_retired_handler_is_told_wherever_the_node_dies",
+    workflow.workflow_not_looked_for: f"{SCENES}test_workflow_joins.py::"
+    "test_an_event_with_its_id_as_key_reaches_the_workflow_wherever_the_node_dies",
+    workflow.forked_original_goes_on: f"{SCENES}test_forks.py::"
+    "test_an_original_that_was_forked_is_not_retried_or_cancelled",
     durable.state_lanes_apart: f"{SCENES}test_keyed_state.py::test_handlers_that_keep_state_take_turns_by_key",
     durable.state_version_not_checked: f"{SCENES}test_keyed_state.py::test_versions_alone_lose_no_change_either",
     durable.completion_not_looked_for: f"{SCENES}test_completed_elsewhere.py::"
@@ -171,10 +221,10 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     run.mail_taken_twice: "tests/unit/core/test_execution.py::test_a_wait_keeps_its_deadline_and_what_it_consumed",
     run.incarnation_reused: f"{CONTRACT}test_each_start_draws_a_new_incarnation_and_epoch",
     answer.answer_looked_for_before_listening: f"{REQUESTS}test_the_answer_may_come_before_the_wait",
-    answer.failure_taken_for_a_value: f"{REQUESTS}test_a_failed_child_is_a_failure_on_every_replay",
+    answer.failure_taken_for_a_value: f"{RACES}test_a_failed_child_is_a_failure_on_every_replay",
     answer.answer_to_another_request_taken: f"{RUNTIME}test_asking.py::"
     "test_what_is_asked_twice_is_asked_twice_and_each_answer_goes_to_its_request",
-    answer.children_left_alone: f"{REQUESTS}test_a_cancel_that_meets_the_start_of_a_child_leaves_no_orphan",
+    answer.children_left_alone: f"{RACES}test_a_cancel_that_meets_the_start_of_a_child_leaves_no_orphan",
     answer.cancel_told_again: f"{RUNTIME}test_cancelling.py::test_it_is_told_after_a_restart_as_well_and_only_once",
     answer.cancel_told_to_one_branch: f"{CANCELLED}"
     "test_a_cancel_tells_every_branch_of_a_gather_once_and_then_the_handler",
@@ -218,9 +268,12 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     subs.named_handler_not_stored: f"{CONTRACT}test_a_handler_may_be_named_in_a_commit",
     flow.tenants_in_one_queue: f"{FLOW}test_flow_control.py::"
     "test_fairness_holds_after_a_restart_with_the_backlog_in_the_store",
+    flow.woken_before_all: f"{FLOW}test_fair_wakeups.py::test_fairness_of_what_wakes_holds_after_a_restart",
     flow.low_priorities_starve: f"{FLOW}test_flow_control.py::"
     "test_a_higher_priority_goes_first_and_a_lower_one_does_not_starve",
     flow.bucket_begins_full: f"{FLOW}test_flow_control.py::test_a_rate_is_kept_across_restarts",
+    flow.slow_rates_forgotten: f"{FLOW}test_flow_control.py::"
+    "test_a_slow_rate_is_kept_although_the_node_dies_in_every_minute",
     flow.bucket_forgets_lateness: "tests/unit/core/test_token_bucket.py::"
     "test_a_new_bucket_has_one_token_and_fills_up_to_one_second",
     flow.retries_cost_nothing: f"{FLOW}test_flow_control.py::test_an_outage_does_not_become_a_storm",
@@ -244,6 +297,10 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     "test_what_is_durable_counts_and_what_is_refused_does_not",
     trap.doctor_silent: "tests/unit/cli/test_doctor.py::test_the_wal_reset_bug_is_known_by_version",
     **branch.FOUND_BY,
+    **watch.FOUND_BY,
+    **web.FOUND_BY,
+    **wave.FOUND_BY,
+    **processes.FOUND_BY,
     timing.delayed_at_once: f"{DELAYED}test_a_delayed_event_comes_when_it_is_due_and_not_earlier",
     timing.due_time_not_stored: f"{DELAYED}test_one_that_fell_due_while_no_node_ran_comes_at_the_start",
     timing.delayed_in_the_order_of_numbers: f"{DELAYED}test_many_that_are_due_at_once_come_in_the_order_of_their_times",
@@ -257,10 +314,12 @@ IN_OTHER_SUITES: dict[Plant, str] = {
     timing.pause_in_memory: f"{SCHEDULES}test_a_paused_schedule_stands_still_across_a_restart",
 }
 
+SEEN_IN_WORLDS = IN_WORLDS | plays.SEEN_BY | features.SEEN_BY
+
 BUGS: dict[str, Bug] = {
     bug.name: bug
     for bug in (
-        *(Bug(plant, frozenset(checkers.split())) for plant, checkers in IN_WORLDS.items()),
+        *(Bug(plant, frozenset(checkers.split())) for plant, checkers in SEEN_IN_WORLDS.items()),
         *(Bug(plant, frozenset(checkers.split()), on_tour=True) for plant, checkers in ON_TOUR.items()),
         *(Bug(plant, elsewhere=test) for plant, test in IN_OTHER_SUITES.items()),
     )

@@ -76,4 +76,4 @@ def payload_not_bound(patch: Patch) -> None:
 
 def journal_not_sealed(patch: Patch) -> None:
     """Results and arguments are stored as they are."""
-    patch.setattr(sealed_store, "_FIELDS", ())
+    patch.setattr(sealed_store, "PAYLOAD_FIELDS", ())

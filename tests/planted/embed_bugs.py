@@ -15,13 +15,13 @@ Patch = pytest.MonkeyPatch
 
 def row_identity_forgotten(patch: Patch) -> None:
     """A row of the intake table is admitted as if it had no identity."""
-    plain = intake_table._admitting
+    plain = intake_table.admitting
 
     def admitting(ways: object) -> object:
         admit = plain(ways)  # type: ignore[arg-type]
         return lambda rows: admit([row._replace(id="") for row in rows])
 
-    patch.setattr(intake_table, "_admitting", admitting)
+    patch.setattr(intake_table, "admitting", admitting)
 
 
 def row_removed_before_it_is_durable(patch: Patch) -> None:
@@ -30,7 +30,8 @@ def row_removed_before_it_is_durable(patch: Patch) -> None:
     async def take(self: IntakePoller) -> int:
         rows = await self._database.waiting(500)
         await self._database.remove([row.n for row in rows])
-        await self._admit(rows)
+        if rows:
+            await self._admit(rows)
         return len(rows)
 
     patch.setattr(IntakePoller, "take", take)

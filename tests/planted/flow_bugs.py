@@ -11,6 +11,7 @@ from onstage.core.token_bucket import TokenBucket
 from onstage.runtime import driver
 from onstage.runtime.batching import Batching
 from onstage.runtime.debounce import Debounce
+from onstage.runtime.kept_rates import KeptRate
 from onstage.runtime.pauses import Pauses
 from onstage.runtime.turnstile import Turnstile
 from onstage.stores.batch import Batch
@@ -22,15 +23,25 @@ def tenants_in_one_queue(patch: Patch) -> None:
     """Events of all tenants wait in the order in which they came."""
     plain = FairQueue.push
 
-    def push(self: Any, item: Any, *, tenant: Any = None, priority: int = 4) -> None:
-        plain(self, item, tenant=tenant if isinstance(tenant, Turnstile) else None, priority=priority)
+    def push(self: Any, item: Any, *, tenant: Any = None, **options: Any) -> None:
+        plain(self, item, tenant=tenant if isinstance(tenant, Turnstile) else None, **options)
 
     patch.setattr(FairQueue, "push", push)
 
 
+def woken_before_all(patch: Patch) -> None:
+    """What wakes up goes before whatever is new, whose turn it ever is."""
+    plain = FairQueue._whose_turn
+
+    def whose_turn(self: Any, level: int, *, begun_only: bool) -> Any:
+        return plain(self, level, begun_only=begun_only or bool(self._begun.levels[level]))
+
+    patch.setattr(FairQueue, "_whose_turn", whose_turn)
+
+
 def low_priorities_starve(patch: Patch) -> None:
     """The highest priority is always next."""
-    patch.setattr(FairQueue, "_next_level", lambda self: self.top)
+    patch.setattr(FairQueue, "_next_level", lambda _, filled: filled.bit_length() - 1)
 
 
 def bucket_begins_full(patch: Patch) -> None:
@@ -51,6 +62,14 @@ def bucket_forgets_lateness(patch: Patch) -> None:
         self._due_s = now_s + self._tolerance_s + self._interval_s
 
     patch.setattr(TokenBucket, "take", take)
+
+
+def slow_rates_forgotten(patch: Patch) -> None:
+    """A rate of a few in a minute begins anew with each start."""
+
+    async def load(self: KeptRate) -> None: ...
+
+    patch.setattr(KeptRate, "load", load)
 
 
 def retries_cost_nothing(patch: Patch) -> None:

@@ -45,20 +45,20 @@ def answer_before_commit(patch: Patch) -> None:
 
 def identity_forgotten(patch: Patch) -> None:
     """An event that is sent again under its id is another event."""
-    plain, numbers = admission._door, itertools.count()
-    patch.setattr(admission, "_door", lambda source, name, *rest: plain(source, f"{name}{next(numbers)}", *rest))
+    plain, numbers = admission.door_of, itertools.count()
+    patch.setattr(admission, "door_of", lambda source, name, *rest: plain(source, f"{name}{next(numbers)}", *rest))
 
 
 def payload_not_compared(patch: Patch) -> None:
     """Another payload under a known id is taken for a repetition."""
-    plain = admission._door
+    plain = admission.door_of
 
     def door(*given: Any) -> Any:
         made = plain(*given)
         made.payload = bytes(16)
         return made
 
-    patch.setattr(admission, "_door", door)
+    patch.setattr(admission, "door_of", door)
 
 
 def dedupe_outside_the_transaction(patch: Patch) -> None:

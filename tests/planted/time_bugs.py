@@ -18,7 +18,7 @@ Patch = pytest.MonkeyPatch
 
 def delayed_at_once(patch: Patch) -> None:
     """What is kept is offered like anything else, before it is due."""
-    patch.setattr(TimerLoop, "hold", lambda self, delivery: self._node.dispatcher.offer(delivery))
+    patch.setattr(TimerLoop, "hold", lambda self, delivery: self._unpark(delivery))
 
 
 def due_time_not_stored(patch: Patch) -> None:

@@ -7,6 +7,7 @@ import apsw
 
 from onstage.core.commit import event_of, handler_of
 from onstage.core.journal import Stepped
+from onstage.core.undoing import UNDO
 from onstage.events.receipt import Status, decode_receipts
 from onstage.observe.ledger import Ledger
 from onstage.ports.store import EventView, ExecutionView, ProcessView, Reader
@@ -50,8 +51,9 @@ def check_settled(sim: Sim) -> None:
     processes, executions, events = sim.read(everything)
     assert [row.id for row in processes if row.open] == [], "processes with open obligations"
     assert [view for view in executions if Status(view.status).is_open] == []
-    routes = sim.world.node.routes
-    owed = {(event.n, reaction.number) for event in events for reaction in routes[event.type].triggers}
+    node = sim.world.node
+    triggers = {name: route.triggers for name, route in node.routes.items()} | {UNDO: [node.waves.runs.reaction]}
+    owed = {(event.n, reaction.number) for event in events for reaction in triggers[event.type]}
     assert {(event_of(view.id), handler_of(view.id)) for view in executions} == owed
     settled = Counter[tuple[int, int]]()
     connection = apsw.Connection(str(sim.world.path), flags=apsw.SQLITE_OPEN_READONLY)

@@ -207,3 +207,69 @@ def test_dev_runs_every_service_apart_and_anew_when_a_file_changes(folder: Path,
         assert probe.connect_ex(("127.0.0.1", int(port))) != 0, "the server still runs"
     (row,) = json.loads(run(folder, "ps", "--store", "sqlite:///.onstage/view.db", "-o", "json").stdout)
     assert row["verdict"] == "completed"
+
+
+DESK = """
+from onstage.verdicts import ProcessCompleted
+
+desk = Service("desk")
+
+
+@desk.on(ProcessCompleted)
+async def file(e: ProcessCompleted) -> None: ...
+
+
+app = App(payment, mail, desk, Process("order", starts=OrderPlaced, done=OrderMailed))
+"""
+
+
+def test_a_handler_hears_of_each_end_once_although_the_observer_is_killed_and_replaced(
+    folder: Path, start: Start, server: NatsServer
+) -> None:
+    (folder / "shop.py").write_text(APP + DESK)
+    server.start()
+    broker = ("--broker", server.url)
+    for name in ("payment", "mail", "desk"):
+        start(name, "run", "-s", name, "--store", f"sqlite:///{name}.db", *broker)
+        until(folder / f"{name}.out", "ready")
+
+    def heard() -> list[str]:
+        """The keys of the orders whose end was told and handled."""
+        said = run(folder, "ps", "--type", "onstage.process.completed", "--store", "sqlite:///desk.db", "-o", "json")
+        events = [json.loads(line) for line in _told(folder)]
+        assert len(events) == len(json.loads(said.stdout)), said.stderr
+        return sorted(each["key"] for each in events)
+
+    def ordered(key: str) -> None:
+        store = ("--store", "sqlite:///payment.db")
+        emitted = run(folder, "emit", "order-placed", f'{{"order_id": "{key}"}}', *store, "--wait")
+        assert "completed (order-mailed)" in emitted.stdout, emitted.stderr
+
+    observer = start("observer", "observe", "--store", "sqlite:///view.db", *broker)
+    until(folder / "observer.out", "observing\n")
+    ordered("o1")
+    until_told(folder, 1)
+    observer.kill()
+    observer.wait()
+    start("other", "observe", "--store", "sqlite:///other.db", *broker)
+    until(folder / "other.out", "observing\n")
+    ordered("o2")
+    until_told(folder, 2)
+    assert heard() == ["o1", "o2"]
+
+
+def _told(folder: Path) -> list[str]:
+    sql = (
+        "select cast(e.data as text) data from onstage_event e join onstage_type t on t.id = e.type"
+        " where t.name = 'onstage.process.completed'"
+    )
+    said = run(folder, "sql", sql, "--store", "sqlite:///desk.db", "-o", "json")
+    return [row["data"] for row in json.loads(said.stdout or "[]")]
+
+
+def until_told(folder: Path, times: int) -> None:
+    """Wait until so many ends were told at the desk."""
+    give_up = time.monotonic() + LIMIT_S
+    while len(_told(folder)) < times:
+        assert time.monotonic() < give_up, f"not told {times} times"
+        time.sleep(0.1)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -172,7 +173,8 @@ def test_a_dead_node_on_the_same_file_is_no_hindrance_for_many_lines(folder: Pat
 
 
 def test_dev_runs_the_app_anew_when_a_file_changes(folder: Path) -> None:
-    dev = subprocess.Popen([*ONSTAGE, "dev"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    command = [*ONSTAGE, "dev", "--no-ui"]
+    dev = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert dev.stdout is not None
         assert dev.stdout.readline().startswith("ready:")
@@ -181,6 +183,24 @@ def test_dev_runs_the_app_anew_when_a_file_changes(folder: Path) -> None:
         assert dev.stdout.readline().startswith("ready:")
         dev.send_signal(signal.SIGINT)
         assert dev.wait(LIMIT_S) == 0
+    finally:
+        dev.terminate()
+        dev.communicate(timeout=LIMIT_S)
+
+
+def test_dev_answers_with_the_web_ui_until_it_ends(folder: Path) -> None:
+    dev = subprocess.Popen([*ONSTAGE, "dev"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert dev.stdout is not None
+        lines = [dev.stdout.readline() for _ in range(3)]
+        (url,) = [line.split()[2] for line in lines if line.startswith("web UI: ")]
+        with urllib.request.urlopen(f"{url}/api/v1/services", timeout=LIMIT_S) as answer:  # noqa: S310
+            names = [row["handler"] for row in json.load(answer)["handlers"]]
+        assert "payment.take_payment" in names
+        dev.send_signal(signal.SIGINT)
+        assert dev.wait(LIMIT_S) == 0
+        with pytest.raises(OSError, match="refused"):
+            urllib.request.urlopen(f"{url}/api/v1/services", timeout=LIMIT_S)  # noqa: S310
     finally:
         dev.terminate()
         dev.communicate(timeout=LIMIT_S)

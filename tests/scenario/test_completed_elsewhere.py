@@ -7,7 +7,7 @@ import pytest
 from tests.scenario.sim_checks import check_accounts, check_settled
 
 from onstage import App, Retry, Service, event, step
-from onstage.durable import CompletedElsewhere, completion_token
+from onstage.durable import CompletedElsewhere, completion_token, continue_as_new
 from onstage.errors import StepFailed, UsageError
 from onstage.testing import Sim
 
@@ -189,6 +189,62 @@ def test_a_completion_before_the_step_has_parked_is_kept() -> None:
 
     early = App(service)
     assert asyncio.run(play()) == ["early"]
+
+
+@pytest.mark.parametrize("end", ["raises", "gives up", "returns"])
+def test_a_completion_that_was_told_is_taken_whatever_the_function_comes_to(end: str) -> None:
+    service = Service("hasty")
+
+    @step(retries=0 if end == "gives up" else 2, completion_timeout="1h")
+    async def pay_hastily(key: str) -> str:
+        tokens.append(completion_token())
+        await asyncio.sleep(30)
+        if end == "returns":
+            return "its own"
+        raise ConnectionError("no line")
+
+    @service.on(Asked)
+    async def ask_hastily(e: Asked) -> Paid:
+        return Paid(e.key, await pay_hastily(e.key))
+
+    async def play() -> tuple[list[str], int]:
+        async with Sim(App(service), seed=8) as sim:
+            tokens.clear()
+            await sim.emit(Asked("k"))
+            while not tokens:
+                await sim.advance("1s")
+            await sim.complete(tokens[-1], "told")
+            await sim.advance("1m")
+            return receipts(sim), sim.calls(pay_hastily)
+
+    assert asyncio.run(play()) == (["told"], 1)
+
+
+def test_each_run_of_a_workflow_that_begins_anew_has_a_token_of_its_own() -> None:
+    service, ended = Service("laps"), list[str]()
+
+    @service.workflow
+    async def laps(left: int) -> str:
+        receipt = await pay(str(left))
+        ended.append(receipt)
+        if left:
+            continue_as_new(left - 1)
+        return receipt
+
+    async def play() -> None:
+        async with Sim(App(service), seed=10) as sim:
+            tokens.clear()
+            await sim.start(laps, 1, id="laps")
+            await sim.settle()
+            await sim.complete(tokens[0], "first")
+            await sim.settle()
+            with pytest.raises(UsageError, match="unknown"):
+                await sim.complete(tokens[0], "second")
+            await sim.complete(tokens[1], "second")
+            await sim.settle()
+
+    asyncio.run(play())
+    assert ended == ["first", "second"]
 
 
 def test_what_is_no_token_of_a_step_here_is_refused() -> None:

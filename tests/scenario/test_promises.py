@@ -71,7 +71,7 @@ def test_a_rejection_undoes_the_finished_steps_last_first() -> None:
         did = [what for what, _ in effects]
         assert did == ["bow 0", "bow 1", "bow 2", "unbow 2 bowed 2", "unbow 1 bowed 1", "unbow 0 bowed 0"]
         assert not sim.emitted(Closed)
-        assert sim.verdict("a").status == "dead end"
+        assert sim.verdict("a").status == "compensated"
 
     played(scene, one(rejecting))
 

@@ -1,8 +1,4 @@
-"""Requests, workflows and cancellations with a crash at every commit, and the races that others had.
-
-An answer that comes before the wait, a cancel that overtakes the start of a child, a failed child that replays as a
-success, and a recovery that adopts work of its own process: each test that plays one names where it comes from.
-"""
+"""Requests, workflows and cancellations with a crash at every commit; races of others are in a file of their own."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.scenario.sim_checks import check_settled, everything, watch_steps
+from tests.scenario.request_scenes import Go, count, done_and_undone, effects, family, make, named, statuses
+from tests.scenario.sim_checks import check_settled, watch_steps
 
-from onstage import App, Process, Reject, Request, Service, ask, event, start, step, wait
+from onstage import App, Process, Reject, Request, Service, ask, event
 from onstage.errors import AskFailed
 from onstage.events.receipt import Status
 from onstage.runtime import dispatcher
@@ -36,19 +33,10 @@ class Found:
     text: str
 
 
-@event("town.go", key="key")
-@dataclass(frozen=True)
-class Go:
-    key: str
-
-
 @event("town.price", key="key")
 @dataclass(frozen=True)
 class Price(Request[int]):
     key: str
-
-
-effects: list[str] = []
 
 
 @pytest.fixture(autouse=True)
@@ -60,32 +48,6 @@ def no_effects() -> None:
 def fusion(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a turn of one delivery, every hop is a batch of its own: more places to die at."""
     monkeypatch.setattr(dispatcher, "TURN_DELIVERIES_MAX", request.param)
-
-
-def unmade(result: str, name: str) -> None:
-    effects.append(f"unmake {name}")
-
-
-@step(retries=2, undo=unmade)
-async def make(name: str) -> str:
-    effects.append(f"make {name}")
-    return name
-
-
-def count(sim: Sim, type_name: str) -> int:
-    _, _, events = sim.read(everything)
-    return sum(each.type == type_name for each in events)
-
-
-def statuses(sim: Sim) -> list[Status]:
-    _, executions, _ = sim.read(everything)
-    return [Status(view.status) for view in executions]
-
-
-def done_and_undone() -> bool:
-    """Whether each step that had an effect was undone, and no other."""
-    made = {what.removeprefix("make ") for what in effects if what.startswith("make ")}
-    return made == {what.removeprefix("unmake ") for what in effects if what.startswith("unmake ")}
 
 
 # --- asking -----------------------------------------------------------------------------------------------
@@ -211,38 +173,6 @@ def test_the_answer_may_come_before_the_wait() -> None:
 # --- workflows --------------------------------------------------------------------------------------------
 
 
-def family(fails: bool = False) -> tuple[App, Service]:
-    house = Service("house")
-
-    @house.workflow
-    async def child(name: str) -> str:
-        await make(name)
-        if fails:
-            raise Reject(f"no {name}")
-        await wait(Go)
-        return f"{name} grown"
-
-    @house.workflow(waits=[Go])
-    async def parent(name: str) -> str:
-        await make(f"{name} first")
-        try:
-            return await start(child, f"{name} child")
-        except AskFailed as error:
-            return f"failed: {error.reason}"
-        finally:
-            effects.append("finally")
-
-    @house.on(Go)
-    async def note(e: Go) -> None:
-        """So that the type is known at the door."""
-
-    return App(house), house
-
-
-def named(house: Service, name: str) -> Any:
-    return next(each for each in house.handlers if each.name == name)
-
-
 def test_a_child_runs_once_and_its_result_is_the_value_wherever_it_crashes(
     fusion: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,66 +192,7 @@ def test_a_child_runs_once_and_its_result_is_the_value_wherever_it_crashes(
     assert not repeated
 
 
-def test_a_failed_child_is_a_failure_on_every_replay() -> None:
-    """https://github.com/hatchet-dev/hatchet/issues/4554: a failed child was replayed as a success."""
-    house = Service("house")
-
-    @house.workflow
-    async def child(name: str) -> str:
-        raise Reject("too young")
-
-    @house.workflow
-    async def parent(name: str) -> str:
-        try:
-            result = await start(child, name)
-        except AskFailed as error:
-            result = f"failed: {error.reason}"
-        try:
-            await wait(Go, timeout="1h")
-        except TimeoutError:
-            return result
-        return "in time"
-
-    async def told(sim: Sim) -> None:
-        process = await sim.start(parent, "p")
-        await sim.settle()
-        await sim.restart()
-        await sim.advance("2h")
-        check_settled(sim)
-        assert sim.result(process) == "failed: too young"
-
-    assert asyncio.run(Sim(App(house), seed=7).every_crash(told)) >= 4
-
-
 # --- cancelling -------------------------------------------------------------------------------------------
-
-
-def test_a_cancel_that_meets_the_start_of_a_child_leaves_no_orphan(fusion: None) -> None:
-    """Cancelled while a child starts: https://github.com/temporalio/sdk-python/issues/1445.
-
-    The parent is cancelled after every number of batches, and every crash is tried: either there is no child, or the
-    child ends as well.
-    """
-    app, house = family()
-    parent = named(house, "parent")
-
-    async def scene(sim: Sim, pause_s: float) -> None:
-        effects.clear()
-        process = await sim.start(parent, "p", id="p")
-        if pause_s:
-            await sim.advance(pause_s)
-        await sim.control("cancel", process)
-        await sim.settle()
-        check_settled(sim)
-        with pytest.raises(AskFailed, match="cancelled"):
-            sim.result(process)
-        ended = statuses(sim)
-        assert set(ended) == {Status.CANCELLED}, sim.history("p")
-        assert done_and_undone()
-
-    points = asyncio.run(Sim(app, seed=8).every_crash(lambda sim: scene(sim, 0)))
-    points += asyncio.run(Sim(app, seed=8).every_crash(lambda sim: scene(sim, 1)))
-    assert points >= 6
 
 
 @pytest.mark.parametrize("at", range(3))
@@ -351,30 +222,5 @@ def test_a_cancel_in_the_middle_of_a_step_of_parent_or_child_leaves_nothing(at: 
             check_settled(sim)
             assert set(statuses(sim)) == {Status.CANCELLED}, sim.history("p")
             assert done_and_undone()
-
-    asyncio.run(story())
-
-
-def test_recovery_adopts_nothing_that_this_very_process_has_begun() -> None:
-    """Recovery that adopts its own new work: https://github.com/dbos-inc/dbos-transact-java/issues/491."""
-    app, house = family()
-    parent = named(house, "parent")
-
-    async def story() -> None:
-        async with Sim(app, seed=10) as sim:
-            plain, taken = sim.world.faults.invoke, list[int]()
-
-            async def invoke(step: Any, frame: Any, position: str, arguments: tuple[Any, ...]) -> Any:
-                taken.append(await sim.world.node.recovery.sweep())  # in the middle of what has just begun
-                return await plain(step, frame, position, arguments)
-
-            sim.world.node.invoke = invoke
-            process = await sim.start(parent, "p", id="p")
-            await sim.settle()
-            assert taken == [0, 0]
-            assert [what for what in effects if what != "finally"] == ["make p first", "make p child"]
-            await sim.control("cancel", process)
-            await sim.settle()
-            check_settled(sim)
 
     asyncio.run(story())

@@ -11,11 +11,12 @@ from tests.scenario.cancel_scenes import (
     note,
     once,
     played,
+    statuses,
     workflow,
 )
 from tests.scenario.sim_checks import check_settled, everything
 
-from onstage import App, Service, ask, gather, sleep, spawn, wait
+from onstage import App, Service, ask, gather, sleep, spawn, step, wait
 from onstage.durable import continue_as_new
 from onstage.errors import AskFailed, Cancelled
 from onstage.testing import Sim
@@ -149,3 +150,37 @@ def test_a_paused_service_answers_when_it_goes_on() -> None:
         check_settled(sim)
 
     played(App(house, shop), scene)
+
+
+def test_an_undo_that_fails_for_good_sets_a_cancelled_execution_aside() -> None:
+    """It had failed in the moment of its cancel, so no durable call was told of that any more."""
+    tries = [0]
+
+    def never(result: str, name: str) -> None:
+        tries[0] += 1
+        raise ConnectionError
+
+    @step(undo=never)
+    async def lasting(name: str) -> str:
+        return name
+
+    @step
+    async def fails(name: str) -> str:
+        await asyncio.sleep(10)
+        raise ValueError(name)
+
+    async def body(order: str) -> str:
+        await lasting(order)
+        return await fails(order)
+
+    app, run = workflow(body)
+
+    async def scene(sim: Sim) -> None:
+        process = await sim.start(run, "o", id="o")
+        cancelling = sim.control("cancel", process)
+        await cancelling
+        await sim.advance("2h")
+        assert [status.label for status in statuses(sim)] == ["dead letter"]
+        assert tries == [5]
+
+    played(app, scene)

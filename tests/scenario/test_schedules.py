@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from tests.scenario.played_scene import scene
@@ -13,6 +15,9 @@ from onstage.contracts.schedule import Tick
 from onstage.core.commit import Commit
 from onstage.core.planned_run import SCHEDULES, ScheduleRow, decode_row
 from onstage.errors import UsageError
+from onstage.events.receipt import Status
+from onstage.ports.store import ExecutionView, Reader
+from onstage.runtime.cancelling import MARK
 from onstage.testing import Sim
 from onstage.testing.virtual_clock import START_MS
 
@@ -190,6 +195,105 @@ async def test_a_run_that_is_due_while_one_is_under_way_waits_its_turn() -> None
         await sim.advance("61m")
         assert effects == minutes(10, 20, 30)
         assert row(sim).runs == 6
+
+
+def statuses(sim: Sim) -> list[Status]:
+    processes = sim.read(lambda reader: reader.processes(limit=100))
+    views = [view for each in processes for view in sim.read(partial(executions_of, process=each.id))]
+    return [Status(view.status) for view in sorted(views, key=lambda view: view.id)]
+
+
+async def executions_of(reader: Reader, process: int) -> list[ExecutionView]:
+    return await reader.executions(process=process)
+
+
+def undone(result: None, planned: datetime) -> None:
+    effects[:] = [each for each in effects if each != planned]
+
+
+@step(undo=undone)
+def count_for_now(planned: datetime) -> None:
+    effects.append(planned)
+
+
+def replacing(first: str) -> App:
+    """Every ten minutes a run whose first one takes `first`, and undoes what it did when it is cancelled."""
+    clock = Service("clock")
+
+    @clock.every("10m", overlap="cancel-other")
+    async def report(tick: Tick) -> None:
+        ran.append((tick.planned, now()))
+        await count_for_now(tick.planned)
+        await sleep(first if tick.planned == minutes(10)[0] else "1m")
+
+    return App(clock)
+
+
+@scene
+async def test_a_run_that_is_due_cancels_the_one_under_way_wherever_the_node_dies() -> None:
+    async def scenario(sim: Sim) -> None:
+        effects.clear()
+        await sim.advance("25m")
+        await sim.settle()
+        assert statuses(sim) == [Status.CANCELLED, Status.DONE]
+        assert set(effects) == set(minutes(20)), "what the cancelled one did is undone"
+        assert row(sim).runs == 2
+        assert row(sim).skipped == 0
+        assert sim.read(lambda reader: reader.notes(MARK)) == [], "no mark is left behind"
+
+    async with Sim(replacing("25m"), seed=21) as sim:
+        assert await sim.every_crash(scenario) >= 10
+    async with Sim(replacing("9m"), seed=21) as sim:
+        await sim.advance("25m")
+        assert statuses(sim) == [Status.DONE] * 2, "what has ended is left alone"
+
+
+@scene
+async def test_the_next_run_begins_when_the_cancelled_one_has_ended() -> None:
+    clock, order = Service("clock"), list[str]()
+
+    @clock.every("10m", overlap="cancel-other")
+    async def report(tick: Tick) -> None:
+        order.append(f"begin {tick.planned:%M}")
+        try:
+            await sleep("1d")
+        finally:
+            order.append(f"end {tick.planned:%M}")
+
+    async with Sim(App(clock), seed=22) as sim:
+        await sim.advance("31m")
+        ends = [name for name in order if name.startswith("end")]
+        assert order.index("begin 20") > max(at for at, name in enumerate(order) if name == "end 10")
+        assert set(ends) == {"end 10", "end 20", "end 30"}, "parking runs `finally` too"
+        assert statuses(sim) == [Status.CANCELLED] * 2 + [Status.WAITING]
+
+
+@step(undo=undone)
+async def count_slowly(planned: datetime) -> None:
+    await asyncio.sleep(1500 if planned == minutes(10)[0] else 0)
+    effects.append(planned)
+
+
+@scene
+async def test_a_run_that_is_cancelled_before_it_began_never_runs() -> None:
+    clock = Service("clock")
+
+    @clock.every("10m", overlap="cancel-other")
+    async def report(tick: Tick) -> None:
+        ran.append((tick.planned, now()))
+        await count_slowly(tick.planned)
+        await sleep("1m")
+
+    async def scenario(sim: Sim) -> None:
+        ran.clear()
+        effects.clear()
+        await sim.advance("45m")
+        assert statuses(sim) == [Status.CANCELLED, Status.CANCELLED, Status.DONE, Status.DONE]
+        assert {planned for planned, _ in ran} == set(minutes(10, 30, 40))
+        assert set(effects) == set(minutes(30, 40)), "a step that runs ends first, and is undone"
+
+    async with Sim(App(clock), seed=23) as sim:
+        await scenario(sim)
 
 
 async def _operate(sim: Sim, action: str, *moments: datetime) -> str:

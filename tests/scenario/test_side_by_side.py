@@ -22,7 +22,7 @@ from tests.scenario.branch_scenes import (
     told,
 )
 
-from onstage import gather, idempotency_key, race, sleep, step, wait
+from onstage import emit, gather, idempotency_key, race, sleep, step, wait
 from onstage.errors import StepFailed
 from onstage.testing import Sim
 
@@ -300,6 +300,27 @@ def test_a_step_of_a_loser_that_had_not_begun_never_does() -> None:
     asyncio.run(once(app_of(handler), scenario))
 
 
+def test_a_loser_that_cleans_up_tells_nothing() -> None:
+    """A call that is no step has no other guard: nobody may hear of a branch that has lost."""
+
+    async def chain(key: str) -> str:
+        try:
+            return await slow("slow")
+        finally:
+            await emit(Told(key, "the loser"))
+
+    async def handler(e: Asked) -> Told:
+        return Told(e.key, await race(chain(e.key), act("quick")))
+
+    async def scenario(sim: Sim) -> None:
+        await opened(sim)
+        await sim.advance("1h")
+        assert told(sim) == ["quick"]
+
+    effects.clear()
+    asyncio.run(once(app_of(handler), scenario))
+
+
 def test_a_race_that_fails_fails_with_its_first() -> None:
     async def handler(e: Asked) -> Told:
         try:
@@ -344,3 +365,33 @@ def test_an_undo_of_a_loser_that_fails_at_first_is_tried_until_it_succeeds() -> 
 
     effects.clear()
     asyncio.run(once(app_of(handler), scenario))
+
+
+def test_a_cancelled_undo_of_a_loser_is_tried_again_before_its_execution_ends() -> None:
+    """Whatever the undo awaits may cancel it; what the loser did must not stay done because of that."""
+    tries = [2]
+
+    async def shaky(result: str | None, name: str) -> None:
+        tries[0] -= 1
+        if tries[0] >= 0:
+            raise asyncio.CancelledError
+        effects.append((f"undo {name}", idempotency_key()))
+
+    @step(undo=shaky)
+    async def lasting(name: str) -> str:
+        await asyncio.sleep(10)
+        effects.append((name, idempotency_key()))
+        return name
+
+    async def handler(e: Asked) -> Told:
+        return Told(e.key, await race(lasting("slow"), act("quick")))
+
+    async def scenario(sim: Sim) -> None:
+        await opened(sim)
+        await sim.advance("1h")
+        assert told(sim) == ["quick"]
+        assert count() == Counter(["quick", "slow", "undo slow"])
+
+    effects.clear()
+    asyncio.run(once(app_of(handler), scenario))
+    assert tries == [-1]

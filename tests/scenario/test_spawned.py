@@ -15,11 +15,13 @@ from tests.scenario.branch_scenes import (
     effects,
     once,
     opened,
+    slow,
     told,
 )
 
-from onstage import Reject, gather, idempotency_key, sleep, spawn, step, wait
+from onstage import Reject, gather, idempotency_key, sleep, spawn, step, transaction, wait
 from onstage.durable import scope
+from onstage.ports.store import Connection
 from onstage.testing import Sim
 
 # --- spawn ---
@@ -63,6 +65,49 @@ def test_a_spawned_failure_that_nobody_awaits_fails_the_attempt() -> None:
             await sim.advance("2h")
             assert told(sim) == ["done"]
             assert sim.calls(act) == 6, "four attempts, then the handler's retry opened the step anew"
+
+    asyncio.run(scenario())
+
+
+def test_a_spawned_failure_counts_although_its_branch_has_ended_before_the_handler() -> None:
+    async def handler(e: Asked) -> Told:
+        spawn(act("shaky"))
+        await sleep("1h")
+        return Told(e.key, await slow("done"))
+
+    async def scenario() -> None:
+        effects.clear()
+        async with Sim(app_of(handler), seed=5) as sim:
+            sim.fail(act, ConnectionError("down"), times=5)
+            await opened(sim)
+            await sim.advance("2h")
+            assert told(sim) == ["done"]
+            assert sim.calls(act) == 6, "four attempts, then the handler's retry opened the step anew"
+
+    asyncio.run(scenario())
+
+
+def test_a_refused_transaction_that_was_held_in_a_branch_is_made_again_with_the_attempt() -> None:
+    refused = [1]
+
+    @transaction
+    def book_it(db: Connection) -> int:
+        refused[0] -= 1
+        if refused[0] >= 0:
+            raise ValueError("refused")
+        return 1
+
+    async def handler(e: Asked) -> Told:
+        number, _ = await gather(book_it(), wait(Yes))
+        return Told(e.key, f"number {number}")
+
+    async def scenario() -> None:
+        async with Sim(app_of(handler), seed=5) as sim:
+            await opened(sim)
+            await sim.emit(Yes("a"), id="y")
+            await sim.advance("1h")
+            assert told(sim) == ["number 1"]
+            assert refused == [-1]
 
     asyncio.run(scenario())
 

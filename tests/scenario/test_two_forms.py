@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks import two_forms
 
 from onstage.errors import AskFailed
 from onstage.testing.sim import Sim
@@ -134,6 +135,20 @@ def test_while_a_service_is_away_the_others_do_what_they_can(
             assert done(shop)["approved"] == DONE["approved"]
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("condition", ["all well", "service away"])
+def test_what_is_measured_is_that_every_order_is_shipped(
+    form: str, condition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("DOWN_S", 0.02), ("LOOK_S", 0.01)):
+        monkeypatch.setattr(two_forms, name, seconds)
+    run = asyncio.run(two_forms.play(form, condition, 5))
+    assert len(run.ended_s) == 5
+    assert len(run.row.split()) == 4
+    for name in MODULES:
+        sys.modules.pop(name, None)
 
 
 def code_lines(path: Path) -> int:

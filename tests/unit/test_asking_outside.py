@@ -18,6 +18,13 @@ class Get(Request[list[int]]):
     id: str
 
 
+@dataclass(frozen=True)
+class Unmarked(Request[int]):
+    """Somebody forgot @event."""
+
+    number: int
+
+
 def shop() -> Service:
     service = Service("shop")
 
@@ -49,6 +56,8 @@ def test_asking_at_a_node() -> None:
                 await house.stage.ask(Get("slow"), timeout="10ms")
             with pytest.raises(UsageError, match="it is no request"):
                 await house.stage.ask(Placed("o1"))  # type: ignore[arg-type]
+            with pytest.raises(UsageError, match="Unmarked is based on Request, and is no event"):
+                await house.stage.ask(Unmarked(1))
 
     asyncio.run(story())
 
@@ -74,7 +83,7 @@ def test_a_start_is_idempotent_by_id_also_after_its_end() -> None:
             again = await house.stage.start(fulfil, {"a": 1}, id="o1")
             assert again.id == first.id
             assert await again.result(timeout=5) == 1
-            with pytest.raises(DuplicateId):
+            with pytest.raises(DuplicateId, match="was started with id o1 before, with another input"):
                 await house.stage.start(fulfil, {"a": 2}, id="o1")
             other = await house.stage.start(fulfil, {"a": 1})
             assert other.id != first.id

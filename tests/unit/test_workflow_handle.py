@@ -24,9 +24,13 @@ class Ways:
         self.asked.append(("state", event, handler))
         return {"stage": "paid"}
 
-    async def control(self, action: str, event: str) -> str:
-        self.asked.append((action, event))
+    async def control(self, action: str, event: str, type: str | None = None) -> str:
+        self.asked.append((action, event, type))
         return "done"
+
+    async def forked(self, event: str, step: str, id: str | None) -> str:
+        self.asked.append(("fork", event, step, id))
+        return "a-b-2"
 
 
 def test_it_asks_for_its_own_execution_and_process() -> None:
@@ -39,6 +43,8 @@ def test_it_asks_for_its_own_execution_and_process() -> None:
         assert await handle.state() == {"stage": "paid"}
         assert await handle.cancel() == "done"
         assert (await handle.verdict(timeout=None)).status == "running"
+        fork = await handle.fork("ship", id="f")
+        assert (fork.id, fork.workflow, await fork.result()) == ("a-b-2", "shop.fulfil", 7)
 
     asyncio.run(story())
     start = "onstage.start/shop.fulfil"
@@ -46,7 +52,9 @@ def test_it_asks_for_its_own_execution_and_process() -> None:
         ("result", "a-b-1", start, 2.0),
         ("result", "a-b-1", start, None),
         ("state", "a-b-1", "shop.fulfil"),
-        ("cancel", "a-b-1"),
+        ("cancel", "a-b-1", "onstage.start/shop.fulfil"),
         ("verdict", "a-b-1", None),
+        ("fork", "a-b-1", "ship", "f"),
+        ("result", "a-b-2", start, None),
     ]
     assert repr(handle) == "Workflow[shop.fulfil a-b-1]"

@@ -11,7 +11,7 @@ import msgspec
 from click.core import ParameterSource
 
 from onstage.cli.failures import Exit, Failure
-from onstage.cli.options import Surroundings, app_argument, surroundings
+from onstage.cli.options import Surroundings, app_argument, manifest_option, surroundings
 from onstage.cli.printing import clean, note, plural, print_json, print_table
 from onstage.contracts.check import Report, check, merged
 from onstage.contracts.check_codes import CODES, Finding
@@ -32,14 +32,7 @@ LINES_AT_START: Final = 3
 
 @click.command("check", short_help="Look for what cannot work, before anything runs.")
 @app_argument
-@click.option(
-    "-m",
-    "--manifest",
-    "files",
-    multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A manifest that --save wrote; repeatable.",
-)
+@manifest_option
 @click.option("--ignore", multiple=True, metavar="CODE", help="Leave out findings with this code; repeatable.")
 @click.option("--coupling", is_flag=True, help="Show which services hear and ask which.")
 @click.option("--impact", metavar="TYPE", help="Show whom a change of this event type concerns.")
@@ -101,7 +94,7 @@ def read_manifest(path: Path) -> AppManifest:
 
 
 def _stored(at: Surroundings) -> AppManifest:
-    from onstage.cli.store_file import looking_at
+    from onstage.reading.store_file import looking_at
 
     with looking_at(at.path()) as store:
         manifest = from_stored(asyncio.run(store.reader.manifest()))

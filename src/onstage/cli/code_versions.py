@@ -11,7 +11,7 @@ from onstage.cli.options import Surroundings, surroundings
 from onstage.cli.printing import age, instant, note, plural, print_json, print_table
 
 if TYPE_CHECKING:
-    from onstage.cli.store_file import StoreFile
+    from onstage.reading.store_file import StoreFile
 
 __all__ = ["census", "command"]
 
@@ -24,8 +24,8 @@ def command(at: Surroundings, *, handler: str | None) -> None:
 
     "present" is the code that the newest node declared. `onstage replay` says whether the others still fit it.
     """
-    from onstage.cli.store_file import looking_at
     from onstage.ports.clock import SystemClock
+    from onstage.reading.store_file import looking_at
 
     with looking_at(at.path()) as store, store.snapshot():
         rows = [row for row in asyncio.run(census(store)) if handler in (None, row["handler"])]

@@ -36,16 +36,7 @@ def command(at: Surroundings, *, token: str, result: str, error: str | None) -> 
 
 
 async def _tell(at: Surroundings, token: str, data: bytes | None, error: str | None) -> str:
-    from onstage.app import connect
-    from onstage.runtime.remote_door import call_when_running
+    from onstage.cli.node_access import acting
 
-    remote = await call_when_running(at.path())
-    if remote is not None:
-        try:
-            return await remote.complete(token, data, error, None)
-        finally:
-            await remote.close()
-    async with connect(at.store, at.app()) as client:
-        if error is not None:
-            return await client.fail(token, error)
-        return await client.complete(token, msgspec.Raw(data or b"null"))
+    async with acting(at, None) as node:
+        return await node.complete(token, data, error, None)

@@ -12,7 +12,7 @@ import click
 from onstage.cli.failures import Exit, Failure
 from onstage.cli.options import Surroundings, surroundings
 from onstage.cli.printing import clean, plural, print_json
-from onstage.cli.store_file import HOLDS, lock_holder, looking_at, newest_layout
+from onstage.reading.store_file import HOLDS, lock_holder, looking_at, newest_layout
 from onstage.stores.sqlite import connection as files
 
 __all__ = ["command"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,10 +12,11 @@ from onstage.cli.options import Surroundings, app_option, bulk_options, confirme
 from onstage.cli.printing import age, clean, instant, note, plural, print_json, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Callable
 
-    from onstage.cli.store_file import StoreFile
+    from onstage.cli.node_access import NodeAccess
     from onstage.ports.store import ExecutionView
+    from onstage.reading.store_file import StoreFile
 
 __all__ = ["command"]
 
@@ -28,19 +28,26 @@ def command() -> None:
     """Executions that were set aside: their retries are spent, or their code no longer fits the journal."""
 
 
-handler_option = click.option("--handler", metavar="SERVICE.HANDLER", help="Only of this handler.")
+def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
+    for decorate in (
+        click.option("--error", metavar="TEXT", help="Only those whose error has this text."),
+        click.option("--key", help="Only with this business key."),
+        click.option("--handler", metavar="SERVICE.HANDLER", help="Only of this handler."),
+    ):
+        function = decorate(function)
+    return function
 
 
 @command.command("ls")
-@handler_option
+@_filters
 @limit_option(50)
 @surroundings
-def list_dead(at: Surroundings, *, handler: str | None, limit: int) -> None:
+def list_dead(at: Surroundings, *, limit: int, **filters: str | None) -> None:
     """List what is set aside, the oldest first. The number is what `retry` and `drop` take."""
     from onstage.ports.clock import SystemClock
 
     with _looking(at) as store:
-        rows = asyncio.run(_described(store, handler=handler, limit=limit))
+        rows = asyncio.run(_described(store, limit, filters))
         total = store.counts().set_aside
     if at.is_json:
         print_json(rows)
@@ -79,7 +86,7 @@ def _bulk(function: Callable[..., Any]) -> Callable[..., Any]:
         surroundings,
         app_option,
         bulk_options,
-        handler_option,
+        _filters,
         click.option("--all", "everything", is_flag=True, help="Everything that is set aside."),
         click.argument("numbers", type=int, nargs=-1),
     ):
@@ -102,13 +109,13 @@ def drop_dead(at: Surroundings, **options: Any) -> int:
 
 
 def _looking(at: Surroundings) -> Any:
-    from onstage.cli.store_file import looking_at
+    from onstage.reading.store_file import looking_at
 
     return looking_at(at.path())
 
 
-async def _described(store: StoreFile, *, handler: str | None, limit: int) -> list[dict[str, Any]]:
-    views = await store.set_aside(handler=handler, limit=limit)
+async def _described(store: StoreFile, limit: int, filters: dict[str, str | None]) -> list[dict[str, Any]]:
+    views = await store.set_aside(limit=limit, **filters)
     return [await _row(store, view) for view in views]
 
 
@@ -130,8 +137,8 @@ async def _row(store: StoreFile, view: ExecutionView) -> dict[str, Any]:
 
 
 async def _one(store: StoreFile, number: int) -> dict[str, Any]:
-    from onstage.cli.causal_tree import told
-    from onstage.cli.redaction import redacted
+    from onstage.reading.causal_tree import told
+    from onstage.reading.redaction import redacted
 
     stored = await store.reader.execution(number)
     if stored is None:
@@ -154,29 +161,30 @@ async def _operate(
     *,
     numbers: tuple[int, ...],
     everything: bool,
-    handler: str | None,
     dry_run: bool,
     yes: bool,
+    **filters: str | None,
 ) -> int:
-    if bool(numbers) == (everything or handler is not None):
-        raise click.UsageError("give execution numbers, or --all, or --handler SERVICE.HANDLER")
-    await _refuse_view(at, action, numbers, handler=handler)
+    is_filtered = any(wanted is not None for wanted in filters.values())
+    if bool(numbers) == (everything or is_filtered):
+        raise click.UsageError("give execution numbers, or --all, or one of --handler, --key and --error")
+    await _refuse_view(at, action, numbers, filters)
     if not numbers:
         with _looking(at) as store:
-            views = await store.set_aside(handler=handler, limit=BULK_MAX)
+            views = await store.set_aside(limit=BULK_MAX, **filters)
         numbers = tuple(view.id for view in views)
         for view in views[:20] if dry_run else ():
             note(f"would {action} {view.id}  {view.handler}: {clean(_first_line(view.error))}")
     if dry_run:
         return _dry(at, action, numbers)
-    if numbers and everything | (handler is not None):
+    if numbers and everything | is_filtered:
         question = f"{action} {plural(len(numbers), 'dead letter')}?"
         if not confirmed(question, yes=yes):
             return Exit.FOUND
     return await _act_on_all(at, action, numbers)
 
 
-async def _refuse_view(at: Surroundings, action: str, numbers: tuple[int, ...], *, handler: str | None) -> None:
+async def _refuse_view(at: Surroundings, action: str, numbers: tuple[int, ...], filters: dict[str, str | None]) -> None:
     """Say in which store a dead letter is, to whoever would act on it in the store of an observer. Raises Failure."""
     from onstage.cli.sibling_stores import stores_of
 
@@ -185,7 +193,7 @@ async def _refuse_view(at: Surroundings, action: str, numbers: tuple[int, ...], 
             return
         stored = [await store.reader.execution(number) for number in numbers]
         views = [each.execution for each in stored if each is not None]
-        views = views or await store.set_aside(handler=handler, limit=BULK_MAX)
+        views = views or await store.set_aside(limit=BULK_MAX, **filters)
     services = sorted({view.handler.partition(".")[0] for view in views})
     found = stores_of(services, at.path())
     named = [f"{service} (--store sqlite:///{found[service]})" if service in found else service for service in services]
@@ -206,12 +214,14 @@ def _dry(at: Surroundings, action: str, numbers: tuple[int, ...]) -> int:
 
 
 async def _act_on_all(at: Surroundings, action: str, numbers: tuple[int, ...]) -> int:
+    from onstage.cli.node_access import acting
+
     done: list[int] = []
     refused: list[dict[str, Any]] = []
     if numbers:
-        async with _acting(at) as act:
+        async with acting(at, "what is tried again waits for `onstage run`") as node:
             for number in numbers:
-                why = await _act(act, action, number, is_json=at.is_json)
+                why = await _act(node, action, number, is_json=at.is_json)
                 refused.append({"execution": number, "reason": why}) if why else done.append(number)
     if at.is_json:
         print_json({"action": action, "dry_run": False, "executions": done, "refused": refused})
@@ -220,32 +230,14 @@ async def _act_on_all(at: Surroundings, action: str, numbers: tuple[int, ...]) -
     return Exit.FOUND if refused else Exit.OK
 
 
-async def _act(act: Callable[[str, int], Awaitable[str]], action: str, number: int, *, is_json: bool) -> str | None:
+async def _act(node: NodeAccess, action: str, number: int, *, is_json: bool) -> str | None:
     """Act on one and tell it; answers why it was refused, if it was."""
     from onstage.errors import UsageError
 
     try:
-        told = await act(action, number)
+        told = await node.operate(action, number)
     except UsageError as error:
         note(text_of(error))
         return str(error)
     click.echo(f"{number}  {clean(told)}", err=is_json)
     return None
-
-
-@asynccontextmanager
-async def _acting(at: Surroundings) -> AsyncIterator[Callable[[str, int], Awaitable[str]]]:
-    """Through the running node, which needs no app here; without one the app is opened as a client."""
-    from onstage.app import connect
-    from onstage.runtime.remote_door import call_when_running
-
-    remote = await call_when_running(at.path())
-    if remote is not None:
-        try:
-            yield remote.operate
-        finally:
-            await remote.close()
-        return
-    async with connect(at.store, at.app()) as client:
-        yield client.operate
-        note("no node runs on this store: what is tried again waits for `onstage run`")

@@ -117,6 +117,11 @@ class Troupe:
         self._running[name] = process
         click.echo(f"{clean(name)}: process {process.pid}, {self._store(name)}")
 
+    @property
+    def view(self) -> str:
+        """The observer's store, which has whole processes."""
+        return self._store(_OBSERVER)
+
     def _store(self, name: str) -> str:
         return f"sqlite:///{self.folder / ('view.db' if name == _OBSERVER else f'onstage-{name}.db')}"
 

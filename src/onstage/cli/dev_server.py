@@ -15,7 +15,7 @@ import click
 from onstage.cli.options import Surroundings, app_argument, surroundings
 from onstage.cli.printing import note, plural
 
-__all__ = ["changes", "command", "snapshot"]
+__all__ = ["changes", "command", "snapshot", "start_ui"]
 
 POLL_S: Final = 0.4
 STOP_S_MAX: Final = 15.0
@@ -28,9 +28,12 @@ Snapshot = dict[Path, int]
 @click.command("dev", short_help="Run the app and run it anew whenever a file changes.")
 @app_argument
 @click.option("--nats", "apart", is_flag=True, help="Every service in a process of its own, over a NATS server.")
+@click.option("--ui/--no-ui", "with_ui", default=True, show_default=True, help="Answer with the web UI as well.")
 @surroundings
-def command(at: Surroundings, *, apart: bool) -> None:
+def command(at: Surroundings, *, apart: bool, with_ui: bool) -> None:
     """Run APP, and run it anew whenever a .py file below the present folder changes. Ctrl-C ends it.
+
+    The web UI answers beside it, at the address that is printed.
 
     With --nats it starts a NATS server, an observer and one process per service, each with a store in .onstage/.
     """
@@ -41,9 +44,13 @@ def command(at: Surroundings, *, apart: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
     if apart:
-        _run_apart(target, at.folder, files, interrupted)
-    else:
+        _run_apart(target, at.folder, files, interrupted, with_ui=with_ui)
+        return
+    beside = start_ui(at.store) if with_ui else None
+    try:
         _run_together(target, at.store, files, interrupted)
+    finally:
+        _stop(beside)
 
 
 def _run_together(target: str, store: str, files: Snapshot, interrupted: Event) -> None:
@@ -57,12 +64,14 @@ def _run_together(target: str, store: str, files: Snapshot, interrupted: Event) 
         _stop(child)
 
 
-def _run_apart(target: str, root: Path, files: Snapshot, interrupted: Event) -> None:
+def _run_apart(target: str, root: Path, files: Snapshot, interrupted: Event, *, with_ui: bool) -> None:
     from onstage.cli.dev_apart import Troupe
 
     troupe = Troupe(target, root, _see_off)
+    beside: subprocess.Popen[bytes] | None = None
     try:
         troupe.start()
+        beside = start_ui(troupe.view) if with_ui else None
         while not interrupted.wait(POLL_S):
             present = snapshot(Path.cwd())
             changed, files = changes(files, present), present
@@ -70,6 +79,7 @@ def _run_apart(target: str, root: Path, files: Snapshot, interrupted: Event) -> 
                 note(f"\n{', '.join(path.name for path in changed[:3])} changed; the services are run anew")
             troupe.look_after(changed=bool(changed))
     finally:
+        _stop(beside)
         troupe.stop()
     note("stopped")
 
@@ -92,6 +102,16 @@ def _start(target: str, store: str) -> subprocess.Popen[bytes]:
     arguments = ["run", target, "--store", store, "--broker", "", "--handlers", "--log-level", "warning"]
     # A session of its own: Ctrl-C reaches the app through us only, so that it is told once.
     return subprocess.Popen([sys.executable, "-m", "onstage.cli.main", *arguments], start_new_session=True)
+
+
+def start_ui(store: str) -> subprocess.Popen[bytes] | None:
+    """The web UI over a store, as a process of its own, which outlives every restart of the app; None if it is away."""
+    from onstage.cli.serve_ui import is_installed
+
+    if not is_installed():
+        note("there is no web UI here: pip install 'onstage[web]'")
+        return None
+    return subprocess.Popen([sys.executable, "-m", "onstage.cli.main", "ui", store], start_new_session=True)
 
 
 def _stop(child: subprocess.Popen[bytes] | None) -> None:

@@ -22,8 +22,8 @@ from onstage.cli.list_subscriptions import under_way
 from onstage.cli.options import Surroundings, app_option, broker_option, surroundings
 from onstage.cli.printing import clean, plural, print_json, styled
 from onstage.cli.read_events import history_in
-from onstage.cli.store_file import HOLDS, StoreFile, lock_holder, looking_at
 from onstage.errors import OnstageError
+from onstage.reading.store_file import HOLDS, StoreFile, lock_holder, looking_at
 from onstage.stores.sqlite.connection import read_meta
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ import msgspec
 
 from onstage.cli.check_app import declared
 from onstage.cli.failures import Exit, Failure
-from onstage.cli.options import Surroundings, app_argument, surroundings
+from onstage.cli.options import Surroundings, app_argument, manifest_option, surroundings
 from onstage.cli.printing import clean, note, plural
 from onstage.observe.map_drawing import as_dot, as_mermaid, as_text
 from onstage.observe.service_map import ServiceMap, Tally, declared_map, narrowed, observed_map
 
 if TYPE_CHECKING:
-    from onstage.cli.store_file import StoreFile
+    from onstage.reading.store_file import StoreFile
 
 __all__ = ["command", "tally_of"]
 
@@ -37,14 +37,7 @@ FORMATS: Final[Mapping[str, Callable[[ServiceMap], str]]] = {
 @click.option("--observed", is_flag=True, help="Count what the store saw on each edge, and mark the differences.")
 @click.option("-s", "--service", "services", multiple=True, metavar="SERVICE", help="Only around this one; repeatable.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Only around this event type; repeatable.")
-@click.option(
-    "-m",
-    "--manifest",
-    "files",
-    multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A manifest that `onstage check --save` wrote; repeatable.",
-)
+@manifest_option
 @surroundings
 def command(
     at: Surroundings,
@@ -73,7 +66,7 @@ def command(
 
 
 def _observed(at: Surroundings) -> Tally:
-    from onstage.cli.store_file import looking_at
+    from onstage.reading.store_file import looking_at
 
     with looking_at(at.path()) as store, store.snapshot():
         if store.kind == "part":

@@ -127,9 +127,9 @@ async def _emit_one(
     later: dict[str, Any],
 ) -> int:
     from onstage.app import connect
-    from onstage.cli.store_file import refuse_view
     from onstage.events.envelope import Envelope
     from onstage.ports.clock import SystemClock
+    from onstage.reading.store_file import refuse_view
 
     check_event(types_of(app), type, data.encode())
     refuse_view(at.path())
@@ -152,7 +152,7 @@ async def _emit_one(
 
 async def _emit_file(sender: Sender, at: Surroundings, file: IO[bytes], timeout_s: float | None) -> int:
     from onstage.app import connect
-    from onstage.cli.store_file import refuse_view
+    from onstage.reading.store_file import refuse_view
 
     refuse_view(at.path())
     async with connect(at.store, sender.app) as client:

@@ -11,7 +11,7 @@ from onstage.cli.options import Surroundings, surroundings
 from onstage.cli.printing import age, instant, note, plural, print_json, print_table
 
 if TYPE_CHECKING:
-    from onstage.cli.store_file import StoreFile
+    from onstage.reading.store_file import StoreFile
 
 __all__ = ["command", "find_services"]
 
@@ -20,8 +20,8 @@ __all__ = ["command", "find_services"]
 @surroundings
 def command(at: Surroundings) -> None:
     """List services and their handlers: how much is open at each, and since when and by whom it is paused."""
-    from onstage.cli.store_file import looking_at
     from onstage.ports.clock import SystemClock
+    from onstage.reading.store_file import looking_at
 
     with looking_at(at.path()) as store, store.snapshot():
         rows = asyncio.run(find_services(store))
@@ -30,8 +30,11 @@ def command(at: Surroundings) -> None:
         return
     now = SystemClock().now_ms()
     if rows:
-        lines = [[row["handler"], ", ".join(row["triggers"]), str(row["open"]), _pause(row, now)] for row in rows]
-        print_table(["HANDLER", "ON", "OPEN", "PAUSED"], lines)
+        lines = [
+            [row["handler"], ", ".join(row["triggers"]), str(row["open"]), ", ".join(row["limits"]), _pause(row, now)]
+            for row in rows
+        ]
+        print_table(["HANDLER", "ON", "OPEN", "LIMITS", "PAUSED"], lines)
     paused = sum(row["paused"] is not None for row in rows)
     note(f"{plural(len(rows), 'handler')} shown{f', {paused} paused (`onstage resume`)' if paused else ''}")
 
@@ -61,6 +64,7 @@ async def find_services(store: StoreFile) -> list[dict[str, Any]]:
                 "handler": handler.name,
                 "triggers": handler.triggers,
                 "open": opened.get(handler.name, 0),
+                "limits": handler.flow,
                 "paused": told,
             }
         )

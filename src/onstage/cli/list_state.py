@@ -13,8 +13,8 @@ from onstage.cli.options import Surroundings, limit_option, surroundings
 from onstage.cli.printing import age, clean, instant, note, plural, print_json, print_table, shortened
 
 if TYPE_CHECKING:
-    from onstage.cli.store_file import StoreFile
     from onstage.ports.store import StateView
+    from onstage.reading.store_file import StoreFile
 
 __all__ = ["command", "find_states", "state_line"]
 
@@ -33,8 +33,8 @@ def command() -> None:
 @surroundings
 def list_states(at: Surroundings, *, name: str | None, key: str | None, limit: int) -> None:
     """List states in the order of name and key."""
-    from onstage.cli.store_file import looking_at
     from onstage.ports.clock import SystemClock
+    from onstage.reading.store_file import looking_at
 
     with looking_at(at.path()) as store, store.snapshot():
         rows = asyncio.run(find_states(store, name=name, key=key, limit=limit))
@@ -54,7 +54,7 @@ def list_states(at: Surroundings, *, name: str | None, key: str | None, limit: i
 @surroundings
 def show_state(at: Surroundings, *, name: str, key: str) -> None:
     """Show one state with its whole value."""
-    from onstage.cli.store_file import looking_at
+    from onstage.reading.store_file import looking_at
 
     with looking_at(at.path()) as store, store.snapshot():
         view = asyncio.run(store.reader.state(name, key))
@@ -96,8 +96,8 @@ def _row(view: StateView) -> dict[str, Any]:
 
 
 def _shown(data: bytes) -> Any:
-    from onstage.cli.causal_tree import unreadable
-    from onstage.cli.redaction import redacted
+    from onstage.reading.causal_tree import unreadable
+    from onstage.reading.redaction import redacted
 
     try:
         msgspec.json.decode(data)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from onstage.cli.failures import Exit
-from onstage.cli.options import Surroundings, app_option, bulk_options, confirmed, surroundings
+from onstage.cli.options import Surroundings, app_option, bulk_options, confirmed, moment_ms, surroundings
 from onstage.cli.printing import clean, instant, moment, note, plural, print_json, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
-    from onstage.cli.store_file import StoreFile
+    from onstage.reading.store_file import StoreFile
     from onstage.runtime.history import Course
 
-__all__ = ["command", "managing", "progress", "under_way"]
+__all__ = ["command", "progress", "under_way"]
 
 
 @click.group("subscriptions", short_help="Who hears what; deliver history once more.")
@@ -31,7 +29,7 @@ def command() -> None:
 @surroundings
 def list_subscriptions(at: Surroundings) -> None:
     """List handlers, replays and retired handlers: what starts each, and how far its history is delivered."""
-    from onstage.cli.store_file import looking_at
+    from onstage.reading.store_file import looking_at
 
     with looking_at(at.path()) as store, store.snapshot():
         rows = asyncio.run(_subscriptions(store))
@@ -126,35 +124,22 @@ def replay_handler(
     """
     if (since is None) == (after is None):
         raise click.UsageError("give --from TIME or --after N")
-    options = {"after": after} if after is not None else {"since_ms": _ms("--from", since or "")}
+    options = {"after": after} if after is not None else {"since_ms": moment_ms("--from", since or "")}
     if until is not None:
-        options |= {"until": int(until)} if until.isdecimal() else {"until_ms": _ms("--to", until)}
+        options |= {"until": int(until)} if until.isdecimal() else {"until_ms": moment_ms("--to", until)}
     return asyncio.run(_replay(at, handler, options, dry_run=dry_run, yes=yes))
 
 
-def _ms(option: str, text: str) -> int:
-    """A time as milliseconds: as ISO 8601, without a zone in UTC; or as a duration ago."""
-    from onstage.events.duration import seconds
-    from onstage.ports.clock import SystemClock
-
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        try:
-            return round(SystemClock().now_ms() - seconds(text) * 1000)
-        except ValueError as error:
-            raise click.UsageError(f"{option}: {text!r} is neither a time nor a duration: {error}") from error
-    return round((time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
 async def _replay(at: Surroundings, handler: str, options: dict[str, int], *, dry_run: bool, yes: bool) -> int:
-    async with managing(at) as manage:
-        told = await manage("replay", handler, options | {"dry_run": 1})
+    from onstage.cli.node_access import acting
+
+    async with acting(at, None) as node:
+        told = await node.manage("replay", handler, options | {"dry_run": 1})
         if not dry_run and told["events"]:
             question = f"deliver {plural(int(told['events']), 'event')} to {handler} once more?"
             if not confirmed(question, yes=yes):
                 return Exit.FOUND
-            told = await manage("replay", handler, options)
+            told = await node.manage("replay", handler, options)
     if at.is_json:
         print_json(told | {"dry_run": dry_run})
         return Exit.OK
@@ -164,20 +149,3 @@ async def _replay(at: Surroundings, handler: str, options: dict[str, int], *, dr
         return Exit.OK
     click.echo(f"delivers {what} once more, as {clean(told['handler'])}")
     return Exit.OK
-
-
-@asynccontextmanager
-async def managing(at: Surroundings) -> AsyncIterator[Any]:
-    """What acts on handlers: the running node, which needs no app here; without one the app is opened as a client."""
-    from onstage.app import connect
-    from onstage.runtime.remote_door import call_when_running
-
-    remote = await call_when_running(at.path())
-    if remote is not None:
-        try:
-            yield remote.manage
-        finally:
-            await remote.close()
-        return
-    async with connect(at.store, at.app()) as client:
-        yield client.manage

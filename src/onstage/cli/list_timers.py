@@ -11,8 +11,8 @@ from onstage.cli.options import Surroundings, app_option, limit_option, surround
 from onstage.cli.printing import age, instant, moment, note, plural, print_json, print_table
 
 if TYPE_CHECKING:
-    from onstage.cli.store_file import StoreFile
     from onstage.ports.store import ExecutionView
+    from onstage.reading.store_file import StoreFile
 
 __all__ = ["command", "find_timers"]
 
@@ -46,8 +46,8 @@ def cancel(at: Surroundings, *, number: int) -> None:
 
 
 def _list(at: Surroundings, limit: int) -> None:
-    from onstage.cli.store_file import lock_holder, looking_at
     from onstage.ports.clock import SystemClock
+    from onstage.reading.store_file import lock_holder, looking_at
 
     now = SystemClock().now_ms()
     with looking_at(at.path()) as store, store.snapshot():

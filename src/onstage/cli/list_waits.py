@@ -11,7 +11,7 @@ from onstage.cli.options import Surroundings, limit_option, surroundings
 from onstage.cli.printing import age, instant, moment, note, plural, print_json, print_table
 
 if TYPE_CHECKING:
-    from onstage.cli.store_file import StoreFile
+    from onstage.reading.store_file import StoreFile
 
 __all__ = ["command"]
 
@@ -24,8 +24,8 @@ PAGE: Final = 1000
 @surroundings
 def command(at: Surroundings, *, type: str | None, limit: int) -> None:
     """List the executions that wait for an event: which, for which process, and until when."""
-    from onstage.cli.store_file import looking_at
     from onstage.ports.clock import SystemClock
+    from onstage.reading.store_file import looking_at
 
     with looking_at(at.path()) as store, store.snapshot():
         rows = asyncio.run(find_waits(store, type=type, limit=limit))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from onstage.cli.options import Surroundings, app_option, surroundings
+from onstage.cli.options import Surroundings, app_option, moment_ms, surroundings
 from onstage.cli.printing import age, clean, instant, moment, note, plural, print_json, print_table
 
 if TYPE_CHECKING:
-    from onstage.cli.store_file import StoreFile
     from onstage.core.planned_run import ScheduleRow
+    from onstage.reading.store_file import StoreFile
 
 __all__ = ["command", "find_schedules"]
 
@@ -27,8 +26,8 @@ def command() -> None:
 @surroundings
 def list_schedules(at: Surroundings) -> None:
     """List schedules with their next run, read from the row that fires, and how many were left out."""
-    from onstage.cli.store_file import looking_at
     from onstage.ports.clock import SystemClock
+    from onstage.reading.store_file import looking_at
 
     with looking_at(at.path()) as store:
         rows = asyncio.run(find_schedules(store))
@@ -102,13 +101,13 @@ def resume(at: Surroundings, *, name: str) -> None:
 
 @command.command("backfill")
 @click.argument("name")
-@click.option("--from", "first", required=True, metavar="TIME", help="The first moment: ISO 8601; UTC without a zone.")
-@click.option("--to", "last", required=True, metavar="TIME", help="The last moment, in the past.")
+@click.option("--from", "first", required=True, metavar="TIME", help='From "2026-05-01T08:00" (UTC), or "3h" ago.')
+@click.option("--to", "last", metavar="TIME", help="Up to then, likewise; up to now without it.")
 @app_option
 @surroundings
-def backfill(at: Surroundings, *, name: str, first: str, last: str) -> None:
+def backfill(at: Surroundings, *, name: str, first: str, last: str | None) -> None:
     """Emit the planned runs of a range of the past that have none yet."""
-    _act(at, "backfill", name, (_ms("--from", first), _ms("--to", last)))
+    _act(at, "backfill", name, (moment_ms("--from", first), moment_ms("--to", last or "0s")))
 
 
 _NO_RANGE: Final = (None, None)
@@ -126,11 +125,3 @@ def _act(at: Surroundings, action: str, name: str, ends: tuple[int | None, int |
         print_json({"schedule": name, "action": action, "done": told})
     else:
         click.echo(clean(told))
-
-
-def _ms(option: str, text: str) -> int:
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.UsageError(f"{option}: {error}") from error
-    return round((given if given.tzinfo is not None else given.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from onstage.embedding.embedded_stage import EmbeddedStage
-    from onstage.stage import Stage
 
 __all__ = ["HOST", "metrics_server"]
 
@@ -31,8 +30,11 @@ _HERE: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 @asynccontextmanager
-async def metrics_server(stage: Stage, port: int) -> AsyncIterator[int]:
-    """Answer on this port of the loopback address (0: any free one) while inside; gives the port. Raises Failure."""
+async def metrics_server(stage: object, port: int) -> AsyncIterator[int]:
+    """Answer on this port of the loopback address (0: any free one) while inside; gives the port. Raises Failure.
+
+    `stage` is a Stage, or what has its `loop`, `not_ready` and `metrics_text`.
+    """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

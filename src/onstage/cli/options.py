@@ -6,13 +6,14 @@ import functools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
 import click
 
 from onstage.cli.failures import Exit, Failure
-from onstage.cli.settings import STORE_DEFAULT, find_settings
+from onstage.reading.settings import STORE_DEFAULT, find_settings
 
 if TYPE_CHECKING:
     from onstage.app import App
@@ -25,7 +26,10 @@ __all__ = [
     "bulk_options",
     "confirmed",
     "limit_option",
+    "manifest_option",
+    "moment_ms",
     "surroundings",
+    "webhook_option",
 ]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -41,6 +45,7 @@ class Surroundings:
     is_json: bool
     folder: Path
     broker: str | None = None
+    alert_webhook: str | None = None
 
     def app(self) -> App:
         """Import the app. Raises Failure if there is none."""
@@ -73,12 +78,19 @@ def surroundings(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
     @functools.wraps(function)
     def wrapped(
-        *, store: str | None, output: str, app: str | None = None, broker: str | None = None, **options: Any
+        *,
+        store: str | None,
+        output: str,
+        app: str | None = None,
+        broker: str | None = None,
+        alert_webhook: str | None = None,
+        **options: Any,
     ) -> Any:
         settings = find_settings(Path.cwd())
         url = store or settings.store or STORE_DEFAULT
         named = settings.broker if broker is None else broker  # an empty one is none, whatever is remembered
-        at = Surroundings(url, app or settings.app, output == "json", settings.folder, named or None)
+        webhook = alert_webhook or settings.alert_webhook
+        at = Surroundings(url, app or settings.app, output == "json", settings.folder, named or None, webhook)
         return function(at, **options)
 
     return wrapped
@@ -96,6 +108,25 @@ broker_option: Final[Decorator] = click.option(
     "--broker", envvar="ONSTAGE_BROKER", metavar="URL", help="The broker, such as nats://host; else pyproject.toml."
 )
 """Where services that run apart exchange their events."""
+
+manifest_option: Final[Decorator] = click.option(
+    "-m",
+    "--manifest",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A manifest that `onstage check --save` wrote; repeatable.",
+)
+"""Services of which only the manifest is here: its function gets the paths as `files`."""
+
+
+webhook_option: Final[Decorator] = click.option(
+    "--alert-webhook",
+    envvar="ONSTAGE_ALERT_WEBHOOK",
+    metavar="URL",
+    help="Told by POST when a process is stuck, overdue, a dead end or reopened; else pyproject.toml.",
+)
+"""Who is told what should not be."""
 
 
 def limit_option(default: int) -> Decorator:
@@ -131,3 +162,18 @@ def confirmed(question: str, *, yes: bool) -> bool:
             question, "there is no terminal to ask on", "add --yes, or look first with --dry-run", code=Exit.USAGE
         )
     return click.confirm(question, err=True)
+
+
+def moment_ms(option: str, text: str) -> int:
+    """A time as milliseconds: as ISO 8601, without a zone in UTC; or as a duration ago. Raises click's UsageError."""
+    from onstage.events.duration import seconds
+    from onstage.ports.clock import SystemClock
+
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            return round(SystemClock().now_ms() - seconds(text) * 1000)
+        except ValueError as error:
+            raise click.UsageError(f"{option}: {text!r} is neither a time nor a duration: {error}") from error
+    return round((time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp() * 1000)

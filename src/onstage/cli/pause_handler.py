@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 
 import click
 
 from onstage.cli.options import Surroundings, app_option, surroundings
-from onstage.cli.printing import clean, note, print_json
+from onstage.cli.printing import clean, print_json
 
 __all__ = ["command", "set_pause"]
 
@@ -28,28 +27,12 @@ def command(at: Surroundings, *, name: str, why: str | None) -> None:
 
 async def set_pause(at: Surroundings, name: str, *, paused: bool, why: str | None = None) -> None:
     """Pause or resume through the running node, or in the store while none runs, and say what was done."""
-    from onstage.app import connect
-    from onstage.runtime.remote_door import call_when_running
+    from onstage.cli.node_access import acting, person
 
-    by = _person()
-    remote = await call_when_running(at.path())
-    if remote is not None:
-        try:
-            told = await remote.set_pause(name, paused=paused, by=by, why=why)
-        finally:
-            await remote.close()
-    else:
-        async with connect(at.store, at.app()) as client:
-            told = await (client.pause(name, by=by, why=why) if paused else client.resume(name, by=by))
-        note("no node runs on this store: it holds from the next `onstage run` on")
+    by = person()
+    async with acting(at, "it holds from the next `onstage run` on") as node:
+        told = await node.set_pause(name, paused=paused, by=by, why=why)
     if at.is_json:
         print_json({"name": name, "paused": paused, "by": by, "told": told})
     else:
         click.echo(clean(told))
-
-
-def _person() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        return "an operator"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 import click
 import msgspec
+
+from onstage.reading.wording import age, clean, instant, moment
 
 __all__ = ["age", "clean", "instant", "moment", "note", "plural", "print_json", "print_table", "shortened", "styled"]
 
@@ -23,13 +23,14 @@ _COLOURS: Final = {
     "waiting": "blue",
     "retrying": "yellow",
     "dead end": "yellow",
+    "compensating": "cyan",
+    "compensated": "yellow",
+    "compensated with residue": "red",
     "stuck": "red",
     "dead letter": "red",
     "diverged": "red",
     "problem": "red",
 }
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"))
 _MORE: Final = "…"
 
 
@@ -41,11 +42,6 @@ def print_json(value: object) -> None:
 def note(text: str) -> None:
     """Say something beside the output, on stderr."""
     click.echo(text, err=True)
-
-
-def clean(text: object) -> str:
-    """Text that can do nothing to a terminal: control characters are shown, not sent."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", str(text))
 
 
 def shortened(text: str, width: int) -> str:
@@ -81,33 +77,6 @@ def _columns(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
-
-
-def age(ms: float) -> str:
-    """A span of time as people say it: `350ms`, `12s`, `4m 10s`, `3h 5m`, `2d 4h`."""
-    if ms < 0:
-        return f"-{age(-ms)}"
-    if ms < 1000:
-        return f"{ms:.0f}ms"
-    rest = int(ms / 1000)
-    parts = []
-    for size, unit in _UNITS:
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{count}{unit}")
-    if rest or not parts:
-        parts.append(f"{rest}s")
-    return " ".join(parts[:2])
-
-
-def instant(ms: int | None) -> datetime | None:
-    """Milliseconds since the epoch as a time, for JSON."""
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def moment(ms: int) -> str:
-    """Milliseconds since the epoch as people read it, in UTC."""
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def plural(count: int, word: str) -> str:

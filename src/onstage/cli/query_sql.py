@@ -12,7 +12,7 @@ import click
 from onstage.cli.failures import Exit, Failure
 from onstage.cli.options import Surroundings, limit_option, surroundings
 from onstage.cli.printing import note, print_json, print_table
-from onstage.cli.store_file import looking_at
+from onstage.reading.store_file import looking_at
 
 __all__ = ["command", "run_query"]
 
@@ -70,7 +70,8 @@ def _refused(error: apsw.Error, denied: list[str]) -> Failure:
         why = f"it asks for {denied[0] if denied else 'a change'}, and this connection can only read"
         mend = "ask with SELECT; what changes a store is `onstage emit`, `dead` and `db`"
         return Failure("the statement is refused", why, mend, code=Exit.USAGE)
-    return Failure("the statement cannot be run", str(error), "correct it", code=Exit.USAGE)
+    mend = 'correct it; `onstage sql "select name from sqlite_schema"` lists the tables'
+    return Failure("the statement cannot be run", str(error), mend, code=Exit.USAGE)
 
 
 def _shown(value: Any) -> Any:

@@ -11,12 +11,12 @@ import msgspec
 from onstage.cli.failures import Failure
 from onstage.cli.options import Surroundings, limit_option, surroundings
 from onstage.cli.printing import clean, note, plural, print_json, print_table, shortened
-from onstage.cli.redaction import redacted
+from onstage.reading.redaction import redacted
 
 if TYPE_CHECKING:
-    from onstage.cli.store_file import StoreFile
     from onstage.events.envelope import Envelope
     from onstage.ports.store import EventView
+    from onstage.reading.store_file import StoreFile
 
 __all__ = ["command"]
 
@@ -40,7 +40,7 @@ def command() -> None:
 @surroundings
 def list_events(at: Surroundings, *, type: str | None, key: str | None, after: int | None, limit: int) -> None:
     """List events in the order of the log: the newest, or those after a number."""
-    from onstage.cli.store_file import looking_at
+    from onstage.reading.store_file import looking_at
 
     with looking_at(at.path()) as store, store.snapshot():
         views = asyncio.run(_find(store, type=type, key=key, after=after, limit=limit))
@@ -73,7 +73,7 @@ def history_in(store: StoreFile) -> str:
 @surroundings
 def show_event(at: Surroundings, *, event: str) -> None:
     """Show one event, named by its number or its public id, as a CloudEvent in JSON."""
-    from onstage.cli.store_file import looking_at
+    from onstage.reading.store_file import looking_at
 
     with looking_at(at.path()) as store:
         number = int(event) if event.isdecimal() and len(event) < 19 else store.identity().local(event)
@@ -97,7 +97,7 @@ def tail_events(at: Surroundings, *, type: str | None, limit: int) -> None:
 
 
 async def _tail(at: Surroundings, *, type: str | None, limit: int) -> None:
-    from onstage.cli.store_file import looking_at
+    from onstage.reading.store_file import looking_at
 
     with looking_at(at.path()) as store:
         views = store.newest_events(type=type, limit=limit)
@@ -120,7 +120,7 @@ def _print_one(at: Surroundings, view: EventView, envelope: Envelope) -> None:
 async def _find(
     store: StoreFile, *, type: str | None, key: str | None, after: int | None, limit: int
 ) -> list[EventView]:
-    from onstage.cli.show_process import find_process
+    from onstage.reading.process_rows import find_process
 
     if key is not None:
         process = (await find_process(store, key)).id

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from onstage.app import App
-    from onstage.cli.store_file import StoreFile
     from onstage.contracts.handler import Handler
     from onstage.ports.store import Stored
+    from onstage.reading.store_file import StoreFile
 
 __all__ = ["Misfit", "Replayed", "command", "replay_all"]
 
@@ -60,9 +60,9 @@ def command(at: Surroundings, *, closed: int, since: str | None, handler: str | 
     an execution would diverge, its event can no longer be decoded, or its handler is gone. Code between the durable
     calls does run: what it does besides (a print, a file) it does here too; network and threads are refused.
     """
-    from onstage.cli.list_processes import milliseconds
-    from onstage.cli.store_file import looking_at
+    from onstage.cli.process_filters import milliseconds
     from onstage.ports.clock import SystemClock
+    from onstage.reading.store_file import looking_at
     from onstage.testing.virtual_loop import VirtualLoop
 
     app = at.app()

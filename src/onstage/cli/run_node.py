@@ -14,7 +14,7 @@ import click
 
 from onstage.cli.check_app import lines_at_start
 from onstage.cli.metrics_server import HOST, metrics_server
-from onstage.cli.options import Surroundings, app_argument, broker_option, surroundings
+from onstage.cli.options import Surroundings, app_argument, broker_option, surroundings, webhook_option
 from onstage.cli.printing import clean, note, plural, print_json
 from onstage.cli.until_stopped import BrokerLines, shown_broker, started, stop_on_signals
 
@@ -33,6 +33,7 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
 @app_argument
 @click.option("-s", "--service", "services", multiple=True, metavar="SERVICE", help="Run only this one; repeatable.")
 @broker_option
+@webhook_option
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True, help="What to log.")
 @click.option("--log", "log_kind", type=click.Choice(["text", "json"]), default="text", help="How to log.")
 @click.option(
@@ -95,7 +96,8 @@ async def serve(
     for line in lines_at_start(app, services):
         note(line)
     path, stop = store_path(at.store), asyncio.Event()
-    stage = app.run(at.store, broker=at.broker, services=services or None)
+    webhook = at.alert_webhook if at.broker is None else None  # an observer tells what happens apart
+    stage = app.run(at.store, broker=at.broker, services=services or None, alert_webhook=webhook)
     lines = BrokerLines(at, kept="what is accepted here is kept until it is back")
     stage.on_broker = lines.tell
     notice = f"running steps have {stage.drain_s:g} s to finish; once more to stop at once"

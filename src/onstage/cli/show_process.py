@@ -4,49 +4,62 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
 from onstage.cli.failures import Exit
-from onstage.cli.options import Surroundings, surroundings
+from onstage.cli.options import Surroundings, limit_option, surroundings
 from onstage.cli.printing import age, clean, instant, moment, note, print_json, styled
 
 if TYPE_CHECKING:
-    from onstage.cli.causal_tree import EventNode
-    from onstage.cli.store_file import StoreFile
     from onstage.observe.verdict import Verdict
     from onstage.ports.store import ProcessView
+    from onstage.reading.causal_tree import EventNode
+    from onstage.reading.milestones import Timed
+    from onstage.reading.store_file import StoreFile
 
-__all__ = ["command", "find_process"]
+__all__ = ["command"]
 
 PAUSE_S: Final = 0.3
 GENERATIONS_MAX: Final = 20
 STATES_MAX: Final = 20
+PAGE: Final = 1000
+
+
+class Page(NamedTuple):
+    """Which part of the tree is shown: so many events after this number."""
+
+    after: int = 0
+    limit: int = PAGE
 
 
 @click.command("show", short_help="Show one process: everything that happened, as a tree.")
 @click.argument("key")
 @click.option("-f", "--follow", is_flag=True, help="Show it again whenever something happens, until it ends.")
+@click.option("--after", type=click.IntRange(0), default=0, metavar="NUMBER", help="Begin after this event.")
+@limit_option(PAGE)
 @surroundings
-def command(at: Surroundings, *, key: str, follow: bool) -> int:
+def command(at: Surroundings, *, key: str, follow: bool, after: int, limit: int) -> int:
     """Show the newest process with this business KEY, or the one with this public id.
 
-    Exit code 1 if it is stuck.
+    A large process is shown in pages: so many events, then the number to go on --after. What was caused by an event of
+    an earlier page stands by itself. Exit code 1 if it is stuck.
     """
-    return asyncio.run(_follow(at, key) if follow else _once(at, key))
+    page = Page(after, limit)
+    return asyncio.run(_follow(at, key, page) if follow else _once(at, key, page))
 
 
-async def _once(at: Surroundings, key: str) -> int:
-    from onstage.cli.store_file import looking_at
+async def _once(at: Surroundings, key: str, page: Page) -> int:
+    from onstage.reading.store_file import looking_at
 
     with looking_at(at.path()) as store:
-        verdict = await _show(store, key, is_json=at.is_json)
+        verdict = await _show(store, key, page, is_json=at.is_json)
     return Exit.FOUND if verdict.status == "stuck" else Exit.OK
 
 
-async def _follow(at: Surroundings, key: str) -> int:
-    from onstage.cli.store_file import looking_at
+async def _follow(at: Surroundings, key: str, page: Page) -> int:
+    from onstage.reading.store_file import looking_at
 
     with looking_at(at.path()) as store:
         version, verdict = -1, None
@@ -58,56 +71,56 @@ async def _follow(at: Surroundings, key: str) -> int:
             version = present
             if sys.stdout.isatty() and not at.is_json:
                 click.clear()
-            verdict = await _show(store, key, is_json=at.is_json)
+            verdict = await _show(store, key, page, is_json=at.is_json)
     return Exit.OK
 
 
-async def find_process(store: StoreFile, key: str) -> ProcessView:
-    """The newest process with this key, or the one with this public id. Raises LookupError."""
-    from onstage.core.identity import number_in
-    from onstage.runtime.intake import process_known_as
-
-    found = await store.reader.processes(key=key, limit=1)
-    if found:
-        return found[0]
-    number = number_in(key)
-    view = None if number is None else await store.reader.process(number)
-    if view is not None and view.wire_id == key:
-        return view
-    number = await process_known_as(store.reader, key)
-    if number is None and store.kind == "part":
-        number = next((row[0] for row in store.rows("newest_with_key", key=key)), None)
-    view = None if number is None else await store.reader.process(number)
-    if view is None:
-        raise LookupError(f"there is no process with key or id {clean(key)}")
-    return view
-
-
-async def _show(store: StoreFile, key: str, *, is_json: bool) -> Verdict:
-    from onstage.cli.causal_tree import grow
+async def _show(store: StoreFile, key: str, page: Page, *, is_json: bool) -> Verdict:
     from onstage.cli.list_state import find_states, state_line
-    from onstage.cli.store_file import standing, verdict_from
+    from onstage.reading.causal_tree import grow
+    from onstage.reading.milestones import find_timed
+    from onstage.reading.process_rows import find_process
+    from onstage.reading.store_file import standing, verdict_from
+    from onstage.reading.ui_address import process_link
+    from onstage.reading.why_open import explained
 
     with store.snapshot():
         view = await find_process(store, key)
         verdict = await verdict_from(store, view.id)
         assert verdict is not None, "the process was just found"
-        roots = await grow(store.reader, view.id)
+        verdict = await explained(store, view.id, verdict)
+        roots, following = await grow(store.reader, view.id, after=page.after, limit=page.limit)
         states = [] if view.key is None else await find_states(store, key=view.key, limit=STATES_MAX)
+        timed = await find_timed(store, view.id)
         is_view, standing_note = store.kind == "view", standing(store)
         others = await store.reader.processes(key=view.key, limit=GENERATIONS_MAX) if view.key is not None else []
     if is_json:
-        print_json(_as_json(view, verdict, roots) | {"states": states})
+        generations = [_generation(each) for each in reversed(others)]
+        more = {"timed": timed, "states": states, "next": following, "generations": generations}
+        print_json(_as_json(view, verdict, roots) | more)
         return verdict
-    _draw(view, verdict, roots, is_view=is_view)
+    _draw(view, verdict, roots, timed, is_view=is_view)
+    if following is not None:
+        note(f"there is more: onstage show {clean(key)} --after {following}")
     for row in states:
         click.echo(state_line(row))
     if standing_note:
         note(f"\n{standing_note}")
+    link = process_link(store.path, view.wire_id)
+    if link is not None:
+        note(f"\nsee it: {link}")
     if len(others) > 1:
         ids = ", ".join(other.wire_id for other in others if other.id != view.id)
-        note(f"\nother processes with this key: {clean(ids)}")
+        place = len(others) - [other.id for other in others].index(view.id) if view in others else 0
+        which = f"generation {place} of {len(others)} of this key" if place and len(others) < GENERATIONS_MAX else ""
+        note(f"\n{which or 'one of many of this key'}; the others: {clean(ids)}")
     return verdict
+
+
+def _generation(view: ProcessView) -> dict[str, Any]:
+    """One process of a key, as it is listed beside the others; the oldest comes first."""
+    times = {"started": instant(view.started), "ended": instant(view.ended)}
+    return {"process": view.wire_id, "declared": view.declared, "outcome": view.outcome, "open": view.open} | times
 
 
 def _as_json(view: ProcessView, verdict: Verdict, roots: list[EventNode]) -> dict[str, Any]:
@@ -116,8 +129,9 @@ def _as_json(view: ProcessView, verdict: Verdict, roots: list[EventNode]) -> dic
     return head | times | {"verdict": verdict, "events": roots}
 
 
-def _draw(view: ProcessView, verdict: Verdict, roots: list[EventNode], *, is_view: bool) -> None:
-    from onstage.cli.causal_tree import EVENTS_MAX, lines
+def _draw(view: ProcessView, verdict: Verdict, roots: list[EventNode], timed: list[Timed], *, is_view: bool) -> None:
+    from onstage.cli.draw_tree import lines
+    from onstage.cli.milestone_lines import timed_lines
     from onstage.ports.clock import SystemClock
 
     now = SystemClock().now_ms()
@@ -128,10 +142,8 @@ def _draw(view: ProcessView, verdict: Verdict, roots: list[EventNode], *, is_vie
     click.echo(f"{styled(verdict.status)}{outcome}")
     for reason in verdict.reasons:
         click.echo(f"  {clean(reason)}")
+    for line in timed_lines(timed, now):
+        click.echo(line)
     click.echo()
-    count = 0
     for line in lines(roots, now, is_view=is_view):
         click.echo(line)
-        count += 1
-    if count >= EVENTS_MAX:
-        note(f"only the first {EVENTS_MAX} events are shown")

@@ -47,7 +47,7 @@ def workflow_named(app: App, name: str) -> Handler[Any, Any]:
 
 async def _start(at: Surroundings, name: str, data: str, id: str | None, timeout_s: float | None) -> int:
     from onstage.app import connect
-    from onstage.asking_outside import START_SOURCE
+    from onstage.events.answer import START_SOURCE
     from onstage.ports.clock import SystemClock
 
     app = at.app()

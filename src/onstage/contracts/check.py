@@ -11,6 +11,7 @@ from typing import final
 
 import msgspec
 
+from onstage.contracts.check_choices import decided_twice, endless_waits, lost_alternatives
 from onstage.contracts.check_codes import CODES, Finding, in_order
 from onstage.contracts.check_completion import Completion, endless_cycles, endless_processes
 from onstage.contracts.check_cycles import other_keys, timeless_cycles
@@ -78,6 +79,9 @@ def _findings(graph: EventGraph) -> Iterator[Finding]:
     yield from asked_back(graph)
     yield from ask_chains(graph)
     yield from other_keys(graph)
+    yield from lost_alternatives(graph, ways)
+    yield from endless_waits(graph)
+    yield from decided_twice(graph)
     yield from endless_cycles(completion)
     yield from endless_processes(completion)
 

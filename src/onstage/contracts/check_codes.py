@@ -26,8 +26,11 @@ CODES: Final[Mapping[str, str]] = {
     "OS110": "a handler whose question comes back to its own lane",
     "OS111": "a request that nobody answers",
     "OS112": "a handler whose key is not the event's",
+    "OS113": "an alternative of a choice after which no outcome can come",
     "OS201": "events that cause each other for ever: no way leads out",
     "OS202": "a process that can never come to its end",
+    "OS203": "a handler that waits for ever if another one chooses otherwise",
+    "OS204": "two services that decide apart how a process ends",
 }
 """The codes and what each one finds."""
 

@@ -8,7 +8,16 @@ from typing import Final
 from onstage.contracts.check_codes import Finding, about
 from onstage.contracts.event_graph import EventGraph, Ways, node_of, strong_components
 
-__all__ = ["ASKS_FINE", "DEPTH_FINE", "ask_chains", "asked_back", "many_asks", "two_answers", "unanswered"]
+__all__ = [
+    "ASKS_FINE",
+    "DEPTH_FINE",
+    "ask_chains",
+    "ask_circles",
+    "asked_back",
+    "many_asks",
+    "two_answers",
+    "unanswered",
+]
 
 DEPTH_FINE: Final = 2
 """So many questions one after the other are no finding: a service that asks one which asks one."""
@@ -43,14 +52,20 @@ def many_asks(graph: EventGraph) -> Iterator[Finding]:
             yield about(handler, "OS109", "warning", what, mend)
 
 
-def asked_back(graph: EventGraph) -> Iterator[Finding]:
-    """Handlers that wait for an answer which, on its way, asks them: with the same key, each waits for the other."""
+def ask_circles(graph: EventGraph) -> Iterator[list[str]]:
+    """The nodes of handlers of which each may ask, on the way to an answer, itself: with one key they may wait so."""
     for component in strong_components(_asking(graph), lambda node: _asked_by(graph, node)):
-        first = min(component)
-        if len(component) == 1 and first not in _asked_by(graph, first):
+        if len(component) == 1 and component[0] not in _asked_by(graph, component[0]):
             continue
         if all(graph.nodes[node].lane == "until-wait" for node in component):
             continue  # whoever waits has left its lane
+        yield list(component)
+
+
+def asked_back(graph: EventGraph) -> Iterator[Finding]:
+    """Handlers that wait for an answer which, on its way, asks them: with the same key, each waits for the other."""
+    for component in ask_circles(graph):
+        first = min(component)
         inside = frozenset(component)
         ways = Ways([first], lambda node, inside=inside: [o for o in _asked_by(graph, node) if o in inside])  # type: ignore[misc]
         last = next(node for node in ways if first in _asked_by(graph, node))

@@ -61,6 +61,26 @@ class Flow:
     batch_wait_s: float = 0.0
     retry_budget: float | None = None
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it says, for people: a limit each."""
+        limits = {
+            "rate": self.rate,
+            "rate per key": self.rate_per_key,
+            "priority": self.priority_by if self.priority is None else self.priority,
+            "fair by": self.fair_by,
+            "debounce": _shown(self.debounce_s),
+            "at latest after": _shown(self.max_wait_s),
+            "batch of": self.batch or None,
+            "within": _shown(self.batch_wait_s or None),
+            "retry budget": self.retry_budget,
+        }
+        return tuple(f"{name} {value}" for name, value in limits.items() if value is not None)
+
+
+def _shown(duration_s: float | None) -> str | None:
+    return None if duration_s is None else f"{duration_s:g} s"
+
 
 _NOTHING: Final = Flow()
 

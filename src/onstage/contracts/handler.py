@@ -29,6 +29,7 @@ from onstage.contracts.responding import Asked, Responding, asked_requests, decl
 from onstage.contracts.schedule import Schedule, Scheduled, ScheduleOptions, Tick, schedule_of, tick_types
 from onstage.errors import refusal
 from onstage.events.event import EventType, event_type, field_names, place_of
+from onstage.events.process_changed import CHANGED_PREFIX
 from onstage.events.topic import Topic
 
 __all__ = ["BatchOptions", "Handler", "HandlerOptions", "scheduled_handler"]
@@ -52,8 +53,8 @@ class HandlerOptions(FlowOptions, total=False):
     key. ``concurrency`` is how many executions run at once (100). ``retry`` is a ``Retry``. ``on_failure`` is
     "block" or "park", ``lane`` "until-end" or "until-wait". With ``start`` "earliest" a new handler is given the
     events of before it too, with "new" only later ones. ``timeout`` limits one attempt. ``gating`` defaults to
-    true, false for patterns. ``emits`` and ``waits`` add event classes to what is inferred, ``asks`` request classes
-    and workflows. When executions run is said by ``FlowOptions``.
+    true, false for patterns and changes of verdict. ``emits`` and ``waits`` add event classes to what is inferred,
+    ``asks`` request classes and workflows. When executions run is said by ``FlowOptions``.
     """
 
     name: str | None
@@ -141,7 +142,8 @@ class Handler(Generic[T, R]):
         self.lane: Final = options.get("lane", "until-end")
         self.start: Final = options.get("start", "new")
         gating = options.get("gating")
-        self.gating: Final = pattern is None if gating is None else gating
+        tells = any(known.name.startswith(CHANGED_PREFIX) for known in triggers)
+        self.gating: Final = pattern is None and not tells if gating is None else gating
         emits = declared_events(owner, "emits", options.get("emits", ()), self.where)
         self.emits = frozenset(known.cls for known in emits) | (responding.classes if responding else frozenset())
         waits = declared_events(owner, "waits", options.get("waits", ()), self.where)
@@ -225,6 +227,7 @@ class Handler(Generic[T, R]):
             rejects=self.facts.rejects,
             steps=self.facts.steps,
             inferred=self.facts.inferred,
+            flow=() if self.flow is None else self.flow.words,
         )
 
 

@@ -97,4 +97,8 @@ def _naming(parts: tuple[tuple[Function, tuple[object, ...]], ...], marker: str)
 
 
 def _step(value: Any) -> StepManifest:
-    return StepManifest(name=str(value.name), undo=getattr(value, "undo_name", None) is not None)
+    return StepManifest(
+        name=str(value.name),
+        undo=getattr(value, "undo_name", None) is not None,
+        pivot=getattr(value, "is_pivot", False),
+    )

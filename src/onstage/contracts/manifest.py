@@ -8,6 +8,8 @@ from typing import Final, final
 
 import msgspec
 
+from onstage.contracts.rule import Rule
+
 __all__ = [
     "AppManifest",
     "HandlerManifest",
@@ -40,6 +42,7 @@ class HandlerManifest(msgspec.Struct, frozen=True, kw_only=True):
     if they are not known. ``asks`` are the requests whose answers it may wait for, ``answers`` the one that its result
     answers; their types stand among ``emits`` and ``waits`` as well. ``timer`` is true if it sleeps, limits a wait or
     emits later; ``rejects`` if it may raise ``Reject``. ``inferred`` is false if its source could not be read in full.
+    ``flow`` are its limits in words: "rate 100/s".
     """
 
     name: str
@@ -62,11 +65,12 @@ class HandlerManifest(msgspec.Struct, frozen=True, kw_only=True):
     rejects: bool = False
     steps: tuple[StepManifest, ...] = ()
     inferred: bool = True
+    flow: tuple[str, ...] = ()
 
 
 @final
 class ProcessManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What one process declares. Event types are meant by name, durations are seconds."""
+    """What one process declares. Event types are meant by name, durations are seconds, ``rules`` by text."""
 
     name: str
     starts: tuple[str, ...]
@@ -78,16 +82,22 @@ class ProcessManifest(msgspec.Struct, frozen=True, kw_only=True):
     external: tuple[str, ...] = ()
     owner: str | None = None
     one_per_key: bool = False
+    rules: tuple[Rule, ...] = ()
+    undo: bool = False
 
 
 @final
 class TypeManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """One event type: its name, version, key field, and the fingerprint of its schema (63 bits)."""
+    """One event type: its name, version, key field, and the fingerprint of its schema (63 bits).
+
+    ``shape`` is the JSON Schema as text, "" where it is not known. The fingerprint stands for it in digests.
+    """
 
     name: str
     version: int
     key: str | None
     schema: int
+    shape: str = ""
 
 
 @final
@@ -121,4 +131,5 @@ def from_stored(stored: bytes) -> AppManifest:
 
 def _unordered(part: _Part) -> dict[str, object]:
     fields = msgspec.structs.asdict(part)
+    fields.pop("shape", None)
     return {name: sorted(value) if isinstance(value, tuple) else value for name, value in fields.items()}

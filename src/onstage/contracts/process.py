@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, TypedDict, Unpack, final
+from typing import Any, Final, Literal, TypedDict, Unpack, final
 
 from onstage.contracts.inference import (
     Duration,
@@ -17,6 +17,7 @@ from onstage.contracts.inference import (
     refuse_unknown_options,
 )
 from onstage.contracts.manifest import HandlerManifest, ProcessManifest
+from onstage.contracts.rule import WrittenRule
 from onstage.contracts.service import Service
 from onstage.errors import refusal
 from onstage.events.event import EventType, event_type
@@ -34,6 +35,9 @@ class ProcessOptions(TypedDict, total=False):
     are shown and alerted. ``deadline`` limits the whole; ``late`` makes the event that ends it then.
     ``external`` are events that come from outside. ``owner`` is the service that keeps the process (default:
     the first gating subscriber of ``starts``). With ``one_per_key`` a second start joins the open process.
+    Unless ``undo`` is False, an outcome in ``failed``, or a handler that rejects, has undone what was done.
+    ``on_undo_failure`` is ``"wait"``: an undo whose attempts are spent waits for an operator; or ``"residue"``: it
+    is given up, the rest proceeds, and the verdict names it.
     """
 
     failed: Events
@@ -43,6 +47,8 @@ class ProcessOptions(TypedDict, total=False):
     external: Events
     owner: Service | None
     one_per_key: bool
+    undo: bool
+    on_undo_failure: Literal["wait", "residue"]
 
 
 @final
@@ -50,7 +56,7 @@ class ProcessOptions(TypedDict, total=False):
 class Process:
     """A declared process; equal by identity. Event types are in the order given, durations in seconds.
 
-    ``within_s`` maps the name of a milestone to its time since the start.
+    ``within_s`` maps the name of a milestone to its time since the start, ``rules`` are what is expected of it.
 
     Raises:
         DefinitionError: if one of the classes is not an event, a duration is none, ``late`` has no
@@ -69,6 +75,9 @@ class Process:
     owner: Service | None
     one_per_key: bool
     where: str
+    rules: tuple[WrittenRule, ...]
+    undo: bool
+    on_undo_failure: Literal["wait", "residue"]
 
     def __init__(self, name: str, *, starts: Events, done: Events, **options: Unpack[ProcessOptions]) -> None:
         """Check and freeze the declaration; see ``ProcessOptions`` for the options."""
@@ -90,10 +99,21 @@ class Process:
             "owner": options.get("owner"),
             "one_per_key": options.get("one_per_key", False),
             "where": declared.where,
+            "rules": (),
+            "undo": options.get("undo", True),
+            "on_undo_failure": options.get("on_undo_failure", "wait"),
         }
         for attribute, value in values.items():
             object.__setattr__(self, attribute, value)
         declared.refuse_contradictions(self)
+
+    def with_rules(self, rules: Sequence[WrittenRule]) -> Process:
+        """Return the same declaration with these rules as well; it is another object."""
+        copied = object.__new__(Process)
+        for attribute in Process.__slots__:
+            object.__setattr__(copied, attribute, getattr(self, attribute))
+        object.__setattr__(copied, "rules", (*self.rules, *rules))
+        return copied
 
     @property
     def outcomes(self) -> frozenset[str]:
@@ -136,6 +156,8 @@ class Process:
             external=_names(self.external),
             owner=self.owner.name if self.owner else None,
             one_per_key=self.one_per_key,
+            rules=tuple(sorted(each.rule for each in self.rules)),
+            undo=self.undo,
         )
 
 
@@ -177,6 +199,10 @@ class _Declaration:
         if owner is not None and not isinstance(owner, Service):
             what = f"process {self.name} has owner={owner!r}"
             raise refusal(what, "the owner is a service", "give the Service object itself", self.where)
+        policy = options.get("on_undo_failure", "wait")
+        if policy not in ("wait", "residue"):
+            what, why = f"process {self.name} has on_undo_failure={policy!r}", 'it is "wait" or "residue"'
+            raise refusal(what, why, "choose one of them", self.where)
         late = options.get("late")
         if late is not None and not callable(late):
             mend = "write late=lambda e: SomeOutcome(e.order_id)"

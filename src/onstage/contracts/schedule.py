@@ -20,7 +20,7 @@ R = TypeVar("R")
 Scheduled = Callable[[], Coroutine[Any, Any, R]] | Callable[["Tick"], Coroutine[Any, Any, R]]
 """What can be scheduled: it takes nothing, or the `Tick`."""
 
-OVERLAPS: Final = ("skip", "queue", "allow")
+OVERLAPS: Final = ("skip", "queue", "allow", "cancel-other")
 TICK_PREFIX: Final = "onstage.tick/"
 
 
@@ -39,13 +39,14 @@ class ScheduleOptions(TypedDict, total=False):
     """The options of ``Service.every``.
 
     ``tz`` is the time zone of a cron expression ("Europe/Berlin"; UTC if left out). ``overlap`` says what happens when
-    a run is due while the one before is under way: it is left out ("skip"), waits ("queue"), or runs beside it
-    ("allow"). Runs missed by at most ``catch_up`` ("1h") are run late, older ones are left out and counted. The others
+    a run is due while the one before is under way: it is left out ("skip"), waits ("queue"), runs beside it ("allow"),
+    or cancels that one and runs once it has ended ("cancel-other"). Runs missed by at most ``catch_up`` ("1h") are run
+    late, older ones are left out and counted. The others
     are those of ``HandlerOptions``.
     """
 
     tz: str | tzinfo
-    overlap: Literal["skip", "queue", "allow"]
+    overlap: Literal["skip", "queue", "allow", "cancel-other"]
     catch_up: Duration
     name: str | None
     was: Iterable[str]

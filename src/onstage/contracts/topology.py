@@ -15,6 +15,7 @@ import msgspec
 from onstage.contracts.manifest import AppManifest, HandlerManifest, ProcessManifest, TypeManifest
 from onstage.events.delayed import LATER
 from onstage.events.topic import Topic
+from onstage.events.undoing_told import UNDO, UNDOING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Place", "Topology", "decode_topology", "encode_topology", "owner_of"]
 
 
-_LATER: Final = ((LATER, True),)
-"""Whoever keeps a delayed event owes it, at whatever node: no service declares that."""
+_OWN: Final = {LATER: ((LATER, True),), UNDO: ((UNDO, True),), UNDOING: ()}
+"""Whoever keeps a delayed event owes it, and whoever is to undo something, at whatever node: no service declares it."""
 
 
 @final
@@ -60,8 +61,8 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def subscribers(self, type_name: str) -> tuple[tuple[str, bool], ...]:
         """The handlers that an event of this type starts, as (name, whether it is gating), in order of their names."""
         known = self._subscribers.get(type_name)
-        if type_name == LATER:
-            return _LATER
+        if type_name in _OWN:
+            return _OWN[type_name]
         if known is None:
             found = ((each.name, each.gating) for each in self.handlers if _hears(each, type_name))
             known = self._subscribers[type_name] = tuple(sorted(found))
@@ -102,6 +103,17 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             if each.answers is not None and first.setdefault(each.answers, each.name) != each.name:
                 return each.answers, first[each.answers], each.name
         return None
+
+    @cached_property
+    def undoing(self) -> frozenset[str]:
+        """The event types of which some process says that they have it undone, if any handler can be undone."""
+        can = any(step.undo for each in self.handlers for step in each.steps)
+        return frozenset(name for process in self.processes if can and process.undo for name in process.failed)
+
+    @cached_property
+    def services(self) -> dict[str, str]:
+        """The service of each handler, by its name."""
+        return {each.name: each.service for each in self.handlers}
 
     @cached_property
     def handler_names(self) -> frozenset[str]:
@@ -163,5 +175,7 @@ def _processes(
 
 
 def _types(known: tuple[TypeManifest, ...], said: tuple[TypeManifest, ...]) -> tuple[TypeManifest, ...]:
-    found = {(each.name, each.version): each for each in (*said, *known)}
+    # A topology travels, and what is registered has to fit into one message: the shapes stay at home.
+    bare = (msgspec.structs.replace(each, shape="") for each in said)
+    found = {(each.name, each.version): each for each in (*bare, *known)}
     return tuple(found[key] for key in sorted(found))

@@ -9,13 +9,16 @@ from typing import Any, final
 
 import msgspec
 
+from onstage.contracts.expectation import refuse_foreign_rules
 from onstage.contracts.handler import Handler
 from onstage.contracts.manifest import AppManifest, TypeManifest, digest
 from onstage.contracts.process import Process
 from onstage.contracts.responding import refuse_two
 from onstage.contracts.service import Service
 from onstage.errors import DefinitionError, refusal
+from onstage.events.codec import encode_any
 from onstage.events.event import EventType, event_type
+from onstage.events.process_changed import TOLD_TYPES
 
 __all__ = ["Declared", "declared", "event_types", "validate"]
 
@@ -68,7 +71,8 @@ def validate(services: Iterable[Service], processes: Iterable[Process] = ()) -> 
 
     Raises:
         DefinitionError: if a name of a service, handler (``was=`` included), process or event type is used
-            twice, an owner is not among the services, or an annotation cannot be resolved.
+            twice, an owner is not among the services, an annotation cannot be resolved, or a rule is about an event
+            that cannot belong to its process.
     """
     services, processes = tuple(services), tuple(processes)
     _refuse_duplicate_services(services)
@@ -79,11 +83,14 @@ def validate(services: Iterable[Service], processes: Iterable[Process] = ()) -> 
     _refuse_duplicate_handlers(handlers)
     _refuse_two_answers(handlers)
     _refuse_foreign_owners(services, processes)
-    return AppManifest(
+    manifest = AppManifest(
         handlers=tuple(sorted((each.manifest() for each in handlers), key=lambda each: each.name)),
         processes=tuple(sorted((each.manifest() for each in processes), key=lambda each: each.name)),
         types=tuple(_type_manifest(known) for known in event_types(services, processes)),
     )
+    for process in processes:
+        refuse_foreign_rules(process, manifest.handlers)
+    return manifest
 
 
 def event_types(services: Iterable[Service], processes: Iterable[Process] = ()) -> tuple[EventType, ...]:
@@ -104,9 +111,12 @@ def _mentioned(services: Iterable[Service], processes: Iterable[Process]) -> Ite
     for service in services:
         for handler in service.handlers:
             yield from handler.triggers
+            if handler.pattern is not None:
+                yield from (known for known in TOLD_TYPES if handler.pattern.matches(known.name))
             yield from map(event_type, sorted(handler.emits | handler.waits, key=_place))
     for process in processes:
         yield from process.event_types
+        yield from (known for each in process.rules for known in each.types)
 
 
 def _place(cls: type[Any]) -> tuple[str, str]:
@@ -116,7 +126,9 @@ def _place(cls: type[Any]) -> tuple[str, str]:
 
 
 def _type_manifest(known: EventType) -> TypeManifest:
-    return TypeManifest(name=known.name, version=known.version, key=known.key, schema=known.codec.fingerprint)
+    codec = known.codec
+    shape = encode_any(codec.schema()).decode()
+    return TypeManifest(name=known.name, version=known.version, key=known.key, schema=codec.fingerprint, shape=shape)
 
 
 def _same_event_name(first: EventType, second: EventType) -> DefinitionError:

@@ -30,10 +30,12 @@ __all__ = [
     "Note",
     "Notes",
     "Obligation",
+    "ProgressRow",
     "Refusal",
     "RefusedBecause",
     "StateWrite",
     "Transaction",
+    "WaveRow",
     "event_of",
     "execution_id",
     "handler_of",
@@ -163,6 +165,33 @@ class StateWrite(msgspec.Struct, frozen=True):
     data: bytes | None
 
 
+class ProgressRow(msgspec.Struct, frozen=True):
+    """How far a watched process has come, as its monitor last said: `state` in a word, the rest in `body`.
+
+    `due` is the moment (ms) at which the monitor has to look at it again, None for never. Each row replaces the one
+    with the version before, and is refused on any other; the first has version 1. `violated` rules are broken.
+    """
+
+    process: int
+    version: int
+    due: int | None
+    state: str
+    body: bytes
+    violated: int = 0
+
+
+class WaveRow(msgspec.Struct, frozen=True):
+    """Whether a process is being undone, was, or must not be any more: `state` in a word, the rest in `body`.
+
+    Each row replaces the one with the version before, and is refused on any other; the first has version 1.
+    """
+
+    process: int
+    version: int
+    state: str
+    body: bytes
+
+
 class Commit(msgspec.Struct):
     """All that must become durable together.
 
@@ -170,7 +199,9 @@ class Commit(msgspec.Struct):
     another length refuses. `after` are the positions of the commits this one follows from: it is refused if one of
     them is. `position` is given by the store on `append`, and is the order of everything. `also` are executions that
     never began and are settled with this one: they get its status, and their receipts are among `receipts`; the commit
-    is refused if one of them is not open, or has a journal.
+    is refused if one of them is not open, or has a journal. `copied` is what the journal of the first execution begins
+    with that this commit opens: a fork. It is refused as well if the process `undecided` has an outcome by then, or a
+    row of `progress` or of `waves` does not follow the stored one.
     """
 
     execution: int = 0
@@ -201,6 +232,10 @@ class Commit(msgspec.Struct):
     handlers: Sequence[NewHandler] = ()
     also: tuple[int, ...] = ()
     states: Sequence[StateWrite] = ()
+    copied: Sequence[Entry] = ()
+    progress: Sequence[ProgressRow] = ()
+    undecided: int = 0
+    waves: Sequence[WaveRow] = ()
 
 
 class RefusedBecause:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, assert_never, final
 
 from onstage.core.branches import Cursor, opening_of, path_of
+from onstage.core.fork import key_holders, renewed_holders
 from onstage.core.journal import (
     JOURNAL_ENTRIES_MAX,
     Asked,
@@ -27,6 +28,7 @@ from onstage.core.journal import (
     Continued,
     Entry,
     Failed,
+    Forked,
     Held,
     Patched,
     Rejected,
@@ -81,7 +83,8 @@ class Execution:
     """The journal of one execution and the cursor over it. Holds no clock, store, loop or randomness."""
 
     __slots__ = (
-        "_below", "_here", "_main", "_opened", "_pending", "_recorded", "cancels", "consumed", "length", "renewal",
+        "_below", "_here", "_main", "_opened", "_pending", "_recorded", "cancels", "consumed", "key_holders", "length",
+        "renewal",
     )  # fmt: skip
 
     def __init__(self, journal: Iterable[Entry] = ()) -> None:
@@ -94,6 +97,7 @@ class Execution:
         self.consumed: set[int] | None = None
         self.cancels: dict[str, str] = _NO_CANCELS  # where a branch was told of its end, by the branch's path
         self.renewal: Renewal | None = None
+        self.key_holders: dict[str, str] = _NO_CANCELS  # whose steps those are that a fork has taken over
         self.length = 0
         if journal:
             self._index(journal)
@@ -107,6 +111,10 @@ class Execution:
                 self.renewal = renewed(self.renewal, self._recorded, entry, self.length)
                 self._recorded = {}
                 self.cancels = {"": ""} if "" in self.cancels else _NO_CANCELS
+                self.key_holders = renewed_holders(self.key_holders, self.renewal)
+                continue
+            if isinstance(entry, Forked):
+                self.key_holders = key_holders(entry, self._recorded, self.renewal, self.key_holders)
                 continue
             self._recorded[entry.position] = entry
             if isinstance(entry, WaitEnded) and entry.event:
@@ -205,17 +213,18 @@ class Execution:
         if self.cancels and position in self.cancels.values():
             return _CANCEL
         entry = self._recorded.get(position)
-        if entry is None and (cursor.unmade or cursor.under is not None) and cursor.is_behind:
-            return self._diverged(position, f"asks for {position}, which is not in the journal")
-        if entry is not None and not fits(entry, request):
+        if entry is None:
+            if (cursor.unmade or cursor.under is not None) and cursor.is_behind:
+                return self._diverged(position, f"asks for {position}, which is not in the journal")
+        elif not fits(entry, request):
             return self._diverged(position, f"asks for {describe(request)}, the journal has {shown(entry)}")
-        if isinstance(entry, Held):
+        elif isinstance(entry, Held):
             return Recorded(_fails_again(cursor, entry))
-        if entry is not None and is_final(entry):
+        elif is_final(entry):
             return Recorded(entry)
         match request:
             case StepRequest():
-                return next_attempt(entry, now_ms)
+                return PERFORM_FIRST if entry is None else next_attempt(entry, now_ms)
             case WaitRequest():
                 return self._open_wait(position, entry, request, now_ms)
             case SleepRequest():
@@ -279,8 +288,7 @@ class Execution:
             for cursor in self._cursors():
                 self._went_past(cursor)
         if self._main.unmade:
-            missing = ", ".join(sorted(self._main.unmade))
-            return f"the handler returned, the journal also has {missing}"
+            return f"the handler returned, the journal also has {', '.join(sorted(self._main.unmade))}"
         return None
 
     def failed(self) -> None:
@@ -321,6 +329,10 @@ class Execution:
     def at(self, position: str) -> Entry | None:
         """The latest entry at this position."""
         return self._recorded.get(position)
+
+    def fails_at(self, position: str) -> bool:
+        """Whether the call at this position has failed, and the handler has not gone past that yet."""
+        return any(failed.position == position for each in self._cursors() for failed in each.tentative or ())
 
     # Inside.
 

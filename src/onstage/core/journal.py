@@ -30,6 +30,7 @@ __all__ = [
     "Emitted",
     "Entry",
     "Failed",
+    "Forked",
     "HandedOver",
     "Held",
     "Patched",
@@ -47,6 +48,7 @@ __all__ = [
     "Undone",
     "Valued",
     "WaitEnded",
+    "WaitHopeless",
     "WaitOpened",
     "decode_entry",
     "encode_entry",
@@ -142,6 +144,10 @@ class WaitEnded(_Entry, tag=8, frozen=True):
     type: str
     data: bytes
     version: int = 1
+
+
+class WaitHopeless(_Entry, tag=60, frozen=True):
+    """The wait ended because nothing that is open in its process could lead to what it waited for."""
 
 
 class SleepOpened(_Entry, tag=9, frozen=True):
@@ -246,13 +252,16 @@ class TokenDrawn(_Entry, tag=53, frozen=True):
 class Asked(_Entry, tag=30, frozen=True):
     """A request was emitted as event number `event`; its answer is awaited until `due` (None: for ever).
 
-    `child` is the execution that it starts, if it is the start of a workflow that runs here, else 0.
+    `child` is the execution that it starts, if it is the start of a workflow, else 0. It has handler number 0 if the
+    workflow runs on another store. With `joined` that event was emitted by somebody else: this one waits for the result
+    of a run that was started before.
     """
 
     arguments: int
     event: int
     due: int | None
     child: int = 0
+    joined: bool = False
 
 
 class Answered(_Entry, tag=31, frozen=True):
@@ -285,6 +294,16 @@ class CancelSeen(_Entry, tag=33, frozen=True):
         return self.position.removesuffix("cancel")
 
 
+class Forked(_Entry, tag=41, frozen=True):
+    """What stands before this was taken over from another execution; from `cut` on it is done anew.
+
+    `origin` names that execution, by the public id of its event and its handler, as the keys of its steps do.
+    """
+
+    origin: str
+    cut: str
+
+
 class Continued(_Entry, tag=34, frozen=True):
     """The execution began anew with this `input` (its payload): what was recorded before is no longer asked again."""
 
@@ -300,6 +319,7 @@ Entry = (
     | Emitted
     | WaitOpened
     | WaitEnded
+    | WaitHopeless
     | SleepOpened
     | Slept
     | Valued
@@ -319,6 +339,7 @@ Entry = (
     | StateWritten
     | HandedOver
     | TokenDrawn
+    | Forked
 )
 
 encode_entry = msgspec.msgpack.Encoder().encode
@@ -330,6 +351,7 @@ _FINAL: Final = (
     Transacted,
     Emitted,
     WaitEnded,
+    WaitHopeless,
     Slept,
     Valued,
     Raced,
@@ -339,7 +361,7 @@ _FINAL: Final = (
     StateRead,
     StateWritten,
 )
-_PAUSES: Final = (WaitOpened, WaitEnded, SleepOpened, Slept, HandedOver, Asked, Answered)
+_PAUSES: Final = (WaitOpened, WaitEnded, WaitHopeless, SleepOpened, Slept, HandedOver, Asked, Answered)
 
 
 def decode_entry(body: bytes) -> Entry:

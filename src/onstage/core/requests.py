@@ -27,6 +27,7 @@ from onstage.core.journal import (
     Transacted,
     Valued,
     WaitEnded,
+    WaitHopeless,
     WaitOpened,
 )
 
@@ -197,9 +198,9 @@ PERFORM_FIRST: Final = Perform(1, begun=False)
 
 _KINDS: Final[dict[type, tuple[type, ...]]] = {
     StepRequest: (Begun, Attempted, Stepped, Failed, Held, Abandoned, HandedOver),
-    TransactionRequest: (Transacted, Failed, Held),
+    TransactionRequest: (Attempted, Transacted, Failed, Held),
     EmitRequest: (Emitted,),
-    WaitRequest: (WaitOpened, WaitEnded),
+    WaitRequest: (WaitOpened, WaitEnded, WaitHopeless),
     SleepRequest: (SleepOpened, Slept),
     ValueRequest: (Valued,),
     AskRequest: (Asked, Answered),

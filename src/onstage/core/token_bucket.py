@@ -50,6 +50,10 @@ class TokenBucket:
         """Take a token. Taken without waiting for it, it is missing later."""
         self._due_s = max(self._due_s, now_s) + self._interval_s
 
+    def restore(self, due_s: float) -> None:
+        """Give the next token not before `due_s`: an earlier process has taken the one before."""
+        self._due_s = max(self._due_s, due_s + self._tolerance_s)
+
 
 @final
 class KeyedBuckets:
@@ -79,3 +83,7 @@ class KeyedBuckets:
             self._due_s = {each: due for each, due in self._due_s.items() if due > now_s}
             self._sweep_at = max(_SWEEP_AT_MIN, 2 * len(self._due_s))
         self._due_s[key] = max(self._due_s.get(key, now_s), now_s) + self._interval_s
+
+    def restore(self, key: str, due_s: float) -> None:
+        """Give this key its next token not before `due_s`."""
+        self._due_s[key] = max(self._due_s.get(key, 0.0), due_s + self._tolerance_s)

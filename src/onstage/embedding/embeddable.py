@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from onstage.embedding.background import Background
     from onstage.embedding.embedded_stage import EmbeddedStage
     from onstage.embedding.intake_table import IntakeTable
+    from onstage.ports.telemetry import Family
     from onstage.runtime.node import Node
+    from onstage.telemetry.meters import Meters
 
 __all__ = ["Embeddable"]
 
@@ -33,6 +35,8 @@ class Embeddable:
 
     loop: asyncio.AbstractEventLoop | None = None
     """The loop that the stage lives on while it is entered."""
+
+    _meters: Meters | None = None
 
     intake: IntakeTable | None = None
     """The intake table of this stage, once it is used."""
@@ -98,8 +102,26 @@ class Embeddable:
 
     async def metrics_text(self) -> str:
         """The node's metrics as OpenMetrics text; of a client, that it is one."""
-        from onstage.runtime.measurements import measured
         from onstage.telemetry.openmetrics import text
 
-        taken_in = [] if self.intake is None else self.intake.families()
-        return text(await measured(self._node) + taken_in)
+        return text(await self._families())
+
+    async def _families(self) -> list[Family]:
+        from onstage.runtime.measurements import measured
+
+        return await measured(self._node) + ([] if self.intake is None else self.intake.families())
+
+    async def _begin_meters(self) -> None:
+        """Give the metrics to OpenTelemetry, if the program has set a meter provider; the node runs already."""
+        from onstage.telemetry.meters import Meters, meter_provider
+
+        provider = meter_provider()
+        if provider is None or self._node is None or self._node.telemetry is None:
+            return
+        self._meters = Meters(provider, await self._families(), self._families)
+        self._node.telemetry.each_end(self._meters.ended)
+
+    def _end_meters(self) -> None:
+        if self._meters is not None:
+            self._meters.close()
+            self._meters = None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.errors import StoreUnavailable
 from onstage.ports.telemetry import Family, Sample
+from onstage.runtime.task_end import end_tasks
 
 if TYPE_CHECKING:
     from onstage.embedding.intake_database import IntakeDatabase
@@ -68,9 +69,7 @@ class IntakePoller:
 
     async def close(self) -> None:
         """Take in no more; what is under way is removed by the next one."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end_tasks(self._task)
         await self._database.close()
 
     def families(self) -> list[Family]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, final
 from onstage.embedding.intake_database import intake_database
 from onstage.embedding.intake_poller import IntakePoller
 from onstage.embedding.joining import joined_to, refuse_file
-from onstage.errors import InvalidEvent, StoreUnavailable
-from onstage.events.envelope import EVENT_BYTES_MAX, check_attribute
+from onstage.errors import StoreUnavailable
+from onstage.events.envelope import check_attribute, check_size
 from onstage.events.event import event_type
 from onstage.ports.clock import SystemClock
 from onstage.runtime.wire import of_process
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from onstage.ports.telemetry import Family
     from onstage.runtime.local_ways import LocalWays
 
-__all__ = ["IntakeTable"]
+__all__ = ["IntakeTable", "admitting"]
 
 
 @final
@@ -49,15 +49,8 @@ class IntakeTable:
     def write(self, tx: Any, event: object, id: str | None) -> Awaitable[None] | None:
         """Write the row of an event in the transaction of `tx`."""
         known = event_type(type(event))
-        try:
-            data = known.encode(event)
-        except Exception as error:
-            raise InvalidEvent(
-                f"{known.name}: this {known.cls.__qualname__} cannot be encoded\n  why: {error}\n"
-                f"  to do: correct it as the class at {known.where} says"
-            ) from error
-        if len(data) > EVENT_BYTES_MAX:
-            raise InvalidEvent(f"{known.name}: the payload has {len(data)} bytes, of at most {EVENT_BYTES_MAX}")
+        data = known.encode_from_outside(event)
+        check_size(known.name, data)
         if id is not None:
             check_attribute("id", id)
         trace = current()
@@ -89,7 +82,7 @@ class IntakeTable:
         if self._database is None:
             return
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
-        self._poller = IntakePoller(self._database, _admitting(ways))
+        self._poller = IntakePoller(self._database, admitting(ways))
         await self._poller.start()
 
     async def close(self) -> None:
@@ -103,7 +96,9 @@ class IntakeTable:
         return [] if self._poller is None else self._poller.families()
 
 
-def _admitting(ways: LocalWays) -> Callable[[Sequence[IntakeRow]], Awaitable[list[Exception | None]]]:
+def admitting(ways: LocalWays) -> Callable[[Sequence[IntakeRow]], Awaitable[list[Exception | None]]]:
+    """How rows are made durable: through the door of this node, each under its id."""
+
     async def admit(rows: Sequence[IntakeRow]) -> list[Exception | None]:
         events = [
             {

@@ -17,21 +17,29 @@ from onstage.events.event import EventType, define_event, event_type, mark_event
 
 __all__ = [
     "ANSWER_PREFIX",
+    "DUPLICATE",
     "START_PREFIX",
+    "START_SOURCE",
     "Answer",
     "Request",
     "answer_type",
+    "asked_name",
     "is_answer",
     "is_request",
     "response_codec",
     "response_of",
     "start_type",
+    "why_no_request",
 ]
 
 R_co = TypeVar("R_co", covariant=True)
 
 ANSWER_PREFIX: Final = "onstage.answer/"
 START_PREFIX: Final = "onstage.start/"
+DUPLICATE: Final = "duplicate"
+"""The kind of failure that says: the id of a child was used before with another input."""
+START_SOURCE: Final = "//onstage/start"
+"""What the id of a start is unique in, with the name of the workflow behind it."""
 _NOBODY: Final = object()
 
 
@@ -65,9 +73,23 @@ def is_request(cls: object) -> bool:
     return isinstance(cls, type) and issubclass(cls, Request)
 
 
+def why_no_request(cls: type[object]) -> str:
+    """Say why an object of this class cannot be asked, and what to do: two lines, for below what was tried."""
+    if is_request(cls):
+        return f"  why: {cls.__name__} is based on Request, and is no event\n  to do: write @event above the class"
+    return (
+        "  why: it is no request, so nobody knows what answers it\n  to do: base its event class on Request[TheAnswer]"
+    )
+
+
 def is_answer(type_name: str) -> bool:
     """Say whether events of this type are answers."""
     return type_name.startswith(ANSWER_PREFIX)
+
+
+def asked_name(type_name: str) -> str:
+    """Return what the user calls this request, start or answer: the name of the request's type, or of the workflow."""
+    return type_name.removeprefix(ANSWER_PREFIX).removeprefix(START_PREFIX)
 
 
 @cache

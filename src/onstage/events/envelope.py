@@ -28,6 +28,7 @@ __all__ = [
     "check_attribute",
     "check_depth",
     "check_extension",
+    "check_size",
     "from_json",
     "hlc_ms",
     "hlc_next",
@@ -228,6 +229,19 @@ def _text(data: bytes, content_type: object) -> bytes:
         return msgspec.json.decode(data, type=str).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidEvent(f"data of the type {_shown(content_type)} must be text: {error}") from error
+
+
+def check_size(type: str, data: bytes, limit: int = EVENT_BYTES_MAX) -> None:
+    """Refuse a payload of more than ``limit`` bytes.
+
+    Raises:
+        InvalidEvent: if it is larger.
+    """
+    if len(data) > limit:
+        raise InvalidEvent(
+            f"{type}: the payload has {len(data)} bytes\n  why: the limit is {limit}\n"
+            "  to do: store the large part elsewhere and send its address"
+        )
 
 
 def check_depth(data: bytes) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, cast, final, get_type_hints, is_typeddic
 import msgspec
 from msgspec import inspect as described
 
-from onstage.errors import refusal
+from onstage.errors import InvalidEvent, refusal
 from onstage.events.codec import Codec, NoCodec, codec_for, is_model
 from onstage.events.envelope import NAME_BYTES_MAX
 from onstage.events.topic import SYSTEM_PREFIX
@@ -54,6 +54,20 @@ class EventType:
         object.__setattr__(self, "encode", self.codec.encode)
         object.__setattr__(self, "decode", self.codec.decode)
         object.__setattr__(self, "ways", Ways(self.name, self.cls.__name__))
+
+    def encode_from_outside(self, obj: object) -> bytes:
+        """Encode what a caller wants to emit.
+
+        Raises:
+            InvalidEvent: if it cannot be encoded, with what is wrong with it.
+        """
+        try:
+            return self.encode(obj)
+        except Exception as error:
+            raise InvalidEvent(
+                f"{self.name}: this {type(obj).__qualname__} cannot be encoded\n  why: {error}\n"
+                f"  to do: correct it as {self.where} declares it"
+            ) from error
 
     def read(self, data: bytes, version: int) -> Any:
         """Return the event in ``data``, written as ``version`` of this type.

@@ -24,6 +24,10 @@ class Rate:
     count: int
     per_s: float
 
+    def __str__(self) -> str:
+        """As people write it."""
+        return f"{self.count}/{self.per_s:g}s".replace("/1s", "/s")
+
     @property
     def interval_s(self) -> float:
         """The time that one of them takes, in seconds."""

@@ -5,33 +5,58 @@
 | running | open obligations, at least one of them active |
 | waiting | every open obligation is in a wait, a sleep or a retry, or of a paused handler: for what, until when |
 | stuck | an open obligation is set aside (a dead letter, or diverged), or queues behind such a one of its key |
+| stuck | likewise, while something is open: a milestone or the deadline is overdue |
 | completed | nothing is open and a declared outcome occurred |
 | dead end | nothing is open and no declared outcome occurred: the last events, and why nothing followed |
+| compensating | it is being undone: why, and what of it is under way |
+| stuck | likewise, while an undo is set aside |
+| compensated | all that was done in it is undone, or mended by hand; with residue: but for what was given up |
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, final
 
+from onstage.events.answer import ANSWER_PREFIX
 from onstage.events.receipt import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Blocker", "LastEvent", "OpenObligation", "Pause", "Verdict", "judge"]
+__all__ = [
+    "Blocker",
+    "LastEvent",
+    "OpenObligation",
+    "Overdue",
+    "Pause",
+    "Undone",
+    "Verdict",
+    "Violated",
+    "judge",
+    "overdue_too",
+    "resolution",
+    "undone_too",
+    "violated_too",
+]
 
 _PARKED: Final = (Status.WAITING, Status.RETRYING)
 _ASIDE: Final = (Status.PARKED, Status.DIVERGED)
 
-VerdictStatus = Literal["running", "waiting", "stuck", "completed", "dead end"]
+VerdictStatus = Literal[
+    "running", "waiting", "stuck", "completed", "dead end", "compensating", "compensated", "compensated with residue"
+]
+_FINAL: Final = ("completed", "dead end", "compensated", "compensated with residue")
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """An execution that was set aside and keeps its lane closed: of which process, how, since when (ms), why."""
+    """An execution that keeps its lane closed: of which process, how, since when (ms), why.
+
+    It was set aside, or waits for what is behind it.
+    """
 
     process: str
     status: Status
@@ -78,6 +103,52 @@ class OpenObligation:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Overdue:
+    """A milestone that did not come by `due` (ms), and the services that owe it; None for the deadline of the whole."""
+
+    milestone: str | None
+    due: int
+    owed_by: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """What is late, since when, and whose it is."""
+        if self.milestone is None:
+            return f"no outcome by the deadline, {_moment(self.due)}"
+        owing = f", owed by {' or '.join(self.owed_by)}" if self.owed_by else ""
+        return f"{self.milestone} is overdue since {_moment(self.due)}{owing}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Violated:
+    """A rule that a process broke, as it was written: since when, why, and the events that broke it."""
+
+    rule: str
+    at: datetime
+    because: str
+
+    def __str__(self) -> str:
+        """What was expected, and what happened."""
+        return f"violates {self.rule}: {self.because}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """That a process is undone, or was: the `state` in a word, why, since when (ms), and what was given up.
+
+    `resolved` says when and by whom that was mended by hand.
+    """
+
+    state: str
+    reason: str
+    since: int
+    residue: tuple[str, ...] = ()
+    resolved: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class LastEvent:
     """An event from which nothing followed: the handlers that settled it, and what those said that rejected it."""
 
@@ -89,17 +160,21 @@ class LastEvent:
 @final
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Where a process stands. `reasons` say it in words, one line each; `until` is the nearest due time, if any."""
+    """Where a process stands. `reasons` say it in words, one line each; `until` is the nearest due time, if any.
+
+    `violated` are the rules that it broke, whatever else becomes of it; the reasons name them too.
+    """
 
     status: VerdictStatus
     outcome: str | None = None
     reasons: tuple[str, ...] = ()
     until: datetime | None = None
+    violated: tuple[Violated, ...] = ()
 
     @property
     def is_final(self) -> bool:
         """Whether nothing of the process is in flight anywhere."""
-        return self.status in ("completed", "dead end")
+        return self.status in _FINAL
 
     def __str__(self) -> str:
         """The verdict in one line."""
@@ -125,6 +200,45 @@ def judge(
     return Verdict("running", outcome, reasons, until)
 
 
+def resolution(at_ms: int, by: str, note: str) -> str:
+    """How residue was mended, in words."""
+    return f"{_moment(at_ms)}{f' by {by}' if by else ''}{f': {note}' if note else ''}"
+
+
+def overdue_too(otherwise: Verdict, overdue: Sequence[Overdue]) -> Verdict:
+    """The verdict on a process of which this is overdue besides; the same if nothing is."""
+    if not overdue:
+        return otherwise
+    return Verdict("stuck", otherwise.outcome, (*map(str, overdue), *otherwise.reasons), otherwise.until)
+
+
+def undone_too(undone: Undone, open_obligations: Sequence[OpenObligation], *, is_whole: bool = True) -> Verdict:
+    """The verdict on a process that is undone, or was, and of which this is open.
+
+    Unless it `is_whole`, parts of it are in other stores, or on their way: then it has not come to its end.
+    """
+    if undone.state == "compensated" and is_whole:
+        return Verdict("compensated", None, (undone.reason,))
+    if undone.resolved:
+        return Verdict("compensated", None, (undone.reason, f"residue resolved {undone.resolved}", *undone.residue))
+    if undone.state == "compensated with residue" and is_whole:
+        return Verdict("compensated with residue", None, (undone.reason, *undone.residue))
+    if undone.state == "undecided":
+        return Verdict("running", None, (f"{undone.reason}: whether it is undone, its owner has not said yet",))
+    reason = f"undone since {_moment(undone.since)}: {undone.reason}"
+    elsewhere = () if is_whole else ("parts of it are in other services, or on their way",)
+    now = judge(open_obligations, None) if open_obligations else Verdict("running", None, elsewhere)
+    status: VerdictStatus = "stuck" if now.status == "stuck" else "compensating"
+    return Verdict(status, None, (reason, *now.reasons), now.until)
+
+
+def violated_too(otherwise: Verdict, violated: Sequence[Violated]) -> Verdict:
+    """The verdict on a process that broke these rules; the same if there are none. The status does not change by it."""
+    if not violated:
+        return otherwise
+    return replace(otherwise, reasons=(*otherwise.reasons, *map(str, violated)), violated=tuple(violated))
+
+
 def _ended(outcome: str | None, last_events: Sequence[LastEvent]) -> Verdict:
     if outcome is not None:
         return Verdict("completed", outcome)
@@ -133,7 +247,8 @@ def _ended(outcome: str | None, last_events: Sequence[LastEvent]) -> Verdict:
 
 def _why_ended(event: LastEvent) -> str:
     if not event.handled_by and not event.rejected_by:
-        return f"{event.type}: no handler"
+        asked = event.type.removeprefix(ANSWER_PREFIX)
+        return f"{event.type}: no handler" if asked == event.type else f"{asked}: answered, and nothing followed"
     said = list(event.rejected_by)
     if event.handled_by:
         said.append(f"{' and '.join(event.handled_by)} returned nothing")
@@ -150,6 +265,8 @@ def _why_stuck(obligation: OpenObligation) -> str:
 
 
 def _shown(blocker: Blocker) -> str:
+    if blocker.status is Status.WAITING:
+        return "an execution that it comes from: that waits, and holds the lane (a lane cycle) until its timeout"
     kind = "a dead letter" if blocker.status is Status.PARKED else "a diverged execution"
     first = (blocker.error or "").partition("\n")[0]
     return f"{kind} of process {blocker.process} since {_moment(blocker.since)}: {first}"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["LOOK_AGAIN_S_MAX", "Clock", "SystemClock"]
+
+LOOK_AGAIN_S_MAX: Final = 60.0
+"""A wall clock can jump: whoever waits for a time of it looks at it again at least this often, in seconds."""
 
 
 class Clock(Protocol):

@@ -1,8 +1,7 @@
 """The store: what makes commits durable, and what can be read back.
 
 `Store` is the narrow waist of Onstage: everything that must be atomic travels in one `Commit`. Commits get their
-position, the one total order of a node, on `append`, and become durable in that order, in batches; so a crash forgets
-a suffix of everything and never something in the middle.
+position, the one total order of a node, on `append`, and become durable in that order: a crash forgets a suffix.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from onstage.events.receipt import Receipt
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from onstage.core.commit import Commit, Note, Refusal
+    from onstage.core.commit import Commit, Note, ProgressRow, Refusal, WaveRow
     from onstage.core.journal import Entry
 
 __all__ = [
@@ -70,10 +69,10 @@ def payload_bytes_max(offload_above: int | None) -> int:
 class Declaration(msgspec.Struct, frozen=True):
     """What a node brings along when it opens a store.
 
-    `types` are (name, version); `handlers` are (full name, earlier names); `outcomes` maps a declared process to the
-    names of the event types that end it; `tables` are SQL scripts of the services, run in the writer at the start.
-    With `partial` parts of processes are in other stores: nothing open here does not mean that a process has ended,
-    it has when its digest is zero as well. A store that `is_view` only shows what a log says: nothing runs on it.
+    `types` are (name, version), `handlers` (full name, earlier names); `outcomes` maps a declared process to the names
+    of the event types that end it, `undoing` to those of them that have it undone; `tables` are SQL scripts of the
+    services, run in the writer at the start. With `partial` parts of processes are in other stores: one with nothing
+    open has ended when its digest is zero as well. A store that `is_view` only shows what a log says.
     """
 
     types: tuple[tuple[str, int], ...]
@@ -83,6 +82,7 @@ class Declaration(msgspec.Struct, frozen=True):
     tables: tuple[str, ...] = ()
     partial: bool = False
     is_view: bool = False
+    undoing: Mapping[str, frozenset[str]] = {}
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -147,7 +147,10 @@ class ExecutionView(msgspec.Struct, frozen=True):
 
 
 class ProcessView(msgspec.Struct, frozen=True):
-    """One process as the ledger has it. `open` counts open obligations; `digest` is 0 exactly when it is 0."""
+    """One process as the ledger has it. `open` counts open obligations; `digest` is 0 exactly when it is 0.
+
+    `undoable` once a step with an undo was begun; `asked` is the outcome that asks for that, or -1 for a rejection.
+    """
 
     id: int
     wire_id: str
@@ -158,6 +161,8 @@ class ProcessView(msgspec.Struct, frozen=True):
     outcome: str | None
     started: int
     ended: int | None
+    undoable: int = 0
+    asked: int = 0
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -192,21 +197,23 @@ class StateView(msgspec.Struct, frozen=True):
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """A process that is quiescent as of this batch. `balanced` is false if its digest disagrees: an engine defect."""
+    """A process that is quiescent as of this batch; if `undoable`, it may have been undone, whatever its outcome."""
 
     process: int
     outcome: str | None
     ended: int
-    balanced: bool
+    balanced: bool  # if not, its digest disagrees: an engine defect
+    undoable: bool = False
 
 
 class BatchOutcome(msgspec.Struct):
-    """What became of a batch: everything up to `position` is durable or refused."""
+    """What became of a batch: everything up to `position` is durable or refused. `waves` are the rows it wrote."""
 
     position: int
     refused: list[Refusal]
     results: dict[int, Entry]
     closed: list[Closed]
+    waves: list[WaveRow] = []
 
 
 class Refused(Exception):
@@ -314,6 +321,24 @@ class Reader(Protocol):
         self, *, state: str | None = None, key: str | None = None, after: tuple[str, str] = ("", ""), limit: int = 100
     ) -> list[StateView]:
         """Keyed states in the order of (state, key), after that pair; of one name, of one key, or all."""
+        ...
+
+    async def newest_receipt(self) -> int:
+        """The position of the newest bundle of receipts, 0 if there is none."""
+        ...
+
+    async def progress(self, processes: Sequence[int]) -> list[ProgressRow]:
+        """How far these processes have come, as far as they are watched, in the order of their numbers."""
+        ...
+
+    async def progress_due(self, until: int | None = None, *, limit: int = 100) -> list[ProgressRow]:
+        """Rows of progress that are due at `until` (ms) at the latest, or ever: the earliest first."""
+        ...
+
+    async def waves(
+        self, processes: Sequence[int] | None = None, *, after: int = 0, limit: int = 1000, open_only: bool = False
+    ) -> list[WaveRow]:
+        """Which of these processes, or of all (or the open) after number `after`, are undone or must not be."""
         ...
 
 

@@ -6,7 +6,7 @@ A node without telemetry pays one comparison with None for each run and each com
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ class Telemetry(Protocol):
 
     def carried(self, execution: int) -> tuple[str, str | None] | None:
         """The W3C `traceparent` and `tracestate` that events of this execution travel with."""
+        ...
+
+    def each_end(self, tell: Callable[[float, str], None], /) -> None:
+        """Tell how many seconds each execution took, and its handler, once it has ended durably."""
         ...
 
     def families(self) -> Sequence[Family]:

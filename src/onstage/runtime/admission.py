@@ -10,26 +10,31 @@ from collections import deque
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
-from onstage.core.commit import Commit, Door, RefusedBecause
+from onstage.core.commit import Door, RefusedBecause
 from onstage.errors import AmbiguousProcess, DuplicateId, InvalidEvent, StoreUnavailable
+from onstage.events.answer import START_PREFIX, START_SOURCE, asked_name
 from onstage.events.envelope import (
     KEY_BYTES_MAX,
     NAME_BYTES_MAX,
     Envelope,
     check_attribute,
     check_depth,
+    check_size,
 )
+from onstage.events.topic import SYSTEM_PREFIX
 from onstage.ports.store import Refused
 from onstage.runtime.delaying import timed
 from onstage.runtime.emission import Emission
-from onstage.runtime.wire import delayed_until, envelope_of_version, expiry_of, from_outside, with_outside
+from onstage.runtime.wire import delayed_until, envelope_of_version, expiry_of, from_outside, with_expiry, with_outside
+from onstage.runtime.workflow_joins import workflow_joined
 
 if TYPE_CHECKING:
     from onstage.events.delayed import When
+    from onstage.events.event import EventType
     from onstage.runtime.emission import Route
     from onstage.runtime.node import Node
 
-__all__ = ["Admission", "Admitted"]
+__all__ = ["OWN_SOURCE", "Admission", "Admitted", "door_of", "start_door"]
 
 Admitted = tuple[int, int, int, str | None]
 """What was decided about an event: its process, its position (0 if it came before), its number, its id."""
@@ -109,20 +114,45 @@ class Admission:
         if exchange is not None and owner is not None:
             sent = envelope_of_version(_sent_on(route, data, key, id, source, extra), str(route.type.version))
             return exchange.forward(owner, delayed_until(sent, due))
-        door = _door(source or OWN_SOURCE, id, route.type.name, data) if id else None
+        door = door_of(source or OWN_SOURCE, id, route.type.name, data) if id else None
         if door is not None:
             if door.identity in self._recent:
                 await self._node.settle_window()
             found = (await self._node.store.reader.doors((door.identity,))).get(door.identity)
             if found is not None:
-                return self._came_before(found[0] if found[1] == door.payload else None, id)
+                return self._came_before(found[0] if found[1] == door.payload else None, id, route.type.name)
         if process is None:
-            process = self._joined(route, key)
+            process = await workflow_joined(self._node, route, key, self._joined(route, key))
+        elif process:
+            await self._node.waves.recall(process)
         if id and source is None and self._node.exchange is not None and self._joins[route.type.name]:
             # A copy may be sent on from elsewhere: whoever was told its id there finds it by this one.
             extra = from_outside(_sent_on(route, data, key, id, source, extra))
+        elif id and process == 0 and extra is None and self._node.exchange is not None:
+            # Likewise a request, which may be asked elsewhere under the same id.
+            extra = from_outside(_sent_on(route, data, key, id, source, None))
+            extra = extra if until is None else with_expiry(extra, until)
         times = _Times(now_ms, due, until if until is not None else expires)
         return self._append(route, data, key, process=process, door=door, extra=extra, id=id, times=times)
+
+    async def seen(self, door: Door, id: str) -> int | None:
+        """The event that was admitted under this identity. Without one, nobody has appended any at the return.
+
+        Raises DuplicateId if it had another payload.
+        """
+        while True:
+            if door.identity in self._recent:
+                await self._node.settle_window()
+            found = (await self._node.store.reader.doors((door.identity,))).get(door.identity)
+            if found is not None:
+                return self._came_before(found[0] if found[1] == door.payload else None, id)[2]
+            if door.identity not in self._recent:
+                return None
+
+    def took(self, door: Door, position: int) -> None:
+        """An event was appended at this position under this identity."""
+        self._recent.add(door.identity)
+        self._order.append((position, door.identity))
 
     async def process_id(self, admitted: Admitted) -> str:
         """The second half of `emit`: wait for the disk; answers the public id of the process.
@@ -137,10 +167,16 @@ class Admission:
 
     async def stored(self, admitted: Admitted) -> int:
         """Wait for the disk; answers the number of the process, for an event that is decided about here."""
-        process, position, n, name = admitted
+        process, position, n, _ = admitted
+        event = await self.begun(admitted)
+        return process if position and event == n else await self._process_of(event)
+
+    async def begun(self, admitted: Admitted) -> int:
+        """Wait for the disk; answers the number of the event, or of the one that came before under its identity."""
+        _, position, n, name = admitted
         if not position:
             await self._node.settle_window()
-            return await self._process_of(n)
+            return n
         try:
             await self._node.store.durable(position)
         except Refused as refused:
@@ -149,8 +185,8 @@ class Admission:
             if refused.refusal.because != RefusedBecause.DUPLICATE:
                 raise
             # Another one with this identity was on its way to the store.
-            return await self._process_of(self._came_before(refused.refusal.existing, name)[2])
-        return process
+            return self._came_before(refused.refusal.existing, name)[2]
+        return n
 
     def _append(
         self,
@@ -169,22 +205,12 @@ class Admission:
         n = self._emit(emission, times, route, data, key, process=process, extra=extra)
         if door is not None:
             door.n = n
-        position = node.append(
-            Commit(
-                epoch=node.epoch,
-                after=(self._fresh[process],) if process in self._fresh else (),
-                events=emission.events,
-                opened=emission.opened,
-                mail=emission.mail,
-                receipts=emission.receipts,
-                roots=emission.roots,
-                door=door,
-            ),
-            emission,
-        )
+        after = (self._fresh[process],) if process in self._fresh else ()
+        asked = None if node.exchange is None or door is None else node.exchange.asked
+        doomed = None if asked is None or door is None else asked.doomed(emission, door.identity.hex())
+        position = node.append(emission.commit(node.epoch, door=door, after=after, notes=doomed), emission)
         if door is not None:
-            self._recent.add(door.identity)
-            self._order.append((position, door.identity))
+            self.took(door, position)
         if process:
             node.watch.reopened(process)
         node.dispatcher.wake()
@@ -209,8 +235,13 @@ class Admission:
         return keep(emission, route, data, key, due=due, expires=expires, extra=extra, now_ms=now_ms, process=process)
 
     @staticmethod
-    def _came_before(n: int | None, id: str | None) -> Admitted:
+    def _came_before(n: int | None, id: str | None, type_name: str = "") -> Admitted:
         """The stored event `n`; None if that has another payload, which raises DuplicateId."""
+        if n is None and type_name.startswith(START_PREFIX):
+            raise DuplicateId(
+                f"{asked_name(type_name)} was started with id {id} before, with another input\n"
+                "  why: an id names one run forever\n  to do: draw a new id, or give the same input"
+            )
         if n is None:
             raise DuplicateId(
                 f"an event with id {id} was admitted before, with another payload\n"
@@ -282,17 +313,13 @@ class Admission:
         """
         route = self._node.routes.get(type_name)
         if route is None:
-            known = ", ".join(sorted(self._node.routes)[:10])
+            known = ", ".join(sorted(name for name in self._node.routes if not name.startswith(SYSTEM_PREFIX))[:10])
             raise InvalidEvent(
                 f"unknown event type {type_name[:NAME_BYTES_MAX]!r}\n"
                 "  why: no handler or process of this app names it\n"
-                f"  to do: use one of {known}"
+                f"  to do: {f'use one of {known}' if known else 'give App(...) a service that handles it'}"
             )
-        if len(data) > self._node.event_bytes_max:
-            raise InvalidEvent(
-                f"{type_name}: the payload has {len(data)} bytes\n  why: the limit is {self._node.event_bytes_max}\n"
-                "  to do: store the large part elsewhere and send its address"
-            )
+        check_size(type_name, data, self._node.event_bytes_max)
         check_depth(data)
         try:
             event = route.type.decode(data) if version is None else route.type.read(data, version)
@@ -301,7 +328,7 @@ class Admission:
             raise
         except Exception as error:  # the class's own code may raise anything
             raise InvalidEvent(
-                f"{type_name}: the payload does not fit {route.type.cls.__qualname__}\n  why: {error}\n"
+                f"{_not_fitting(route.type)}\n  why: {error}\n"
                 f"  to do: correct it as the class at {route.type.where} says"
             ) from error
 
@@ -331,10 +358,22 @@ def _sent_on(
     return door if extra is None else with_outside(door, extra)
 
 
-def _door(source: str, id: str, type_name: str, data: bytes) -> Door:
+def start_door(workflow: str, id: str, type_name: str, data: bytes) -> Door:
+    """The identity of the start of a workflow under this id: the same from outside and as a child."""
+    return door_of(f"{START_SOURCE}/{workflow}", id, type_name, data)
+
+
+def door_of(source: str, id: str, type_name: str, data: bytes) -> Door:
+    """The identity of an event from outside. Raises InvalidEvent for an id or source that is none."""
     # Without control characters in them, two texts joined by one of these stay two.
     check_attribute("source", source)
     check_attribute("id", id)
     identity = blake2b(f"{source}\0{id}".encode(), digest_size=16).digest()
     payload = blake2b(type_name.encode() + b"\0" + data, digest_size=16).digest()
     return Door(identity, payload, 0)
+
+
+def _not_fitting(known: EventType) -> str:
+    if known.name.startswith(START_PREFIX):
+        return f"{asked_name(known.name)}: the input does not fit its parameter"
+    return f"{known.name}: the payload does not fit {known.cls.__qualname__}"

@@ -14,23 +14,39 @@ import msgspec
 from onstage.core.commit import execution_id
 from onstage.core.journal import Answered, Asked, fingerprint
 from onstage.core.requests import AskRequest, Perform, Recorded
-from onstage.errors import AskFailed, NotInExecution, UndeclaredEvent, UsageError
-from onstage.events.answer import Answer, Request, answer_type, is_request, response_codec
+from onstage.errors import AskFailed, DuplicateId, UndeclaredEvent, UsageError
+from onstage.events.answer import (
+    DUPLICATE,
+    START_PREFIX,
+    Answer,
+    Request,
+    answer_type,
+    asked_name,
+    is_request,
+    response_codec,
+    why_no_request,
+)
 from onstage.events.duration import seconds
 from onstage.events.event import event_type, is_event
 from onstage.events.receipt import Status
 from onstage.runtime import attempts
-from onstage.runtime.call import Call, active, calling_frame
+from onstage.runtime.answering import refuse_unanswered, unanswered_said
+from onstage.runtime.call import Call, active, required_frame
 from onstage.runtime.emission import Emission
 from onstage.runtime.frame import Park
+from onstage.runtime.hopeless_waits import is_hopeless, unanswered
 from onstage.runtime.output import add
+from onstage.runtime.shared_starts import door_of, join, took_answer
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from onstage.contracts.handler import Handler
+    from onstage.core.commit import Door
     from onstage.events.codec import Codec
     from onstage.events.event import EventType
+    from onstage.ports.store import EventView
+    from onstage.runtime.emission import Route
     from onstage.runtime.frame import Frame
 
 __all__ = ["ask", "response_in", "start", "workflow_of"]
@@ -41,13 +57,14 @@ _DECODE = msgspec.json.Decoder(Answer).decode
 
 
 class _Question(NamedTuple):
-    """What is asked: its type, its payload, its key, and how the result is read."""
+    """What is asked: its type, its payload, its key, how the result is read, and the id that a start was given."""
 
     type: EventType
     data: bytes
     key: str | None
     result: Codec[Any]
     timeout_ms: int | None
+    id: str | None = None
 
 
 def ask(request: Request[R], *, timeout: str | timedelta | float | None = None) -> Call[R]:
@@ -60,12 +77,9 @@ def ask(request: Request[R], *, timeout: str | timedelta | float | None = None) 
     by an operator. A dead letter of the answerer is no answer: the execution goes on waiting. Raises UndeclaredEvent
     for a request that could not be found in the handler's source: add it with `asks=[...]`.
     """
-    frame = _frame_for("ask")
+    frame = required_frame("ask", "outside, use stage.ask(...) or client.ask(...)")
     if not (is_request(type(request)) and is_event(type(request))):
-        raise UsageError(
-            f"ask was given {request!r}\n  why: it is no request, so nobody knows what answers it\n"
-            "  to do: base its event class on Request[TheAnswer]"
-        )
+        raise UsageError(f"ask was given {request!r}\n{why_no_request(type(request))}")
     known = event_type(type(request))
     _refuse_undeclared(frame, known.name, f"asks=[{type(request).__name__}]")
     codec = response_codec(type(request))
@@ -79,14 +93,16 @@ def start(
     """Start a workflow as a child of this execution, and wait durably for its result.
 
     The child belongs to the same process, and is cancelled with its parent. There is one start for each call, whatever
-    crashes; `id` is the key under which the child is shown.
+    crashes. With an `id`, under which the child is shown, there is one run of this workflow for ever, whoever starts it
+    first, here or from outside: others get its result, and a cancel of theirs leaves it alone.
 
-    Raises as `ask` does; AskFailed also if the child was cancelled.
+    Raises as `ask` does; AskFailed also if the child was cancelled; DuplicateId for an id that was used with another
+    input.
     """
-    frame = _frame_for("start")
+    frame = required_frame("start", "outside, use stage.start(...) or client.start(...)")
     known, codec = workflow_of(workflow)
     _refuse_undeclared(frame, known.name, f"asks=[{workflow.name}]")
-    question = _Question(known, known.encode(input), id, codec, _ms(timeout))
+    question = _Question(known, known.encode(input), id, codec, _ms(timeout), id)
     return Call("start", partial(_ask, frame, frame.execution.make(f"start {workflow.full_name}"), question), frame)
 
 
@@ -107,19 +123,11 @@ def workflow_of(workflow: object) -> tuple[EventType, Codec[Any]]:
 def response_in(request: str, data: bytes, codec: Codec[Any]) -> Any:
     """The result in the payload of an answer. Raises AskFailed if it holds a failure."""
     answer = _DECODE(data)
+    if answer.failure is not None and answer.failure[0] == DUPLICATE:
+        raise DuplicateId(answer.failure[1])
     if answer.failure is not None:
-        raise AskFailed(request, *answer.failure)
+        raise AskFailed(asked_name(request), *answer.failure)
     return codec.read(bytes(answer.value))
-
-
-def _frame_for(name: str) -> Frame:
-    frame = calling_frame(name)
-    if frame is None:
-        raise NotInExecution(
-            f"{name}(...) was called outside a handler\n  why: there is no execution whose journal could record it\n"
-            f"  to do: outside, use stage.{name}(...) or client.{name}(...)"
-        )
-    return frame
 
 
 def _ms(timeout: str | timedelta | float | None) -> int | None:
@@ -130,7 +138,7 @@ def _refuse_undeclared(frame: Frame, request: str, mend: str) -> None:
     if request in frame.reaction.handler.asks:
         return
     raise UndeclaredEvent(
-        f"{frame.reaction.name} asks {request}, which it does not declare\n"
+        f"{frame.reaction.name} asks {asked_name(request)}, which it does not declare\n"
         "  why: answers are kept for handlers that are known to ask\n"
         f"  to do: write {mend} where the handler is declared ({frame.reaction.handler.where})"
     )
@@ -145,45 +153,81 @@ async def _ask(frame: Frame, position: str, question: _Question) -> Any:
             assert isinstance(found.entry, Answered), "`ask` lets nothing else through"
             return _taken(name, question, found.entry)
         if isinstance(found, Perform):
+            await refuse_unanswered(node, name, frame.reaction.name)
             await frame.decided()
             frame.leave_if_stopped()
-            _emit(frame, position, hashed, question)
+            door = None if question.id is None else door_of(question.type, question.id, question.data)
+            asking = Asked(position, hashed, 0, _due(frame, question))
+            if door is None or not await join(frame, door, str(question.id), asking):
+                _emit(frame, asking, question, door)
         asked = frame.execution.at(position)
+        if isinstance(asked, Answered):
+            return _taken(name, question, asked)
         assert isinstance(asked, Asked), "it was asked before, or just now"
-        # Listen first, then look: an answer that comes in between is seen by one of the two.
         answers = answer_type(name).name
-        node.mailbox.listen_for_answer(frame.delivery, asked.event, answers)
-        event = await node.mailbox.answer(asked.event)
-        frame.leave_if_stopped()
-        is_late = asked.due is not None and node.clock.now_ms() >= asked.due
-        if event is None and not is_late:
-            await frame.park(Park(asked.due, waits=(answers,)))
+        while True:
+            seen, event = frame.nudges, await _answer(frame, asked, answers)
+            is_late = asked.due is not None and node.clock.now_ms() >= asked.due
+            is_in_vain = event is None and is_hopeless(frame, (unanswered(answers, asked.event),))
+            if event is not None or is_late or is_in_vain:
+                break
+            await frame.pause(Park(asked.due, waits=(answers,), about=asked.event), seen)
+            await attempts.ask(frame, position, AskRequest(hashed))  # a request to cancel is told here
         n, data = (0, b"") if event is None else (event.n, event.data)
+        if is_in_vain and not is_late:
+            n, data = asked.event, unanswered_said(node.numbers.identity.wire(asked.event))
         ended = Answered(position, hashed, n, data)
         frame.driver.tell(frame, ended)
+        if asked.joined:
+            took_answer(frame)
         return _taken(name, question, ended)
+
+
+async def _answer(frame: Frame, asked: Asked, answers: str) -> EventView | None:
+    """The answer, if it is there; from now on it wakes the execution."""
+    mailbox = frame.driver.node.mailbox
+    # Listen first, then look: an answer that comes in between is seen by one of the two.
+    mailbox.listen_for_answer(frame.delivery, asked.event, answers, joined=asked.joined)
+    event = await mailbox.answer(asked.event)
+    frame.leave_if_stopped()
+    return event
 
 
 def _taken(name: str, question: _Question, entry: Answered) -> Any:
     if not entry.event:
-        raise TimeoutError(f"{name} was not answered in time")
+        raise TimeoutError(f"{asked_name(name)} was not answered in time")
     return response_in(name, entry.data, question.result)
 
 
-def _emit(frame: Frame, position: str, hashed: int, question: _Question) -> None:
+def _due(frame: Frame, question: _Question) -> int | None:
+    limits = [frame.delivery.deadline]
+    if question.timeout_ms is not None:
+        limits.append(frame.driver.node.clock.now_ms() + question.timeout_ms)
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _emit(frame: Frame, asked: Asked, question: _Question, door: Door | None) -> None:
     node = frame.driver.node
     if len(question.data) > node.event_bytes_max:
         raise ValueError(f"a request of {len(question.data)} bytes is larger than {node.event_bytes_max}")
-    now = node.clock.now_ms()
-    limits = [frame.delivery.deadline, None if question.timeout_ms is None else now + question.timeout_ms]
-    due = min((limit for limit in limits if limit is not None), default=None)
+    now, due = node.clock.now_ms(), asked.due
     emission, route = Emission(node.numbers), node.routes[question.type.name]
     n = add(frame, emission, route, question.data, question.key, now_ms=now, expires=due)
-    child = next((execution_id(n, each.number) for each in route.triggers if _is_workflow(each)), 0)
-    frame.execution.tell(Asked(position, hashed, n, due, child))
-    frame.driver.commit(frame, Status.RUNNING, emission)
+    frame.execution.tell(Asked(asked.position, asked.arguments, n, due, _child(route, n)))
+    if door is not None:
+        door.n = n
+    position = frame.driver.commit(frame, Status.RUNNING, emission, door=door)
+    if door is not None:
+        node.admission.took(door, position)
     node.dispatcher.wake()
     node.dispatcher.flush_soon()
+
+
+def _child(route: Route, n: int) -> int:
+    """The execution that a start begins: with handler number 0 one on another store. 0 for any other request."""
+    if not route.type.name.startswith(START_PREFIX):
+        return 0
+    return next((execution_id(n, each.number) for each in route.triggers if _is_workflow(each)), execution_id(n, 0))
 
 
 def _is_workflow(reaction: Any) -> bool:

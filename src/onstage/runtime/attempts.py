@@ -12,6 +12,8 @@ import msgspec
 from onstage.core.commit import RefusedBecause, Transaction
 from onstage.core.journal import Abandoned, Attempted, Begun, Failed, HandedOver, Held, Stepped, Transacted, is_final
 from onstage.core.requests import (
+    PERFORM_FIRST,
+    Answer,
     CancelAnswer,
     DivergedAnswer,
     Look,
@@ -23,6 +25,7 @@ from onstage.core.requests import (
     TransactionRequest,
 )
 from onstage.core.retry import delay
+from onstage.core.segments import NEVER_BEGAN
 from onstage.errors import Cancelled, CompletedElsewhere, Reject, StepFailed, UsageError
 from onstage.events.codec import DecodeFailed, NoCodec, encode_any
 from onstage.events.receipt import Status
@@ -42,22 +45,31 @@ if TYPE_CHECKING:
 __all__ = ["ask", "perform_step", "perform_transaction", "run_function"]
 
 
+class _LooksAgain(Exception):
+    """The call was blocked while others of its execution ran, and goes on."""
+
+
+_SAID = (Recorded, CancelAnswer, DivergedAnswer)
+
+
 async def ask(frame: Frame, position: str, request: Request) -> Recorded | Perform | Look:
     """Ask the journal; parks or diverges here, so that the caller sees only what it can act on."""
-    branch, now_ms = frame.here(), frame.driver.node.clock.now_ms()
-    if branch is None:
-        aside = frame.task is not None and asyncio.current_task() is not frame.task
-        answer = frame.execution.ask(position, request, now_ms, aside=aside)
-    else:
-        _refuse_stopped(frame, branch, position)
-        aside = not (branch.runs_code and frame.is_own(branch))
-        answer = frame.execution.ask(position, request, now_ms, aside=aside, branch=branch.path)
-    if not isinstance(answer, Recorded | CancelAnswer | DivergedAnswer) and is_due(frame, branch):
-        await observe(frame, position)
+    while True:
+        branch, waves = frame.here(), frame.driver.node.waves
+        answer = _answer(frame, branch, position, request)
+        if waves.stopped and waves.stops(frame.delivery) and not isinstance(answer, Recorded):
+            await frame.park(waves.parking())
+        if frame.delivery.cancelled and not isinstance(answer, _SAID) and is_due(frame, branch):
+            await observe(frame, position)
+        if isinstance(answer, ParkAnswer) and frame.driver.node.completions.knows(frame.delivery.id, position):
+            answer = _answer(frame, branch, position, request, answer.due)
+        if not isinstance(answer, ParkAnswer):
+            break
+        await frame.pause(Park(answer.due, retrying=isinstance(request, StepRequest)))
+    if answer is PERFORM_FIRST:
+        frame.driver.refuse_full(frame)
+        return PERFORM_FIRST
     match answer:
-        case ParkAnswer():
-            await frame.park(Park(answer.due, retrying=isinstance(request, StepRequest)))
-            raise AssertionError("a parked call does not go on")
         case DivergedAnswer():
             frame.diverge(answer.diff)
         case CancelAnswer():
@@ -69,6 +81,16 @@ async def ask(frame: Frame, position: str, request: Request) -> Recorded | Perfo
             return answer
         case _:
             assert_never(answer)
+
+
+def _answer(frame: Frame, branch: Branch | None, position: str, request: Request, now_ms: int | None = None) -> Answer:
+    now_ms = frame.driver.node.clock.now_ms() if now_ms is None else now_ms
+    if branch is None:
+        aside = frame.task is not None and asyncio.current_task() is not frame.task
+        return frame.execution.ask(position, request, now_ms, aside=aside)
+    _refuse_stopped(frame, branch, position)
+    aside = not (branch.runs_code and frame.is_own(branch))
+    return frame.execution.ask(position, request, now_ms, aside=aside, branch=branch.path)
 
 
 def _refuse_stopped(frame: Frame, branch: Branch, position: str) -> None:
@@ -89,13 +111,18 @@ async def perform_step(step: Step[..., Any], frame: Frame, position: str, argume
             raise _no_undo_here(step, frame)
         hashed = step.hash_of(arguments)
         answer = await ask(frame, position, StepRequest(hashed))
-        if isinstance(answer, Recorded):
-            if isinstance(answer.entry, Abandoned):
-                await undo_abandoned(frame, answer.entry)
-            return _recorded(step, answer.entry, frame)
-        if isinstance(answer, Look):
-            return await _handed_over(step, frame, position, hashed, arguments)
-        return await _attempt(step, frame, position, (hashed, arguments), answer)
+        while not isinstance(answer, Recorded):
+            try:
+                return await (
+                    _handed_over(step, frame, position, hashed, arguments)
+                    if isinstance(answer, Look)
+                    else _attempt(step, frame, position, (hashed, arguments), answer)
+                )
+            except _LooksAgain:
+                answer = await ask(frame, position, StepRequest(hashed))
+        if isinstance(answer.entry, Abandoned):
+            await undo_abandoned(frame, answer.entry)
+        return _recorded(step, answer.entry, frame)
 
 
 async def _attempt(
@@ -106,16 +133,23 @@ async def _attempt(
         driver.node.steps[undo] = step
         frame.execution.tell(Begun(position, hashed, undo, step.call_codec.encode(arguments)))
     attempt = await attempt_of(step, frame, position, answer.attempt) if step.is_long else None
-    came = None if attempt is None else driver.node.completions.take(frame, position, answer.attempt)
-    if came is not None and came.data is not None:  # of an earlier attempt, in time to spare this one
-        return await _succeeded(step, frame, position, call, step.result_codec.read(came.data), answer.attempt)
-    await frame.decided()
-    driver.save(frame)
-    frame.barred = frame.reaction.patient = True
-    await frame.barrier()
-    _refuse_unbegun(frame, position, hashed, begun=answer.begun)
+    came = _completed(frame, position, answer.attempt)
+    if came is not None:  # of an earlier attempt, or it is skipped, in time to spare this one
+        if step.is_pivot:
+            await driver.node.waves.pivot(frame, step.name)
+        return await _succeeded(step, frame, position, call, step.result_codec.read(came), answer.attempt)
+    branch = frame.here()
+    if branch is None or not branch.cleared:
+        await frame.decided()
+        driver.save(frame)
+        frame.barred = frame.reaction.patient = True
+        await frame.barrier()
+    if branch is not None and branch.stopped:
+        _refuse_unbegun(frame, branch, position, hashed, begun=answer.begun)
+    if step.is_pivot:
+        await driver.node.waves.pivot(frame, step.name)
     first = answer.first or driver.node.clock.now_ms()
-    mark = ATTEMPT.set(attempt)
+    mark = None if attempt is None else ATTEMPT.set(attempt)
     try:
         result = await driver.node.invoke(step, frame, position, arguments)
     except CompletedElsewhere:
@@ -123,12 +157,24 @@ async def _attempt(
         driver.tell(frame, HandedOver(position, hashed, answer.attempt, due, first))
         return await _handed_over(step, frame, position, hashed, arguments)
     except Exception as error:  # noqa: BLE001  the policy decides what it means
-        return await _failed_attempt(step, frame, position, hashed, error, (answer.attempt, first))
+        came = _completed(frame, position, answer.attempt)
+        if came is None:
+            return await _failed_attempt(step, frame, position, hashed, error, (answer.attempt, first))
+        result = step.result_codec.read(came)
+    else:
+        came = _completed(frame, position, answer.attempt)
+        result = result if came is None else step.result_codec.read(came)
     finally:
-        ATTEMPT.reset(mark)
-        if attempt is not None:
+        if attempt is not None and mark is not None:
+            ATTEMPT.reset(mark)
             attempt.end()
     return await _succeeded(step, frame, position, call, result, answer.attempt)
+
+
+def _completed(frame: Frame, position: str, attempt: int) -> bytes | None:
+    """The result that somebody outside was told is taken, whatever the function comes to; it is dropped then."""
+    came = frame.driver.node.completions.take(frame, position, attempt)
+    return None if came is None else came.data
 
 
 async def _succeeded(
@@ -160,22 +206,19 @@ async def _handed_over(
         result = step.result_codec.read(outcome.data)
         return await _succeeded(step, frame, position, (hashed, arguments), result, entry.attempts)
     if outcome is None and node.clock.now_ms() < entry.due:
-        await frame.park(Park(entry.due))
-        raise AssertionError("a parked call does not go on")
+        await frame.pause(Park(entry.due))
+        raise _LooksAgain
     error = TimeoutError("nobody completed it in time") if outcome is None else outcome.as_error(step.give_up_on)
     return await _failed_attempt(step, frame, position, hashed, error, (entry.attempts, entry.first))
 
 
-def _refuse_unbegun(frame: Frame, position: str, hashed: int, *, begun: bool) -> None:
+def _refuse_unbegun(frame: Frame, branch: Branch, position: str, hashed: int, *, begun: bool) -> None:
     """The branch was stopped while its step waited for the disk: it has had no effect, so it is not in doubt."""
-    branch = frame.here()
-    if branch is None or not branch.stopped:
-        return
     is_marked = isinstance(frame.execution.at(position), Begun)
     if begun and is_marked and branch.lost:
         return  # it was in doubt when this run began: it is finished, to be undone
     if is_marked and not begun:
-        frame.driver.tell(frame, Attempted(position, hashed, 0, 0, "stopped before it began", 0))
+        frame.driver.tell(frame, Attempted(position, hashed, 0, 0, NEVER_BEGAN, 0))
     raise asyncio.CancelledError
 
 
@@ -220,8 +263,8 @@ async def _failed_attempt(
         raise _give_up(step, frame, position, hashed, error, attempts)
     due = now + round(pause / _MS)
     frame.driver.tell(frame, Attempted(position, hashed, attempts, due, error_text(error), first))
-    await frame.park(Park(due, retrying=True))
-    raise AssertionError("a parked call does not go on")
+    await frame.pause(Park(due, retrying=True))
+    raise _LooksAgain
 
 
 _MS = timedelta(milliseconds=1)

@@ -37,7 +37,8 @@ class Branch:
     `calls` counts its own durable calls under way, `aside` those of tasks of the user's, `joining` how often it waits
     for others. A `stopped` branch makes no new call; a `lost` one has lost its race for good. `aborted` counts the
     scopes around it that a rejection has ended in an earlier run: branches opened in them are stopped from the start.
-    While `shielded` is not 0, a request to cancel waits; a branch that was opened in such a section stays so.
+    While `shielded` is not 0, a request to cancel waits; a branch that was opened in such a section stays so. What led
+    to a `cleared` one, which is one call, was durable before it began.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class Branch:
         "blocked",
         "calls",
         "children",
+        "cleared",
         "ended",
         "error",
         "joining",
@@ -70,7 +72,7 @@ class Branch:
         self.runs_code = runs_code
         self.task: asyncio.Task[Any] | None = None
         self.aborted = self.calls = self.aside = self.joining = self.shielded = self.weight = 0
-        self.started = self.ended = self.stopped = self.lost = self.seen = False
+        self.started = self.ended = self.stopped = self.lost = self.seen = self.cleared = False
         self.blocked: dict[asyncio.Future[None], None] = {}
         self.children: list[Branch] = []
         self.joins: Sequence[Join] = ()

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
 from onstage.errors import BrokerUnavailable, UsageError
+from onstage.runtime.task_end import end_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -83,9 +84,7 @@ class BrokerWatch:
 
     async def close(self) -> None:
         """Look no more. Safe to call twice."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end_tasks(self._task)
 
     async def _look(self) -> None:
         while True:

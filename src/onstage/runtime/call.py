@@ -11,7 +11,7 @@ from onstage.errors import AwaitedTwice, InsideStep, NotInExecution
 from onstage.runtime.branch import Branch
 from onstage.runtime.frame import CURRENT, INSIDE_STEP, Frame
 
-__all__ = ["Call", "active", "calling_frame"]
+__all__ = ["Call", "active", "calling_frame", "required_frame"]
 
 R = TypeVar("R")
 
@@ -20,16 +20,28 @@ R = TypeVar("R")
 class Call(Generic[R]):
     """A durable call: await it once. `asyncio.gather` over several runs them side by side."""
 
-    __slots__ = ("_frame", "_name", "_start", "_used")
+    __slots__ = ("_frame", "_name", "_start", "_used", "is_handed_over", "unmarked")
 
-    def __init__(self, name: str, start: Callable[[], Coroutine[Any, Any, R]], frame: Frame | None = None) -> None:
-        """`start` begins it when it is awaited; `frame` is the execution it was made in."""
+    def __init__(
+        self,
+        name: str,
+        start: Callable[[], Coroutine[Any, Any, R]],
+        frame: Frame | None = None,
+        *,
+        unmarked: str | None = None,
+    ) -> None:
+        """`start` begins it when it is awaited; `frame` is the execution it was made in.
+
+        `unmarked` is the position of a step that records nothing before it runs.
+        """
         if frame is not None:
             frame.made += 1
         self._frame = frame
         self._name = name
         self._start = start
         self._used = False
+        self.unmarked = unmarked
+        self.is_handed_over = False  # it will be awaited, unless its node ends before
 
     def __await__(self) -> Generator[Any, Any, R]:
         """Do it, or answer what is recorded. Raises AwaitedTwice the second time."""
@@ -46,7 +58,7 @@ class Call(Generic[R]):
     def __del__(self) -> None:
         """Say so if it was never awaited: nothing has happened. A handler that parks or fails may not come to it."""
         frame = self._frame
-        if not self._used and (frame is None or not (frame.closed or frame.parked)):
+        if not (self._used or self.is_handed_over) and (frame is None or not (frame.closed or frame.parked)):
             warnings.warn(f"{self._name} was called and never awaited", RuntimeWarning, stacklevel=2)
 
 
@@ -74,6 +86,17 @@ def calling_frame(name: str) -> Frame | None:
             f"{name} was called in a task that is not the handler's own ({frame.reaction.name})\n"
             "  why: its position among the durable calls would depend on timing\n"
             "  to do: make the calls in the handler and give them to onstage.gather or asyncio.gather"
+        )
+    return frame
+
+
+def required_frame(name: str, mend: str) -> Frame:
+    """As `calling_frame`, but it raises NotInExecution outside one: `mend` says what to do there."""
+    frame = calling_frame(name)
+    if frame is None:
+        raise NotInExecution(
+            f"{name}(...) was called outside a handler\n  why: there is no execution whose journal could record it\n"
+            f"  to do: {mend}"
         )
     return frame
 
@@ -107,12 +130,16 @@ class active:  # noqa: N801  a context manager, read as a word
             self._frame.active += 1
         else:
             self._begin_in(branch)
+            if self._own:
+                return  # its task is known
         self._frame.note_branch()
 
     def _begin_in(self, branch: Branch) -> None:
         self._own = self._frame.is_own(branch)
         if self._own:
             branch.calls += 1
+            if branch.weight:
+                return  # it weighs what it does without this call
         else:
             branch.aside += 1
             self._frame.active += 1
@@ -121,6 +148,8 @@ class active:  # noqa: N801  a context manager, read as a word
     def _end_in(self, branch: Branch) -> None:
         if self._own:
             branch.calls -= 1
+            if not (branch.aside or branch.joining or branch.ended):
+                return
         else:
             branch.aside -= 1
             self._frame.active -= 1

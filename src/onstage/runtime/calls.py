@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from onstage.core.journal import Emitted, Valued, WaitEnded, fingerprint
+from onstage.core.journal import Emitted, Valued, WaitEnded, WaitHopeless, fingerprint
 from onstage.core.requests import (
     DivergedAnswer,
     EmitRequest,
@@ -23,17 +23,18 @@ from onstage.core.requests import (
     ValueRequest,
     WaitRequest,
 )
-from onstage.errors import NotInExecution, OperationError, UndeclaredEvent, UsageError
+from onstage.errors import NotInExecution, OperationError, UndeclaredEvent, UsageError, WillNeverHappen
 from onstage.events.delayed import when_of
 from onstage.events.duration import seconds
 from onstage.events.event import event_type
 from onstage.events.receipt import Status
 from onstage.ports.clock import SystemClock
 from onstage.runtime.attempts import ask
-from onstage.runtime.call import Call, active, calling_frame
+from onstage.runtime.call import Call, active, required_frame
 from onstage.runtime.emission import Emission
 from onstage.runtime.error_text import said
 from onstage.runtime.frame import CURRENT, INSIDE_STEP, Frame, Park
+from onstage.runtime.hopeless_waits import is_hopeless
 from onstage.runtime.output import put
 from onstage.runtime.wire import version_of
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Never
 
+    from onstage.core.journal import Entry
     from onstage.events.delayed import When
 
 __all__ = ["emit", "idempotency_key", "now", "random", "resource", "sleep", "uuid", "wait"]
@@ -54,16 +56,7 @@ F = TypeVar("F")
 T = TypeVar("T")
 Duration = str | timedelta | float
 _CLOCK: Final = SystemClock()
-
-
-def _frame_for(name: str) -> Frame:
-    frame = calling_frame(name)
-    if frame is None:
-        raise NotInExecution(
-            f"{name}(...) was called outside a handler\n  why: there is no execution whose journal could record it\n"
-            f"  to do: call it in a handler{'; outside, use stage.emit(...)' if name == 'emit' else ''}"
-        )
-    return frame
+_IN_A_HANDLER: Final = "call it in a handler"
 
 
 @overload
@@ -121,7 +114,8 @@ def wait(
     there. `after="trigger"` ignores those that came before the event that started this execution. While it waits, the
     execution is rows in the store and nothing else.
 
-    Raises TimeoutError when `timeout` is over, UndeclaredEvent for a type that could not be found in the handler's
+    Raises TimeoutError when `timeout` is over, or at once the WillNeverHappen among them when nothing that is open in
+    the process can lead to such an event any more; UndeclaredEvent for a type that could not be found in the handler's
     source (add it with `waits=[...]`), UsageError for `key=`, which is still to come.
     """
     if unknown:
@@ -130,7 +124,7 @@ def wait(
         raise UsageError(
             f'wait has after={after!r}\n  why: there is no such choice\n  to do: write after="trigger", or leave it out'
         )
-    frame = _frame_for("wait")
+    frame = required_frame("wait", _IN_A_HANDLER)
     missing = [cls for cls in types if cls not in frame.reaction.waits]
     if missing:
         raise UndeclaredEvent(
@@ -151,25 +145,39 @@ wait.__onstage_wait__ = True  # type: ignore[attr-defined]  # how a handler's so
 
 async def _wait(frame: Frame, position: str, request: WaitRequest, since: int) -> Any:
     with active(frame):
-        node = frame.driver.node
-        answer = await ask(frame, position, request)
-        if isinstance(answer, Recorded):
-            assert isinstance(answer.entry, WaitEnded), "`ask` lets nothing else through"
-            return _arrived(frame, answer.entry)
-        assert not isinstance(answer, Perform), "a wait is recorded or looked for"
-        # Listen first, then look: an event that comes in between is seen by one of the two.
-        node.mailbox.listen(frame.delivery, request.types)
-        found = await node.mailbox.find(frame, request.types, since)
-        frame.leave_if_stopped()
-        if found is not None:
-            ended = WaitEnded(position, found.n, found.type, found.data, version_of(found))
-            frame.driver.tell(frame, ended)
-            return _arrived(frame, ended)
-        if answer.due is not None and node.clock.now_ms() >= answer.due:
-            ended = WaitEnded(position, 0, "", b"")
-            frame.driver.tell(frame, ended)
-            return _arrived(frame, ended)
-        await frame.park(Park(answer.due, waits=request.types))
+        while True:
+            answer, seen = await ask(frame, position, request), frame.nudges
+            if isinstance(answer, Recorded):
+                return _ended(frame, answer.entry, request.types)
+            assert not isinstance(answer, Perform), "a wait is recorded or looked for"
+            ended = await _look(frame, position, request, since, answer.due)
+            if ended is not None:
+                frame.driver.tell(frame, ended)
+                return _ended(frame, ended, request.types)
+            await frame.pause(Park(answer.due, waits=request.types), seen)
+
+
+async def _look(
+    frame: Frame, position: str, request: WaitRequest, since: int, due: int | None
+) -> WaitEnded | WaitHopeless | None:
+    """What a wait has come to by now, None if it goes on."""
+    node = frame.driver.node
+    # Listen first, then look: an event that comes in between is seen by one of the two.
+    node.mailbox.listen(frame.delivery, request.types)
+    found = await node.mailbox.find(frame, request.types, since)
+    frame.leave_if_stopped()
+    if found is not None:
+        return WaitEnded(position, found.n, found.type, found.data, version_of(found))
+    if due is not None and node.clock.now_ms() >= due:
+        return WaitEnded(position, 0, "", b"")
+    return WaitHopeless(position) if is_hopeless(frame, request.types) else None
+
+
+def _ended(frame: Frame, entry: Entry, types: tuple[str, ...]) -> Any:
+    if isinstance(entry, WaitHopeless):
+        raise WillNeverHappen(types)
+    assert isinstance(entry, WaitEnded), "`ask` lets nothing else through"
+    return _arrived(frame, entry)
 
 
 def _arrived(frame: Frame, entry: WaitEnded) -> Any:
@@ -186,7 +194,7 @@ def _arrived(frame: Frame, entry: WaitEnded) -> Any:
 
 def sleep(duration: Duration) -> Call[None]:
     """Sleep durably: "90s", "24h", "3d", a timedelta or seconds. It is over on time even if the node was down."""
-    frame = _frame_for("sleep")
+    frame = required_frame("sleep", _IN_A_HANDLER)
     duration_ms = round(seconds(duration) * 1000)
     return Call("sleep", partial(_sleep, frame, frame.execution.make("sleep"), duration_ms), frame)
 
@@ -215,7 +223,7 @@ def emit(
     Raises UndeclaredEvent for a type that the handler's return annotation (or `emits=`) does not name, UsageError for
     `after` and `at` together or a moment without a time zone, ValueError for what is no duration.
     """
-    frame = _frame_for("emit")
+    frame = required_frame("emit", "call it in a handler; outside, use stage.emit(...)")
     name, when = event_type(type(event)).name, when_of(after=after, at=at, expires=expires)
     return Call("emit", partial(_emit, frame, frame.execution.make(f"emit {name}"), event, when), frame)
 
@@ -260,7 +268,7 @@ def _value(name: str, draw: Callable[[], Any], type_: type[T]) -> T:
     if INSIDE_STEP.get() is not None or CURRENT.get() is None:
         value: T = draw()
         return value
-    frame = _frame_for(name)
+    frame = required_frame(name, _IN_A_HANDLER)
     position = frame.execution.make(name)
     if frame.execution.at(position) is None:
         frame.leave_if_stopped()
@@ -311,7 +319,9 @@ def idempotency_key() -> str:
     Give it to the service you call, so that it can recognise a repetition. Raises NotInExecution outside a step.
     """
     frame, position = _inside_step("idempotency_key")
-    delivery = frame.delivery
+    delivery, holders = frame.delivery, frame.execution.key_holders
+    if holders and (origin := holders.get(position.removeprefix("undo/"))) is not None:
+        return f"{origin}/{position}"
     event = delivery.names[1] if delivery.names else frame.driver.node.numbers.identity.wire(delivery.n)
     return f"{event}/{frame.reaction.name}/{position}"
 

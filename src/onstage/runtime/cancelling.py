@@ -20,6 +20,7 @@ from onstage.events.receipt import Status
 from onstage.ports.store import Refused
 from onstage.runtime.answering import failure_said
 from onstage.runtime.batching import members_in
+from onstage.runtime.forking import refuse_if_forked
 from onstage.runtime.operations import commit_of, with_members
 
 if TYPE_CHECKING:
@@ -40,10 +41,14 @@ __all__ = [
     "Marks",
     "act",
     "cancel",
+    "cancel_note",
     "control",
+    "end_unbegun",
     "ends_as",
     "give_up",
+    "has_not_begun",
     "is_due",
+    "is_elsewhere",
     "observe",
     "open_children",
     "pass_on",
@@ -74,6 +79,17 @@ class Marks:
             self._marked |= {note.number for note in page}
             after = page[-1].number
 
+    @property
+    def elsewhere(self) -> list[int]:
+        """The marked children that run on other stores, and were not told yet."""
+        return [each for each in self._marked if is_elsewhere(each)]
+
+    def noted(self, executions: Iterable[int]) -> list[Note]:
+        """The marks of executions that the commit which holds these notes opens."""
+        found = [cancel_note(each) for each in executions]
+        self._marked |= {note.number for note in found}
+        return found
+
     def has(self, execution: int) -> bool:
         """Whether this execution is to end."""
         return execution in self._marked
@@ -87,6 +103,9 @@ class Marks:
 
     def made(self, executions: Iterable[int], position: int) -> None:
         """Marks were appended at `position`: tell the executions."""
+        executions = tuple(executions)
+        if self._node.exchange is not None:
+            self._node.exchange.asking.cancels(executions)
         for execution in executions:
             self._marked.add(execution)
             delivery = self._node.open.get(execution)
@@ -101,14 +120,20 @@ class Marks:
 async def control(node: Node, action: str, event: int) -> str:
     """Do `action` (one of `ACTIONS`) to the execution that answers event number `event`; durable when this returns.
 
-    Raises UsageError if there is no such action or the execution has ended, LookupError if there is no such execution.
+    With "cancel" the root of a process that nobody answers stands for that process; with "undo" each root does, once
+    the process has ended. Raises UsageError if there is no such action or it cannot be, LookupError if there is nothing
+    to do it to.
     """
+    if action == "undo":
+        return await node.waves.request(event, "an operator has it undone", completed=True)
     await node.settle_window()
     stored = await node.store.reader.event(event)
     route = None if stored is None else node.routes.get(stored.type)
     for reaction in route.triggers if route is not None else ():
         if reaction.responding is not None:
             return await act(node, action, execution_id(event, reaction.number))
+    if action == "cancel" and stored is not None and stored.process == event:
+        return await node.waves.request(event, "cancelled by an operator")
     raise LookupError(f"nothing on this store answers event {event}")
 
 
@@ -123,15 +148,15 @@ async def cancel(node: Node, execution: int) -> str:
     """Cancel one execution; the mark, or the end, is durable when this returns. Raises as `control` does."""
     await node.settle_window()
     stored = await _open(node, execution, "cancelled")
+    await refuse_if_forked(node, execution, "cancelled")
     handler = stored.execution.handler
-    if _has_not_begun(node, stored):
-        position = await _end(node, stored, "cancelled", "before it began")
-        _forget(node, execution)
+    if has_not_begun(node, stored):
+        position = await end_unbegun(node, stored, "cancelled", "before it began")
         await node.store.durable(position)
         return f"{handler} was cancelled before it began"
     if node.marks.has(execution):
         return f"{handler} is being cancelled already"
-    position = node.append(Commit(epoch=node.epoch, notes=Notes([_note(execution)])), None)
+    position = node.append(Commit(epoch=node.epoch, notes=Notes([cancel_note(execution)])), None)
     node.marks.made([execution], position)
     node.dispatcher.wake()
     node.dispatcher.flush_soon()
@@ -183,12 +208,20 @@ async def _open(node: Node, execution: int, done: str) -> Stored:
     return stored
 
 
-def _has_not_begun(node: Node, stored: Stored) -> bool:
+def has_not_begun(node: Node, stored: Stored) -> bool:
+    """Whether an execution was never begun and is not about to be, so that it can be ended without its handler."""
     view = stored.execution
     if view.length or view.status != Status.READY or view.id in node.dispatcher.running:
         return False
     delivery = node.open.get(view.id)
     return not node.dispatches or (delivery is not None and not delivery.parked)
+
+
+async def end_unbegun(node: Node, stored: Stored, kind: str, why: str) -> int:
+    """End what has not begun, or will never run again; answers the position of the commit."""
+    position = await _end(node, stored, kind, why)
+    _forget(node, stored.execution.id)
+    return position
 
 
 async def _end(node: Node, stored: Stored, kind: str, why: str, marks: Iterable[int] = ()) -> int:
@@ -202,7 +235,7 @@ async def _end(node: Node, stored: Stored, kind: str, why: str, marks: Iterable[
     commit = commit_of(node, stored, Status.CANCELLED, error=f"{kind} {why}", signed=signed, emission=emission)
     forgotten = node.marks.ended(view.id)
     await with_members(node, stored, commit)
-    commit.notes = Notes([_note(each) for each in marks], () if forgotten is None else forgotten.dropped)
+    commit.notes = Notes([cancel_note(each) for each in marks], () if forgotten is None else forgotten.dropped)
     position = node.append(commit, emission)
     node.dispatcher.flush_soon()
     return position
@@ -220,7 +253,13 @@ def _forget(node: Node, execution: int) -> None:
     node.dispatcher.wake()
 
 
-def _note(execution: int) -> Note:
+def is_elsewhere(execution: int) -> bool:
+    """Whether this stands for a child that runs on another store: its start is known here, its execution is not."""
+    return handler_of(execution) == 0
+
+
+def cancel_note(execution: int) -> Note:
+    """What marks an execution, in whatever commit it stands; `Marks.made` is to be told."""
     return Note(MARK, execution, b"")
 
 
@@ -265,7 +304,7 @@ def pass_on(frame: Frame, error: BaseException, into: Branch) -> None:
 def mark_children(frame: Frame, children: Sequence[int]) -> None:
     """Commit what was told, with the marks of these children."""
     node = frame.driver.node
-    position = frame.driver.commit(frame, Status.RUNNING, notes=Notes([_note(child) for child in children]))
+    position = frame.driver.commit(frame, Status.RUNNING, notes=Notes([cancel_note(child) for child in children]))
     node.marks.made(children, position)
     node.dispatcher.wake()
     node.dispatcher.flush_soon()

@@ -7,6 +7,7 @@ and emits the event: crash, refusal and accounts are those of every hop.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, final
 
 import msgspec
@@ -46,15 +47,19 @@ async def _later(envelope: Envelope) -> Delayed:
     return decode_delayed(envelope.data)
 
 
+@cache
+def _handler() -> Handler[Envelope, Delayed]:
+    options: Any = {"name": "later", "gating": True, "concurrency": CONCURRENCY_MAX}
+    return Handler("onstage", _later, triggers=(), pattern=Topic(LATER), options=options)
+
+
 @final
 class Delaying:
     """Keeps delayed events; one for a node."""
 
     def __init__(self, opened: Opened, reactions: dict[int, Reaction]) -> None:
         """With the numbers that the store has given; adds its own reaction to those of the node."""
-        options: Any = {"name": "later", "gating": True, "concurrency": CONCURRENCY_MAX}
-        handler = Handler("onstage", _later, triggers=(), pattern=Topic(LATER), options=options)
-        self.reaction = Reaction(handler, opened.handlers[LATER], HANDLER_RETRY)
+        self.reaction = Reaction(_handler(), opened.handlers[LATER], HANDLER_RETRY)
         self.reaction.is_ordered = False
         reactions[self.reaction.number] = self.reaction
         self._type_id = opened.types[LATER, LATER_TYPE.version]

@@ -136,7 +136,7 @@ class Delivery(msgspec.Struct, eq=False):
     not begun any more. `abouts` are the requests whose answers it waits for. `deadline` (ms) is the one that its event
     came with, `cancelled` says that it is to end. `gating` says whether its process waits for it; an older event that
     is delivered late is not gating, whatever its handler is. `extra` holds what the event's row has of further
-    attributes.
+    attributes. `hopeless` are types that could not come any more when its journal had this length.
     """
 
     id: int
@@ -162,6 +162,7 @@ class Delivery(msgspec.Struct, eq=False):
     gating: bool = True
     turn: Turn | None = None
     extra: bytes | None = None
+    hopeless: tuple[int, frozenset[str]] | None = None
 
     @property
     def n(self) -> int:

@@ -17,17 +17,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.runtime.continuing import ContinueAsNew
-from onstage.runtime.foreign_await import foreign_await
 from onstage.runtime.frame import CURRENT
-from onstage.runtime.gather import rest_of
+from onstage.runtime.gather import rest_of, unheard_failure
 from onstage.runtime.ranked_ready import RankedReady
+from onstage.runtime.suspended import Suspended
+from onstage.runtime.task_end import end_tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterable
+    from collections.abc import Coroutine, Iterable
 
     from onstage.ports.store import Store
     from onstage.runtime.delivery import Delivery
@@ -41,38 +42,6 @@ UNDURABLE_COMMITS_MAX: Final = 20_000
 IDLE_WORKERS_MAX: Final = 1_024
 SPREAD_MAX: Final = 1_024
 FUSED_HOPS_MAX: Final = 64
-
-
-@final
-class _Suspended:
-    """Drives a handler that has suspended, future by future, inside the worker's own task."""
-
-    __slots__ = ("_context", "_coroutine", "_first", "_frame")
-
-    def __init__(self, frame: Frame, coroutine: Coroutine[Any, Any, Any], context: Context, first: Any) -> None:
-        self._frame = frame
-        self._coroutine = coroutine
-        self._context = context
-        self._first = first
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        run, coroutine, frame = self._context.run, self._coroutine, self._frame
-        waiting_for = self._first
-        step: Callable[[Any], Any]
-        while True:
-            if frame.active == 0:
-                foreign_await(frame)
-            argument: Any
-            try:
-                answer = yield waiting_for
-            except BaseException as error:  # noqa: BLE001  a cancellation belongs to the handler
-                step, argument = coroutine.throw, error
-            else:
-                step, argument = coroutine.send, answer
-            try:
-                waiting_for = run(step, argument)
-            except StopIteration as stop:
-                return stop.value
 
 
 async def _raised(frame: Frame, error: BaseException) -> None:
@@ -250,10 +219,10 @@ class Dispatcher:
             if not await self._idle_until_woken():
                 return
 
-    def _drain(self) -> tuple[int, tuple[Frame, _Suspended] | None]:
+    def _drain(self) -> tuple[int, tuple[Frame, Suspended] | None]:
         """Run ready deliveries until one suspends, the turn is used up, or nothing more may begin."""
         left = TURN_DELIVERIES_MAX
-        suspended: tuple[Frame, _Suspended] | None = None
+        suspended: tuple[Frame, Suspended] | None = None
         self._draining = True
         ready, fused, durable = self._ready, 0, self._durable
         try:
@@ -288,13 +257,13 @@ class Dispatcher:
         self._scheduled -= 1
         return not self._closing
 
-    async def _stay(self, frame: Frame, suspended: _Suspended) -> None:
+    async def _stay(self, frame: Frame, suspended: Suspended) -> None:
         """Let others take over, and stay with the handler to its end."""
         frame.task = asyncio.current_task()
         self.running[frame.delivery.id] = frame
         self.wake()
         self.flush_soon()
-        following: tuple[Frame, _Suspended] | None = (frame, suspended)
+        following: tuple[Frame, Suspended] | None = (frame, suspended)
         while following is not None:
             frame, suspended = following
             try:
@@ -319,7 +288,7 @@ class Dispatcher:
         if isinstance(error, GeneratorExit) or (self._closing and isinstance(error, asyncio.CancelledError)):
             raise error
 
-    def _run(self, delivery: Delivery) -> tuple[Frame, _Suspended] | None:
+    def _run(self, delivery: Delivery) -> tuple[Frame, Suspended] | None:
         if self.dropped and delivery.id in self.dropped:
             self.dropped.discard(delivery.id)
             self._driver.forget(delivery)
@@ -329,7 +298,7 @@ class Dispatcher:
             return None
         return self._start(frame, coroutine)
 
-    def _start(self, frame: Frame, coroutine: Coroutine[Any, Any, Any]) -> tuple[Frame, _Suspended] | None:
+    def _start(self, frame: Frame, coroutine: Coroutine[Any, Any, Any]) -> tuple[Frame, Suspended] | None:
         context = self._context.copy()
         frame.coroutine = coroutine
         try:
@@ -339,16 +308,19 @@ class Dispatcher:
             return self._after_return(frame, stop.value)
         except BaseException as error:  # noqa: BLE001  the driver decides what it means
             return self._start(frame, _raised(frame, error)) if frame.open else self._after_error(frame, error)
-        return frame, _Suspended(frame, coroutine, context, first)
+        return frame, Suspended(frame, coroutine, context, first)
 
-    def _after_return(self, frame: Frame, result: Any) -> tuple[Frame, _Suspended] | None:
+    def _after_return(self, frame: Frame, result: Any) -> tuple[Frame, Suspended] | None:
         """Let the driver settle a run, once the branches that the handler has left open have ended."""
         if frame.open:
             return self._start(frame, rest_of(frame, result))
+        failure = unheard_failure(frame) if frame.spawned else None
+        if failure is not None:
+            return self._after_error(frame, failure)
         self._driver.returned(frame, result)
         return None
 
-    def _after_error(self, frame: Frame, error: BaseException) -> tuple[Frame, _Suspended] | None:
+    def _after_error(self, frame: Frame, error: BaseException) -> tuple[Frame, Suspended] | None:
         """Let the driver settle a failed run; a rejected one goes on with its undo steps."""
         coroutine = self._driver.raised(frame, error)
         return None if coroutine is None else self._start(frame, coroutine)
@@ -379,10 +351,7 @@ class Dispatcher:
         """No effect outlives the node: end what still runs beside the handlers, and keep what it came to."""
         frames = list(self.running.values())
         branches = [task for frame in frames for task in frame.branches or ()]
-        for task in branches:
-            task.cancel()
-        if branches:
-            await asyncio.wait(branches)
+        await end_tasks(*branches)
         for frame in frames:
             self._driver.save(frame)
             frame.closed = True

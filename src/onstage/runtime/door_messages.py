@@ -32,7 +32,9 @@ __all__ = [
     "Control",
     "Emit",
     "EmitAll",
+    "EmitSigned",
     "EmitTimed",
+    "Fork",
     "MakeWay",
     "Manage",
     "Operate",
@@ -42,6 +44,7 @@ __all__ = [
     "Reply",
     "Request",
     "SetPause",
+    "Skip",
     "answer_as",
     "frame",
     "receive",
@@ -98,6 +101,18 @@ class Emit(_Request, frozen=True, tag="emit"):
         return cls(event=_Emission(**event))
 
 
+class EmitSigned(_Request, frozen=True, tag="emit signed"):
+    """Admit one event of an operator, whose name goes into the audit log."""
+
+    event: _Emission = msgspec.field(name="with")
+    by: str
+
+    @classmethod
+    def of(cls, by: str, **event: Any) -> EmitSigned:
+        """The request for these arguments of `emit`."""
+        return cls(event=_Emission(**event), by=by)
+
+
 class EmitTimed(_Request, frozen=True, tag="emit timed"):
     """Admit one event that is due later, or expires: a node that does not know this must not take it for an `Emit`."""
 
@@ -134,6 +149,7 @@ class Operate(_Request, frozen=True, tag="operate"):
 
     action: str
     execution: _Number
+    by: str | None = None
 
 
 class _Start(msgspec.Struct, frozen=True):
@@ -161,6 +177,7 @@ class AwaitAnswer(_Request, frozen=True, tag="answer"):
 
     event: str
     timeout_s: _Seconds | None
+    type: str | None = None
 
 
 class Control(_Request, frozen=True, tag="control"):
@@ -168,6 +185,26 @@ class Control(_Request, frozen=True, tag="control"):
 
     action: str
     event: str
+    type: str | None = None
+    by: str | None = None
+    note: str | None = None
+
+
+class Skip(_Request, frozen=True, tag="skip"):
+    """Have a stuck step of an execution count as done with this result (JSON). Answered with what was done."""
+
+    execution: _Number
+    step: str
+    data: bytes | None = None
+    by: str | None = None
+
+
+class Fork(_Request, frozen=True, tag="fork"):
+    """Fork the workflow with this public id from a step. Answered with the public id of the fork."""
+
+    event: str
+    step: str
+    id: str
 
 
 class OperateSchedule(_Request, frozen=True, tag="schedule"):
@@ -177,6 +214,7 @@ class OperateSchedule(_Request, frozen=True, tag="schedule"):
     name: str
     first_ms: _Number | None = None
     last_ms: _Number | None = None
+    by: str | None = None
 
 
 class Manage(_Request, frozen=True, tag="manage"):
@@ -185,6 +223,7 @@ class Manage(_Request, frozen=True, tag="manage"):
     action: str
     handler: str
     options: dict[str, _Number] = {}
+    by: str | None = None
 
 
 class SetPause(_Request, frozen=True, tag="pause"):
@@ -211,6 +250,7 @@ Request = (
     | Emit
     | EmitTimed
     | EmitAll
+    | EmitSigned
     | AskVerdict
     | Operate
     | OperateSchedule
@@ -220,6 +260,8 @@ Request = (
     | Manage
     | SetPause
     | Complete
+    | Fork
+    | Skip
 )
 Answers = list[str | tuple[str, str]]
 """What became of each event: the public id of its process, or the name and text of the error that refused it."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 from msgspec.structs import replace
@@ -31,8 +30,9 @@ from onstage.errors import (
     SealBroken,
     UndeclaredEvent,
     UsageError,
+    WillNeverHappen,
 )
-from onstage.events.receipt import OPEN_MAX, Receipt, Status
+from onstage.events.receipt import OPEN_MAX, Status
 from onstage.runtime.answering import failure_of
 from onstage.runtime.attempts import perform_step, perform_transaction
 from onstage.runtime.batching import settle_members
@@ -40,18 +40,18 @@ from onstage.runtime.call import active
 from onstage.runtime.cancelling import ends_as, give_up, is_due, was_set_aside
 from onstage.runtime.continuing import ContinueAsNew, again
 from onstage.runtime.emission import NOTHING, Emission
-from onstage.runtime.entity import append_along
 from onstage.runtime.error_text import error_text, leaves, said, storable
 from onstage.runtime.expiry import Expired, may_begin, settle_expired
 from onstage.runtime.frame import Frame, Park
 from onstage.runtime.output import emission_of
-from onstage.runtime.segment import delta_of
-from onstage.runtime.undo import REJECTED, then_rejected
+from onstage.runtime.segment import append_along, delta_of, receipt_of
+from onstage.runtime.undo import REJECTED, before_undo, then_rejected
 from onstage.runtime.wire import deadline_of, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from onstage.core.commit import Door
     from onstage.core.journal import Entry
     from onstage.ports.store import EventView, Stored
     from onstage.runtime.delivery import Delivery, Reaction
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Driver"]
 
-_PROGRAMMER: Final = (UndeclaredEvent, InsideStep, NotInExecution, UsageError, KeyMissing, SealBroken)
+_FOR_GOOD: Final = (UndeclaredEvent, InsideStep, NotInExecution, UsageError, KeyMissing, SealBroken, WillNeverHappen)
 log = logging.getLogger("onstage.handler")
 
 
@@ -75,6 +75,7 @@ class Driver:
 
     # How steps and transactions run; here so that a step need not know its runner.
     perform_step = staticmethod(perform_step)
+    before_undo = staticmethod(before_undo)
     perform_transaction = staticmethod(perform_transaction)
 
     # Beginning.
@@ -82,6 +83,10 @@ class Driver:
     def begin(self, delivery: Delivery) -> tuple[Frame, Coroutine[Any, Any, Any] | None]:
         """A frame and the coroutine to run in it; no coroutine if the event cannot be decoded (it is set aside)."""
         frame = Frame(delivery, delivery.reaction, self, delivery.after, self._now_ms(), Execution())
+        waves = self.node.waves
+        if waves.stopped and not delivery.resumed and waves.stops(delivery):
+            waves.settle_unbegun(frame)
+            return frame, None
         if delivery.resumed or delivery.data is None:
             return frame, self._resume(frame)
         if (expires := delivery.expires) is not None and not may_begin(frame, expires):
@@ -129,6 +134,8 @@ class Driver:
             raise KeyMissing(stored.unreadable)
         if (expires := delivery.expires) is not None and not view.started and not may_begin(frame, expires):
             raise Expired(expires)
+        if self.node.waves.stops(delivery):
+            raise self.node.waves.parking()
         if frame.execution.rejected is not None:
             return await then_rejected(frame)
         if delivery.cancelled and (not stored.entries or was_set_aside(delivery, view.status)):
@@ -197,7 +204,7 @@ class Driver:
             case KeyboardInterrupt() | SystemExit():
                 frame.closed = True
                 raise error
-            case _ if is_due(frame, frame.main):
+            case _ if frame.execution.rejected is None and is_due(frame, frame.main):
                 return self._cancelled(frame, f"cancelled; it had failed: {said(error)}")
             case _:
                 self._failed(frame, error)
@@ -225,7 +232,7 @@ class Driver:
         frame.execution.failed()
         frame.attempts += 1
         text = error_text(error)
-        if isinstance(error, _PROGRAMMER) or type(error) is OperationError:
+        if isinstance(error, _FOR_GOOD) or type(error) is OperationError:
             self._set_aside(frame, text, Input.FAIL)
             return
         pause = delay(frame.reaction.retry, frame.attempts, error, self.node.clock.chance())
@@ -247,6 +254,10 @@ class Driver:
     def _parked(self, frame: Frame, park: Park) -> None:
         if park.diff is not None:
             self._diverged(frame, park.diff)
+            return
+        if park.stopped:
+            frame.execution.hold()
+            self._settle(frame, Input.CANCEL, None, error=self.node.waves.why(frame.delivery.process))
             return
         if park.due is None and not park.waits:
             self.node.reloading.gone(frame)
@@ -287,34 +298,14 @@ class Driver:
         waits: tuple[str, ...] = (),
         transaction: Any = None,
         notes: Notes | None = None,
+        door: Door | None = None,
     ) -> int:
         """Append one commit of this execution: everything told since the last one, and its receipt."""
         node, delivery, execution = self.node, frame.delivery, frame.execution
         now = self._now_ms()
         attempts = frame.attempts if status <= OPEN_MAX else frame.attempts + 1
-        segment = frame.segment
-        delta = delta_of(frame, status, emission)  # may begin the next segment
+        segment, delta = frame.segment, delta_of(frame, status, emission)  # which may begin the next segment
         emitted = emission or NOTHING
-        awaited = " ".join(waits) or None
-        if error is not None:
-            error = storable(error)
-        receipt = Receipt(
-            delivery.process,
-            delivery.n,
-            frame.reaction.number,
-            segment,
-            status,
-            node.numbers.hlc,
-            delta,
-            tuple(emitted.outputs),
-            frame.started,
-            now,
-            attempts,
-            error,
-            due,
-            awaited,
-            delivery.names,
-        )
         commit = Commit(
             delivery.id,
             delivery.process,
@@ -329,23 +320,28 @@ class Driver:
             frame.started,
             now,
             frame.reaction.code,
-            awaited,
-            error,
+            " ".join(waits) if waits else None,
+            None if error is None else storable(error),
             execution.take_entries(),
             emitted.events,
             emitted.opened,
             emitted.mail,
-            (receipt, *emitted.receipts),
+            (),
             emitted.roots,
-            None,
+            door,
             transaction,
             node.marks.ended(delivery.id) if delivery.cancelled and status > OPEN_MAX else notes,
         )
+        receipt, others = receipt_of(frame, commit, segment, delta, emitted.outputs), emitted.receipts
+        commit.receipts = (receipt, *others) if others else (receipt,)
         if delivery.turn is not None and delivery.turn.members:
             settle_members(node, frame, commit)
-        append = node.append if frame.along is None else partial(append_along, node, frame.along)
-        frame.along = None
-        frame.after = delivery.after = position = append(commit, emission)
+        if frame.along is None:
+            position = node.append(commit, emission)
+        else:
+            along, frame.along = frame.along, None
+            position = append_along(node, along, commit, emission)
+        frame.after = delivery.after = position
         delivery.due = due
         delivery.waits = waits or delivery.waits  # it goes on listening to what its calls have asked for
         return position
@@ -378,6 +374,8 @@ class Driver:
         """Save in this turn of the loop what has been told by then."""
         if not self._to_save:
             asyncio.get_running_loop().call_soon(self._save_all)
+        elif self._to_save[-1] is frame:
+            return
         self._to_save.append(frame)
 
     def _save_all(self) -> None:
@@ -393,6 +391,3 @@ class Driver:
 
 class _Poison(Exception):
     """The stored event cannot be decoded by the present class."""
-
-
-_ZERO: Final = bytes(16)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
-from onstage.core.commit import Mail, NewEvent, NewProcess, Obligation, execution_id
+from onstage.core.commit import Commit, Mail, NewEvent, NewProcess, Obligation, execution_id
 from onstage.events.answer import Answer, is_answer
 from onstage.events.envelope import hlc_ms, hlc_next
 from onstage.events.receipt import Receipt, Status, token
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from onstage.contracts.process import Process
+    from onstage.core.commit import Door, Notes
     from onstage.core.identity import Identity
     from onstage.events.event import EventType
     from onstage.ports.store import Opened
@@ -38,10 +39,10 @@ class Route:
     """Where events of one type go: `triggers` start executions, `waiters` have a mailbox for it.
 
     `elsewhere` names the gating obligations that such an event has at other nodes. `answers` says that such an event is
-    an answer.
+    an answer. Where it `decides`, one of another store is kept if it ends a process that this one keeps.
     """
 
-    __slots__ = ("answers", "elsewhere", "starts", "triggers", "type", "type_id", "waiters")
+    __slots__ = ("answers", "decides", "elsewhere", "starts", "triggers", "type", "type_id", "waiters")
 
     def __init__(self, type: EventType, type_id: int, starts: Process | None) -> None:
         """A route without handlers yet. `starts` is the declared process that such an event begins."""
@@ -52,20 +53,22 @@ class Route:
         self.triggers: list[Reaction] = []
         self.waiters: list[Reaction] = []
         self.elsewhere: tuple[str, ...] = ()
+        self.decides = False
 
 
 @final
 class Numbers:
     """The high-water marks of a node: the next event number and the hybrid logical clock."""
 
-    __slots__ = ("asking", "hlc", "identity", "next_n", "topology", "waiting")
+    __slots__ = ("asking", "hlc", "identity", "joined", "next_n", "topology", "waiting")
 
     def __init__(self, opened: Opened, identity: Identity) -> None:
         """Continue where the store is. `waiting` holds who waits at present, by process << 16 | handler number.
 
-        `asking` holds who waits for an answer, by the number of the request.
+        `asking` holds who waits for an answer, by the number of the request, `joined` who waits for one to another's.
         """
         self.asking: dict[int, Delivery] = {}
+        self.joined: dict[int, list[Delivery]] = {}
         self.waiting: dict[int, list[Delivery]] = {}
         self.next_n = opened.next_n
         self.hlc = opened.hlc
@@ -135,8 +138,7 @@ class Emission(msgspec.Struct, eq=False):
         """Number one event and open what it obliges to. Process 0 makes it the root of a new one. Answers its n.
 
         `process_id` is the public id of a process of another store, `causation` that of a cause there. Before `due` no
-        handler begins with it, from `expires` on none does (ms). The expiry is
-        written unless `extra` is given.
+        handler begins with it, from `expires` on none does (ms). The expiry is written unless `extra` is given.
         """
         numbers = self.numbers
         n = numbers.next_n
@@ -155,11 +157,7 @@ class Emission(msgspec.Struct, eq=False):
         names = None if process_id is None else (process_id, numbers.identity.wire(n))
         delta = 0
         if route.triggers:
-            delta = self._open(route, n, process, data, key, names, due=due, expires=expires)
-        if expires is not None:
-            self._limit(n, expires)
-        if extra is not None:
-            self._carry(route, extra)
+            delta = self._open(route, n, process, data, key, names, due=due, expires=expires, extra=extra)
         if route.waiters or route.answers:
             delta ^= self._mail(route, n, process, data, hlc, names)
         for handler in route.elsewhere:
@@ -189,12 +187,9 @@ class Emission(msgspec.Struct, eq=False):
             NewEvent(n, process, route.type_id, event.key, 0, event.hlc, event.topology, event.data, event.extra)
         )
         expires = expiry_of(event.extra)
-        self._open(route, n, process, event.data, event.key, names, event.expected, expires=expires)
-        if expires is not None:
-            self._limit(n, expires)
+        self._open(route, n, process, event.data, event.key, names, event.expected, expires=expires, extra=event.extra)
         for delivery in self.deliveries if event.unread else ():
             delivery.data = None
-        self._carry(route, event.extra)
         if route.waiters or route.answers:
             self._mail(route, n, process, event.data, numbers.hlc, names, event.expected)
         late = self._late(route, event.expected, names)
@@ -203,9 +198,21 @@ class Emission(msgspec.Struct, eq=False):
             self.receipts.append(Receipt(process, n, 0, 0, _OPENED, numbers.hlc, body, (), now_ms, now_ms, names=names))
         return n
 
-    def _carry(self, route: Route, extra: bytes) -> None:
-        for delivery in self.deliveries[len(self.deliveries) - len(route.triggers) :]:
-            delivery.extra = extra
+    def commit(
+        self, epoch: int, *, door: Door | None = None, after: tuple[int, ...] = (), notes: Notes | None = None
+    ) -> Commit:
+        """What came from outside any execution, as one commit."""
+        return Commit(
+            epoch=epoch,
+            after=after,
+            events=self.events,
+            opened=self.opened,
+            mail=self.mail,
+            receipts=self.receipts,
+            roots=self.roots,
+            door=door,
+            notes=notes,
+        )
 
     def _awaiting(self, type_name: str, place: int, about: int | None) -> list[Delivery]:
         """Whom mail wakes at one mailbox: all that wait for its type, or the one that asked for this answer."""
@@ -214,7 +221,8 @@ class Emission(msgspec.Struct, eq=False):
             return [d for d in waiting.get(place, ()) if type_name in d.waits] if about == 0 else []
         asker = self.numbers.asking.get(about)
         if asker is not None:
-            return [asker] if asker.process << 16 | asker.reaction.number == place else []
+            # Only the handler counts: what does not gate asks in a process of its own, which is not the asker's.
+            return [asker] if asker.reaction.number == place & 0xFFFF else []
         # Taken up again after a start, without its journal: it tells itself what it waits for.
         return [d for d in waiting.get(place, ()) if type_name in d.waits and not d.abouts]
 
@@ -240,6 +248,7 @@ class Emission(msgspec.Struct, eq=False):
         *,
         due: int | None = None,
         expires: int | None = None,
+        extra: bytes | None = None,
     ) -> int:
         public = names
         delta = 0
@@ -248,7 +257,7 @@ class Emission(msgspec.Struct, eq=False):
             gating = reaction.gating
             lane = key if reaction.key is None else _lane_of(route.type, reaction.key, data, key)
             delivery = Delivery(x, reaction, process, route.type, lane, 0, None if reaction.wants_envelope else data)
-            delivery.names = names
+            delivery.names, delivery.extra = names, extra
             if due is not None or expires is not None:
                 _set_times(delivery, due, expires)
             delivery.gating = gating
@@ -261,11 +270,6 @@ class Emission(msgspec.Struct, eq=False):
             self.opened.append(Obligation(x, process, gating, due))
             self.deliveries.append(delivery)
         return delta
-
-    def _limit(self, n: int, expires: int) -> None:
-        for delivery in self.deliveries:
-            if delivery.n == n:
-                delivery.deadline = expires
 
     def _about(self, data: bytes) -> int | None:
         """The number of the request that an answer is about; None if that was not emitted here."""
@@ -288,6 +292,7 @@ class Emission(msgspec.Struct, eq=False):
         about = self._about(data) if route.answers else 0
         if about:
             self.mail.append(Mail(0, process, n, about))
+            self.woken.extend(self.numbers.joined.get(about, ()))
         for reaction in route.waiters:
             awaited = self._awaiting(route.type.name, process << 16 | reaction.number, about)
             if about is not None:
@@ -306,6 +311,7 @@ class _Nothing:
     """Stands for an emission without events."""
 
     events = opened = mail = receipts = roots = outputs = ()
+    delta = 0
 
 
 NOTHING: Final = _Nothing()
@@ -313,7 +319,7 @@ _DECODE_ANSWER: Final = msgspec.json.Decoder(Answer).decode
 
 
 def _set_times(delivery: Delivery, due: int | None, expires: int | None) -> None:
-    delivery.expires = expires
+    delivery.expires = delivery.deadline = expires
     if due is None:
         return
     delivery.due, delivery.data = due, None  # until then it costs no memory beyond its place among the timers

@@ -27,14 +27,11 @@ from onstage.runtime.call import Call, active, calling_frame
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from onstage.core.commit import Commit
     from onstage.events.codec import Codec
     from onstage.ports.store import StateView, Store
-    from onstage.runtime.emission import Emission
-    from onstage.runtime.frame import Along, Frame
-    from onstage.runtime.node import Node
+    from onstage.runtime.frame import Frame
 
-__all__ = ["STATE_BYTES_MAX", "STATE_KEY_CHARS_MAX", "Entities", "Entity", "append_along", "load"]
+__all__ = ["STATE_BYTES_MAX", "STATE_KEY_CHARS_MAX", "Entities", "Entity", "load"]
 
 STATE_BYTES_MAX: Final = 1 << 20
 STATE_KEY_CHARS_MAX: Final = 1_024
@@ -239,12 +236,3 @@ def _opened(codec: Codec[T], state: str, data: bytes) -> T:
             f"state {state} does not fit its type any more: {error}\n"
             "  why: the type changed after the value was kept\n  to do: give new fields a default, then retry it"
         ) from error
-
-
-def append_along(node: Node, along: Along, commit: Commit, emission: Emission | None) -> int:
-    """Append a commit of an execution with what goes along with it: states, and completions that were taken."""
-    commit.states, commit.notes = tuple(along.states.values()), along.notes(commit.notes)
-    position = node.append(commit, emission)
-    node.entities.appended(position, commit.states)
-    node.completions.dropping(position, along.taken)
-    return position

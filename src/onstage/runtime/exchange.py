@@ -19,22 +19,29 @@ from onstage.events.binding import to_headers
 from onstage.events.subject import PARTITIONS, control_subject, subjects_for
 from onstage.observe.verdict import Verdict
 from onstage.ports.broker import NobodyAnswers
+from onstage.runtime.asked_from_elsewhere import AskedFromElsewhere
+from onstage.runtime.asking_elsewhere import AskingElsewhere
 from onstage.runtime.broker_watch import BrokerWatch, until_there
-from onstage.runtime.intake import SENT_AS, Intake, identity_of
+from onstage.runtime.intake import Intake
 from onstage.runtime.joinable import Joinable
 from onstage.runtime.log_reader import LogReader
 from onstage.runtime.marks import ID
 from onstage.runtime.observatory import ASK_S_MAX, Question, verdict_subject
 from onstage.runtime.outgoing import encode_forward
+from onstage.runtime.presence import be_present
 from onstage.runtime.registry import Registry
 from onstage.runtime.relay import FORWARD, Relay
 from onstage.runtime.strands import store_in
+from onstage.runtime.task_end import end_tasks
+from onstage.runtime.wire import SENT_AS, identity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from onstage.contracts.process import Process
     from onstage.events.envelope import Envelope
     from onstage.ports.broker import Broker
+    from onstage.runtime.emission import Emission
     from onstage.runtime.log_reader import Taker
     from onstage.runtime.node import Node
 
@@ -69,7 +76,9 @@ class Exchange:
         self.broker = broker
         self.registry = Registry(broker, lambda: node.store.reader, node.clock.now_ms)
         self.relay = Relay(node, broker)
-        self.intake = Intake(node, broker, self.registry, self.relay)
+        self.asking = AskingElsewhere(node, self.send, self.registry)
+        self.asked = AskedFromElsewhere(node, self.send, self.asking)
+        self.intake = Intake(node, broker, self.registry, self.relay, self.asked)
         self.broker_watch = BrokerWatch(broker)
         self.joinable = Joinable(node, self.verdict)
         self.readers: list[LogReader] = []
@@ -78,6 +87,7 @@ class Exchange:
         self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
         self._watching: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._is_present = False
 
     async def open(self) -> None:
         """Connect and learn the topology; a node that knows one from before does not wait for the broker."""
@@ -87,6 +97,7 @@ class Exchange:
         await self.intake.strands.load()
         newest = await self._node.store.reader.notes(FORWARD, newest_first=True, limit=1)
         self._forwards = newest[0].number if newest else 0
+        await self.asked.load()
         if not self._node.dispatches:
             self.adopt()
             return
@@ -149,6 +160,7 @@ class Exchange:
         current = self.registry.current
         node = self._node
         node.numbers.topology = current.epoch
+        node.waves.adopt(current.undoing)
         own = {reaction.name for reaction in node.reactions.values()}
         own |= {f"{name}/wait" for name in own}
         for name, route in node.routes.items():
@@ -157,9 +169,14 @@ class Exchange:
     async def start(self) -> None:
         """Begin to publish and to read."""
         self.adopt()
+        for process in self._decided_here():
+            for name in process.outcomes:
+                self._node.routes[name].decides = True
         await self.relay.start()
         self.intake.strands.start()
         await self.intake.try_refused()
+        await self.asked.start()
+        self.asking.start()
         self._looking = asyncio.get_running_loop().create_task(self._look_for_ends())
         if self._watching is None:
             self._begin_to_read()
@@ -195,7 +212,31 @@ class Exchange:
         for handler in self._node.manifest.handlers:
             if handler.service == service:
                 types.update(handler.triggers, handler.waits)
+        for process in self._decided_here():
+            if self._owner_of(process) == service or self._begins_in(process, service):
+                types.update(process.outcomes)
         return sorted(types)
+
+    def _decided_here(self) -> list[Process]:
+        """The processes kept here that an outcome undoes, or a deadline ends: we must know whether they have one."""
+        node = self._node
+        decided = [
+            process for process in node.processes if process.late is not None or process.name in node.waves.undoing
+        ]
+        hosted = self._node.hosted
+        return [
+            process
+            for process in decided
+            if self._owner_of(process) in hosted or any(self._begins_in(process, name) for name in hosted)
+        ]
+
+    def _begins_in(self, process: Process, service: str) -> bool:
+        """Whether a handler of this service may begin such a process, though another one owns it."""
+        outside = (each for each in self._node.manifest.handlers if each.service == service and not each.gating)
+        return any(known.name in each.emits for each in outside for known in process.starts)
+
+    def _owner_of(self, process: Process) -> str | None:
+        return owner_of(process.manifest(), self._node.manifest.handlers)
 
     async def _watch(self) -> None:
         while True:
@@ -207,6 +248,10 @@ class Exchange:
             await self.registry.register(self._node.manifest, self._node.hosted)
             self.adopt()
             await self._keep_topologies()
+            if not self._is_present:
+                own = {reaction.name for reaction in self._node.reactions.values()}
+                await be_present(self.broker, own, self._node.hosted)
+                self._is_present = True
         except (BrokerUnavailable, StoreUnavailable) as error:
             log.debug("the registry is out of reach: %s", error)
         except Exception:
@@ -225,9 +270,12 @@ class Exchange:
     def _connected(self) -> None:
         self.relay.doubt()
 
-    def begins(self, commit: Commit) -> None:
-        """A commit with roots is about to be appended."""
-        self.joinable.begins(commit)
+    def begins(self, commit: Commit, emission: Emission | None) -> None:
+        """A commit is about to be appended."""
+        if commit.roots:
+            self.joinable.begins(commit)
+        if commit.events:
+            self._node.waves.stamp(commit, emission)
 
     def refused(self, commit: Commit) -> None:
         """The store has refused a commit."""
@@ -241,11 +289,8 @@ class Exchange:
 
     async def close(self) -> None:
         """Publish and read no more."""
-        tasks = [task for task in (self._watching, self._looking) if task is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        self.asking.close()
+        await end_tasks(self._watching, self._looking)
         readers = (reader.close() for reader in self.readers)
         closing = (self.broker_watch.close(), self.relay.close(), self.intake.strands.close())
         await asyncio.gather(*closing, *readers)
@@ -309,24 +354,34 @@ class Exchange:
         known = [process for process in node.processes if type_name in node.admission.known[process.name]]
         beginning = [process for process in known if any(type_name == each.name for each in process.starts)]
         for process in beginning or known:
-            owner = owner_of(process.manifest(), node.manifest.handlers)
+            owner = self._owner_of(process)
             if owner is not None and owner not in node.hosted:
                 return owner
         return None
 
     def forward(self, owner: str, envelope: Envelope) -> tuple[int, int, int, str | None]:
         """Send an event to its owner; it is kept until it is there. What was decided: nothing yet, but for an id."""
-        self._forwards += 1
-        wire = f"{self._node.writers[-1]}-f{self._forwards}"
+        wire = f"{self._node.writers[-1]}-f{self._forwards + 1}"
         # The same event sent again leads to the same process, whichever copy its owner admits.
         name = wire if not envelope.id else identity_of(envelope.source, envelope.id).hex()
         extensions = envelope.extensions | {SENT_AS: name}
         sent = msgspec.structs.replace(envelope, id=envelope.id or wire, extensions=extensions)
-        headers = to_headers(sent) | {ID: wire}
-        note = Note(FORWARD, self._forwards, encode_forward(owner, headers, envelope.data))
-        position = self._node.append(Commit(epoch=self._node.epoch, notes=Notes([note])), None)
-        self._node.dispatcher.flush_soon()
-        return 0, position, 0, name
+        return 0, self.send(owner, to_headers(sent), envelope.data), 0, name
+
+    def send(
+        self,
+        service: str,
+        headers: Mapping[str, str],
+        data: bytes,
+        kept: Sequence[Note] = (),
+        *,
+        dropped: Sequence[tuple[str, int, int]] = (),
+    ) -> int:
+        """Send a message to a service, kept until it is there, in one commit with these notes; answers its position."""
+        self._forwards += 1
+        wire = f"{self._node.writers[-1]}-f{self._forwards}"
+        note = Note(FORWARD, self._forwards, encode_forward(service, {**headers, ID: wire}, data))
+        return self._node.append_notes(Notes([note, *kept], dropped))
 
 
 def _named(services: Collection[str]) -> str:

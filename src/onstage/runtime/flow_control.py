@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING, Final, final
 
 from onstage.runtime.batching import Batching
 from onstage.runtime.debounce import Debounce
+from onstage.runtime.kept_rates import KeptRate, kept_rate
 from onstage.runtime.pauses import Pauses
 from onstage.runtime.turnstile import Gate, Turnstile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onstage.contracts.flow_options import Flow
+    from onstage.events.rate import Rate
     from onstage.runtime.delivery import Reaction
     from onstage.runtime.node import Node
 
@@ -28,6 +33,7 @@ class FlowControl:
         self._node = node
         self._gates: dict[str, Gate] = {}
         self._turnstiles: dict[str, Turnstile] = {}
+        self._kept: list[KeptRate] = []
         self.pauses = Pauses(node, self._paused)
 
     async def open(self) -> None:
@@ -40,6 +46,8 @@ class FlowControl:
         declared = [reaction.handler.flow for reaction in node.reactions.values()]
         if any(flow is not None and (flow.priority is not None or flow.priority_by) for flow in declared):
             node.dispatcher.rank()
+        for kept in self._kept:
+            await kept.load()
         await self.pauses.load()
 
     def batching(self, reaction: Reaction) -> Batching | None:
@@ -60,14 +68,31 @@ class FlowControl:
             service = next(each for each in self._node.services if each.name == reaction.service)
             gate = Gate(self._node.dispatcher.let, service.concurrency, service.rate)
             self._gates[reaction.service] = gate
+            if (bucket := gate.bucket) is not None:
+                gate.kept = self._keep(reaction.service, service.rate, lambda _, due_s: bucket.restore(due_s))
         flow = reaction.handler.flow
         turnstile = self._turnstiles[reaction.name] = Turnstile(reaction, gate, flow)
+        if flow is not None:
+            self._keep_rates(turnstile, flow)
         if flow is not None and flow.batch:
             turnstile.collector = Batching(self._node, reaction, flow)
         elif flow is not None and flow.debounce_s is not None:
             turnstile.collector = Debounce(self._node, flow)
         reaction.turnstile = turnstile
         return turnstile
+
+    def _keep_rates(self, turnstile: Turnstile, flow: Flow) -> None:
+        name, own, keyed = turnstile.reaction.name, turnstile.bucket, turnstile.keyed
+        if own is not None:
+            turnstile.kept = self._keep(name, flow.rate, lambda _, due_s: own.restore(due_s))
+        if keyed is not None:
+            turnstile.kept_by_key = self._keep(f"{name} per key", flow.rate_per_key, keyed.restore)
+
+    def _keep(self, name: str, rate: Rate | None, restore: Callable[[str, float], None]) -> KeptRate | None:
+        kept = kept_rate(self._node, name, rate, restore)
+        if kept is not None:
+            self._kept.append(kept)
+        return kept
 
     def _paused(self, names: frozenset[str]) -> None:
         for reaction in self._node.reactions.values():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 import msgspec
 
 from onstage.core.commit import Notes
+from onstage.ports.clock import LOOK_AGAIN_S_MAX
 from onstage.ports.store import Refused
 from onstage.runtime.branch import BRANCH, Branch, Join
 
@@ -27,13 +28,21 @@ __all__ = ["CURRENT", "INSIDE_STEP", "Along", "Frame", "Park"]
 class Park(BaseException):
     """Unwinds a handler that has nothing to do now. No `except Exception` catches it; do not catch it yourself."""
 
-    def __init__(self, due: int | None = None, *, waits: tuple[str, ...] = (), retrying: bool = False) -> None:
-        """`due` is when to look again (ms), `waits` the event types that wake the execution earlier."""
+    def __init__(
+        self, due: int | None = None, *, waits: tuple[str, ...] = (), retrying: bool = False, about: int = 0
+    ) -> None:
+        """`due` is when to look again (ms), `waits` the event types that wake the execution earlier.
+
+        `about` is the request whose answer is waited for, 0 for no answer.
+        """
         super().__init__("this execution is parked")
         self.due = due
         self.waits = waits
         self.retrying = retrying
+        self.about = about
+        self.goes_on = False
         self.diff: str | None = None
+        self.stopped = False
 
 
 @final
@@ -66,7 +75,8 @@ class Frame(msgspec.Struct, eq=False):
     before the execution is parked; once every active call is blocked, it is. `made` counts the calls that are made
     and have not begun. `barred` says that it came to an effect. `main` is the handler's own branch, once there are
     others; `open` are the others that have not ended, `spawned` those whose end nobody else waits for. While `shielded`
-    is not 0, a request to cancel waits in the handler's own branch. `shown` is its live state.
+    is not 0, a request to cancel waits in the handler's own branch. `shown` is its live state. `nudges` counts what
+    came for it while it ran; `alarm` rings when the first of the blocked calls is due, at `rings`.
     """
 
     delivery: Delivery
@@ -95,6 +105,9 @@ class Frame(msgspec.Struct, eq=False):
     shielded: int = 0
     shown: dict[str, Any] | None = None
     along: Along | None = None
+    nudges: int = 0
+    alarm: asyncio.TimerHandle | None = None
+    rings: int = 0
 
     def takes_along(self) -> Along:
         """What the next commit takes along, to be added to; each addition comes with an entry."""
@@ -118,6 +131,20 @@ class Frame(msgspec.Struct, eq=False):
         if self.parked is not None:  # its event was refused meanwhile, though what opened its lane is durable
             raise self.parked
 
+    async def pause(self, park: Park, seen: int | None = None) -> None:
+        """As `park`, but returns when the call may go on while others of this execution still run: look again then.
+
+        `seen` is what `nudges` was before it was looked for what `park` waits for.
+        """
+        # Where retries are counted, for a rate or a budget, that is done when the execution has parked.
+        park.goes_on = not park.retrying or self.reaction.turnstile is None
+        if park.waits and seen is not None and seen != self.nudges:
+            return
+        await self.park(park)
+        self.leave_if_stopped()
+        if self.parked is not None:
+            raise self.parked
+
     async def park(self, park: Park) -> None:
         """Give up this run. The handler's own call unwinds at once if nothing else of it is still active.
 
@@ -138,14 +165,63 @@ class Frame(msgspec.Struct, eq=False):
             branch.blocked[future] = None
         # Two turns later every branch that was started together with this one has made its call.
         loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, self.settle_blocked)
+        loop.call_soon(loop.call_soon, self._others_go_on, park)
         try:
             await future
         finally:
             if self.blocked:  # a cancelled call is blocked no longer
                 self.blocked.pop(future, None)
+            if not self.blocked:
+                self._silence()
             if branch is not None:
                 branch.blocked.pop(future, None)
+
+    # What goes on while others run.
+
+    def rouse(self, abouts: Collection[int] | None = None) -> None:
+        """Something came while it runs: blocked calls that it may be for look again.
+
+        `abouts` says what it is about: 0 for an event, the number of the request for an answer; None for anything.
+        """
+        self.nudges += 1
+        for future, park in tuple((self.blocked or {}).items()):
+            if abouts is None or (park.waits and park.about in abouts):
+                self._let_go_on(future, park)
+
+    def _others_go_on(self, park: Park) -> None:
+        """Park if all are blocked; else what was recorded is saved, and this call goes on by itself when it is due."""
+        self.settle_blocked()
+        if self.blocked and not (self.ended or self.closed):
+            self.driver.save(self)
+            if park.goes_on and park.due is not None:
+                self._ring_at(park.due)
+
+    def _ring_at(self, due: int) -> None:
+        if self.alarm is not None and self.rings <= due:
+            return
+        self._silence()
+        ahead_s = (due - self.driver.node.clock.now_ms()) / 1000
+        self.rings, pause_s = due, min(max(ahead_s, 0.001), LOOK_AGAIN_S_MAX)
+        self.alarm = asyncio.get_running_loop().call_later(pause_s, self._ring)
+
+    def _ring(self) -> None:
+        self.alarm, now = None, self.driver.node.clock.now_ms()
+        for future, park in tuple((self.blocked or {}).items()):
+            if park.due is not None and park.due <= now:
+                self._let_go_on(future, park)
+        dues = [park.due for park in (self.blocked or {}).values() if park.goes_on and park.due is not None]
+        if dues:
+            self._ring_at(min(dues))
+
+    def _silence(self) -> None:
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
+
+    def _let_go_on(self, future: asyncio.Future[None], park: Park) -> None:
+        if park.goes_on and not (self.ended or self.closed or future.done()) and self.blocked:
+            del self.blocked[future]
+            future.set_result(None)
 
     def note_branch(self) -> None:
         """Remember the task of a call that is not the handler's own, so that the node can end it."""
@@ -192,7 +268,8 @@ class Frame(msgspec.Struct, eq=False):
                 if not join.future.done():
                     join.future.set_result(None)
         self.weigh(branch)
-        self.settle_blocked()
+        if self.blocked or self.resting is not None:
+            self.settle_blocked()
 
     def _go_on(self, by: Branch, *, is_own: bool) -> None:
         if is_own:
@@ -283,6 +360,7 @@ class Frame(msgspec.Struct, eq=False):
         if not blocked or self.active > len(blocked):
             return
         self.blocked = None
+        self._silence()
         if self.ended:
             for future in blocked:
                 future.cancel()
@@ -293,6 +371,7 @@ class Frame(msgspec.Struct, eq=False):
             waits=tuple(sorted({name for park in blocked.values() for name in park.waits})),
             retrying=all(park.retrying for park in blocked.values()),
         )
+        whole.stopped = any(park.stopped for park in blocked.values())
         whole.diff = self.parked.diff if self.parked is not None else None
         self.parked = whole
         for future in blocked:

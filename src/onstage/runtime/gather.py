@@ -1,7 +1,7 @@
 """Branches of an execution: `gather`, `race` and `spawn`.
 
-Each branch runs in a task of its own while the execution runs, and is nothing but its entries while it is parked. A
-branch is a made call, or a coroutine in which durable calls are made.
+Each branch runs in a task (see `branch_tasks`) while the execution runs, and is nothing but its entries while it is
+parked. A branch is a made call, or a coroutine in which durable calls are made.
 """
 
 from __future__ import annotations
@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Coroutine, Generator, Sequence
-from contextvars import copy_context
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar, final, overload
 
 from onstage.core.branches import branch_path
-from onstage.core.journal import Raced
+from onstage.core.journal import Abandoned, Raced, Undone
 from onstage.core.requests import DivergedAnswer, RaceRequest, Recorded
 from onstage.errors import NotInExecution, OperationError, UsageError
-from onstage.runtime.branch import BRANCH, Branch
+from onstage.runtime.branch import Branch
+from onstage.runtime.branch_tasks import start
 from onstage.runtime.call import Call, calling_frame
 from onstage.runtime.cancelling import pass_on
 from onstage.runtime.frame import Frame
+from onstage.runtime.task_end import end_tasks
 
-__all__ = ["Spawned", "gather", "race", "rest_of", "spawn"]
+__all__ = ["Spawned", "gather", "race", "rest_of", "spawn", "unheard_failure"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -72,7 +73,7 @@ def gather(*branches: Work[Any]) -> Call[Any]:
 
 async def _gather(frame: Frame, position: str, works: Sequence[Work[Any]]) -> tuple[Any, ...]:
     here, is_own = _forked(frame)
-    branches = _opened(frame, position, works, under=here.path if is_own else None)
+    branches = _opened(frame, position, works, under=here.path if is_own else None, together=True)
     await frame.join(branches)
     for branch in branches:
         frame.execution.join(branch.root, here.path)
@@ -174,9 +175,7 @@ async def _plain_race(works: Sequence[Work[Any]]) -> Any:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         return next(task for task in tasks if task.done()).result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        await end_tasks(*tasks)
 
 
 async def _awaited(work: Work[T]) -> T:
@@ -250,13 +249,34 @@ async def rest_of(frame: Frame, result: Any) -> Any:
             if branch.lost and branch.stopped:  # else it is undoing what it did after it had lost
                 frame.stop(branch, lost=True)
         await frame.join(tuple(frame.open))
-    for branch in frame.spawned or ():
-        error = branch.error
-        if error is None or branch.seen or (branch.lost and not isinstance(error, OperationError)):
-            continue
-        frame.execution.join(branch.root, "")
+    error = unheard_failure(frame)
+    if error is not None:
         raise error
     return result
+
+
+def unheard_failure(frame: Frame) -> BaseException | None:
+    """What fails an attempt whose handler has returned; None if nothing does.
+
+    It is a failure of a spawned branch that nobody has awaited, or an undo in a branch that has lost its race which did
+    not end, since something has cancelled it. Of an execution that was rejected all is undone, whatever its branches
+    came to.
+    """
+    if frame.parked is not None or frame.execution.rejected is not None:
+        return None
+    for branch in frame.spawned or ():
+        error = branch.error
+        is_over = branch.seen or (branch.stopped and isinstance(error, asyncio.CancelledError))
+        if error is None or is_over or (branch.lost and not isinstance(error, OperationError)):
+            continue
+        frame.execution.join(branch.root, "")
+        return error
+    recorded = {entry.position: entry for entry in frame.execution.entries()}
+    for entry in recorded.values():
+        owed = isinstance(entry, Abandoned) and entry.undo
+        if owed and not isinstance(recorded.get(f"undo/{entry.position}"), Undone):
+            return RuntimeError(f"the undo of {entry.position} did not end: something has cancelled it")
+    return None
 
 
 # --- what they have in common -----------------------------------------------------------------------------
@@ -289,7 +309,9 @@ def _forked(frame: Frame) -> tuple[Branch, bool]:
     return here, frame.is_own(here)
 
 
-def _opened(frame: Frame, position: str, works: Sequence[Work[Any]], *, under: str | None) -> list[Branch]:
+def _opened(
+    frame: Frame, position: str, works: Sequence[Work[Any]], *, under: str | None, together: bool = False
+) -> list[Branch]:
     recorded = frame.execution.opened_at(position)
     if recorded > len(works):
         for work in works:
@@ -297,41 +319,21 @@ def _opened(frame: Frame, position: str, works: Sequence[Work[Any]], *, under: s
                 work.close()
         frame.diverge(f"the code opens {len(works)} branches at {position}, the journal has {recorded}")
     here = frame.fork()
-    loop = asyncio.get_running_loop()
     branches = [
         Branch(branch_path(position, index), runs_code=not isinstance(work, Call)) for index, work in enumerate(works)
     ]
-    if frame.branches is None:
-        frame.branches = {}
     assert frame.open is not None, "the execution has branches"
-    for branch, work in zip(branches, works, strict=True):
+    for branch in branches:
         frame.execution.open(branch.path, under)
         branch.aborted, branch.lost = here.aborted, here.lost
         branch.shielded = (frame if here is frame.main else here).shielded
         branch.stopped = here.stopped or here.aborted > 0
-        context = copy_context()
-        context.run(BRANCH.set, branch)
-        branch.task = loop.create_task(_run(frame, branch, work), context=context)
-        frame.branches[branch.task] = None
         frame.open[branch] = None
         frame.weigh(branch)
     here.children += branches
+    if branches:
+        start(frame, branches, works, together=together)
     return branches
-
-
-async def _run(frame: Frame, branch: Branch, work: Work[Any]) -> None:
-    branch.started = True
-    try:
-        branch.value = await work
-        if branch.runs_code and frame.parked is None and not branch.stopped:
-            missing = frame.execution.missing(branch.root)
-            if missing is not None:
-                frame.diverge(missing)
-    except GeneratorExit:  # the loop is gone
-        raise
-    except BaseException as error:  # noqa: BLE001  whoever waits for the branch decides what it means
-        branch.error = error
-    frame.ends(branch)
 
 
 def _result(frame: Frame, branch: Branch, here: Branch) -> Any:

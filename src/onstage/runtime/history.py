@@ -137,7 +137,7 @@ class History:
             raise UsageError(
                 f'handler {reaction.name} has start="earliest", and this node runs apart\n'
                 "  why: its store has only what its own service has heard of\n"
-                '  to do: leave start= out here; start="earliest" works where all services share one store'
+                '  to do: leave start= out here, and ask those that have the past; start="earliest" needs one store'
             )
         born = await self._born(reaction)
         until = await _last(node.store.reader, node.numbers.next_n - 1, lambda event: event.topology < born)
@@ -281,7 +281,10 @@ class History:
         emission.woken.extend(delivery for delivery in listening if event.type in delivery.waits)
 
     async def _is_cancelled(self, process: int) -> bool:
-        """Whether what began this process was cancelled."""
+        """Whether what began this process was cancelled, or it is undone, or was."""
+        await self._node.waves.recall(process)
+        if process in self._node.waves.stopped:
+            return True
         first = await self._node.store.reader.executions(process=process, statuses=(Status.CANCELLED,), limit=1)
         return bool(first) and event_of(first[0].id) == process
 

@@ -9,40 +9,49 @@ what comes behind one that is missing is not taken, and the emitter is asked for
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 import msgspec
 
 from onstage.core.commit import Commit, Door, Note, Notes
-from onstage.errors import BrokerUnavailable, InvalidEvent, UsageError
+from onstage.errors import BrokerUnavailable, DuplicateId, InvalidEvent, UsageError
 from onstage.events.binding import from_message
 from onstage.events.delayed import When
 from onstage.events.envelope import Envelope
+from onstage.events.process_changed import CHANGED_PREFIX
 from onstage.ports.store import Refused
 from onstage.runtime.emission import Arrival, Emission, Route
+from onstage.runtime.errand import BEGIN, ERRAND
+from onstage.runtime.hopeless_apart import IN_VAIN, believe
 from onstage.runtime.marks import public_id
 from onstage.runtime.outgoing import NUMBER, SERVICE
 from onstage.runtime.strands import ASK, Strands, decode_ask, store_in
-from onstage.runtime.wire import arrived, due_of, expiry_of, from_outside, lifted, of_present_version
+from onstage.runtime.wave_mail import WAVE
+from onstage.runtime.wire import (
+    SENT_AS,
+    arrived,
+    due_of,
+    expiry_of,
+    from_outside,
+    identity_of,
+    lifted,
+    of_present_version,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from onstage.ports.broker import Broker, Logged
     from onstage.ports.store import Reader
+    from onstage.runtime.asked_from_elsewhere import AskedFromElsewhere
     from onstage.runtime.delivery import Reaction
     from onstage.runtime.node import Node
     from onstage.runtime.registry import Registry
     from onstage.runtime.relay import Relay
     from onstage.runtime.strands import Tally
 
-__all__ = ["SENT_AS", "Intake", "identity_of", "process_known_as"]
-
-SENT_AS: Final = "onstagesentas"
-"""The attribute by which an event from outside that was sent on is found: the id that its client was given."""
+__all__ = ["Intake", "process_known_as"]
 
 ROUTES_MAX: Final = 10_000
 """How many routes, of a type in a topology, a node remembers; others are worked out again."""
@@ -57,11 +66,6 @@ REFUSED_MAX: Final = 1_000
 log = logging.getLogger("onstage.intake")
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(tuple[dict[str, str], bytes]).decode
-
-
-def identity_of(kind: str, name: str) -> bytes:
-    """Under which identity an event (`event`) or a process (`process`) of another store is known at the door."""
-    return blake2b(f"{kind}\0{name}".encode(), digest_size=16).digest()
 
 
 async def process_known_as(reader: Reader, name: str) -> int | None:
@@ -90,12 +94,12 @@ class _Come(NamedTuple):
 class Intake:
     """Takes what the readers of one node read."""
 
-    def __init__(self, node: Node, broker: Broker, registry: Registry, relay: Relay) -> None:
+    def __init__(self, node: Node, broker: Broker, registry: Registry, relay: Relay, asked: AskedFromElsewhere) -> None:
         """For this node."""
+        self._asked = asked
         self._node = node
         self._registry = registry
         self._relay = relay
-        self._lock = asyncio.Lock()
         self._processes: dict[str, int] = {}
         self._under_way: dict[bytes, int] = {}
         self._routes: dict[tuple[str, int, int], Route] = {}
@@ -114,7 +118,7 @@ class Intake:
         Raises what the store raises, and BrokerUnavailable if a topology is missing; then read them again.
         """
         node, after = self._node, list[int]()
-        async with self._lock:
+        async with self._asked.lock:
             if self._is_unsettled:
                 await node.settle_window()  # an earlier batch ended half way: the store tells what of it is there
             self._is_unsettled = True
@@ -198,7 +202,7 @@ class Intake:
             log.warning("message %s of the log is no event of Onstage: %s", message.seq, error)
             return None
         route = self._node.routes.get(envelope.type)
-        if route is None or not (route.triggers or route.waiters) or envelope.correlationid is None:
+        if route is None or not (route.triggers or route.waiters or route.decides) or envelope.correlationid is None:
             return None
         service = message.headers.get(SERVICE, "")
         return _Come(route, envelope, wire, message.subject, number, service)
@@ -213,7 +217,8 @@ class Intake:
         node, envelope = self._node, come.envelope
         expected = await self._expected(envelope.topology or 0, envelope.type)
         route = self._route_at(come.route, envelope.topology or 0)
-        if not (route.triggers or route.waiters):
+        is_end = come.route.decides and node.numbers.identity.local(str(envelope.correlationid)) is not None
+        if not (route.triggers or route.waiters or is_end):
             return []
         envelope, is_lifted = lifted(envelope, route.type)
         process_id = str(envelope.correlationid)
@@ -233,18 +238,8 @@ class Intake:
             not is_lifted,
         )
         n = emission.arrive(route, arrival, process=process, now_ms=node.clock.now_ms())
-        position = node.append(
-            Commit(
-                epoch=node.epoch,
-                events=emission.events,
-                opened=emission.opened,
-                mail=emission.mail,
-                receipts=emission.receipts,
-                roots=emission.roots,
-                door=Door(identity, b"", n),
-            ),
-            emission,
-        )
+        doomed = self._asked.doomed(emission, come.wire)
+        position = node.append(emission.commit(node.epoch, door=Door(identity, b"", n), notes=doomed), emission)
         self._under_way[identity] = position  # another reader of this node may come to it before it is durable
         self._remember(process_id, process or n)
         self.taken += 1
@@ -258,6 +253,19 @@ class Intake:
         if process_id in self._processes:
             return self._processes[process_id]
         return 0 if stored is None else stored[0]
+
+    async def process(self, process_id: str) -> int:
+        """The number that the process with this public id has here, 0 if it is not known."""
+        known = self._process(process_id, None)
+        if known:
+            return known
+        identity = identity_of("process", process_id)
+        found = await self._node.store.reader.doors((identity,))
+        return found[identity][0] if identity in found else 0
+
+    def began(self, process_id: str, process: int) -> None:
+        """A process of another store is known here from now on; the lock of `AskedFromElsewhere` is held."""
+        self._remember(process_id, process)
 
     def _remember(self, process_id: str, process: int) -> None:
         self._processes.pop(process_id, None)
@@ -282,18 +290,23 @@ class Intake:
     # What is meant for a service.
 
     async def control(self, messages: Sequence[Logged], place: Notes) -> bool:
-        """Take what was sent to one service: events from outside, and requests to send again."""
+        """Take what was sent to one service: events from outside, errands, and requests to send again."""
         node, tally, refused = self._node, self.strands.begin(), list[Note]()
         for message in messages:
             if ASK in message.headers:
                 await self._send_again(message)
+            elif IN_VAIN in message.headers:
+                await believe(node, message.data)
             elif not await self._is_next(message, tally):
                 self.gaps += 1
+            elif WAVE in message.headers:
+                await node.waves.heard_from_elsewhere(message.headers, message.data)
+            elif message.headers.get(ERRAND, BEGIN) != BEGIN:
+                await self._asked.take(message.headers, message.data)
             elif not await self._from_outside(message.headers, message.data):
                 refused.append(Note(REFUSED, message.seq, _ENCODE((message.headers, message.data))))
         notes = Notes([*place.kept, *tally.notes, *refused], [*place.dropped, *tally.dropped])
-        position = node.append(Commit(epoch=node.epoch, notes=notes), None)
-        node.dispatcher.flush_soon()
+        position = node.append_notes(notes)
         self.strands.settle(tally)
         await self._kept(position, tally)
         return True
@@ -321,11 +334,24 @@ class Intake:
             extra, version = of_present_version(from_outside(envelope))
             route, payload, key = admission.check(envelope.type, envelope.data, version)
             when = None if due is None else When(at=due, expires=expiry_of(extra))
+            is_request = ERRAND in headers  # it begins a process in any case, and its key may be its id
+            is_root = is_request or route.type.name.startswith(CHANGED_PREFIX)
             admitted = await admission.admit(
-                route, payload, key, id=envelope.id, source=envelope.source, extra=extra, forward=False, when=when
+                route,
+                payload,
+                key or (envelope.subject if is_request else None),
+                id=envelope.id,
+                source=envelope.source,
+                process=0 if is_root else None,
+                extra=extra,
+                forward=False,
+                when=when,
             )
             await admission.stored(admitted)
+            await self._asked.came(envelope.extensions.get(SENT_AS, ""))
         except UsageError as error:
+            if isinstance(error, DuplicateId) and headers.get("ce-type", "").startswith(CHANGED_PREFIX):
+                return True  # it was told: two observers may number the changes of a process differently
             log.warning("an event from outside was refused, and is tried again at the next start: %s", error)
             return False
         return True

@@ -93,5 +93,4 @@ class Joinable:
             return  # something has joined it meanwhile
         node.admission.closed(process)
         del self._known[process]
-        node.append(Commit(epoch=node.epoch, notes=Notes((), [(JOINABLE, process, process)])), None)
-        node.dispatcher.flush_soon()
+        node.append_notes(Notes((), [(JOINABLE, process, process)]))

@@ -13,24 +13,24 @@ from onstage.events.codec import NoCodec, encode_any
 from onstage.runtime.call import calling_frame
 from onstage.runtime.frame import Frame
 
-__all__ = ["STATE_BYTES_MAX", "show", "shown"]
+__all__ = ["LIVE_STATE_BYTES_MAX", "show", "shown"]
 
-STATE_BYTES_MAX: Final = 65_536
+LIVE_STATE_BYTES_MAX: Final = 65_536
 """The largest value of a key, in bytes of JSON."""
 
 
 def show(key: str, value: object) -> None:
     """Show `value` (anything JSON can carry) under `key` from here on; durable with the next commit.
 
-    Raises UsageError for a value that JSON cannot carry, or that is larger than `STATE_BYTES_MAX`.
+    Raises UsageError for a value that JSON cannot carry, or that is larger than `LIVE_STATE_BYTES_MAX`.
     """
     frame = _frame_for(key)
     try:
         data = encode_any(value)
     except NoCodec as error:
         raise _unshowable(key, str(error), "show plain data, a dataclass or a Struct") from error
-    if len(data) > STATE_BYTES_MAX:
-        raise _unshowable(key, f"it has {len(data)} bytes, of at most {STATE_BYTES_MAX}", "show less of it")
+    if len(data) > LIVE_STATE_BYTES_MAX:
+        raise _unshowable(key, f"it has {len(data)} bytes, of at most {LIVE_STATE_BYTES_MAX}", "show less of it")
     position = frame.execution.make(f"state {key}")
     hashed = fingerprint(key.encode() + data)
     answer = frame.execution.ask(position, StateRequest(hashed), frame.driver.node.clock.now_ms())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.core.commit import handler_of
 from onstage.errors import StoreUnavailable, UsageError
+from onstage.events.answer import asked_name
 from onstage.events.delayed import LATER
+from onstage.runtime.residue import resolve
+from onstage.runtime.skipping import skip
 from onstage.runtime.wire import check_outside, of_present_version
 
 if TYPE_CHECKING:
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from onstage.runtime.node import Node
 
 __all__ = ["LocalWays"]
+
+_OF_PROCESSES: Final = ("cancel", "undo")
 
 
 @final
@@ -51,11 +57,15 @@ class LocalWays:
         process: str | None = None,
         extra: bytes | None = None,
         when: When | None = None,
+        by: str | None = None,
     ) -> str:
         """Check, admit and make durable; answers the public id of the process, or one that leads to it."""
-        admission = self._node.admission
-        admitted = await self._admit(type, data, id=id, source=source, process=process, extra=extra, when=when)
-        return await admission.process_id(admitted)
+
+        async def emitted() -> str:
+            admitted = await self._admit(type, data, id=id, source=source, process=process, extra=extra, when=when)
+            return await self._node.admission.process_id(admitted)
+
+        return await self._node.audit.of(by, "emit", type, emitted)
 
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, go_on: bool) -> list[str | Exception]:
         """Emit events (the arguments of `emit`) in this order, and wait for the disk once.
@@ -119,6 +129,13 @@ class LocalWays:
         if node.exchange is not None and node.dispatches:
             return await node.exchange.verdict(process, timeout_s)
         number = self.number(process)
+        try:
+            return await node.watch.verdict(number, timeout_s, node.live, known_open=node.admission.is_open(number))
+        except LookupError:
+            begun = await node.store.reader.event(number)
+            if begun is None or begun.process == number:
+                raise
+            number = begun.process  # the run of a child, which somebody outside has started under the same id
         return await node.watch.verdict(number, timeout_s, node.live, known_open=node.admission.is_open(number))
 
     # Requests, and what answers them.
@@ -127,13 +144,18 @@ class LocalWays:
         """Admit a request, or a start, as the root of a process of its own; durable when this returns.
 
         It has type, data, id and source as in `emit`, a `key` if its class names none, and `timeout_s`, how long who
-        asks will wait. Answers its public id, which is that of its process. Raises as `emit` does, and UsageError if
-        what answers it runs on another store.
+        asks will wait. Answers its public id, which is that of its process unless the same id was used for a child
+        before; if what answers it runs on another store, a name that leads to it. Raises as `emit` does, and UsageError
+        if nobody answers it.
         """
         admission, timeout_s = self._node.admission, start["timeout_s"]
         route, data, key = admission.check(start["type"], start["data"])
-        self._answerer(route)
         expires = None if timeout_s is None else self._node.clock.now_ms() + round(timeout_s * 1000)
+        service = self._service(route.type.name)
+        if service is not None and self._node.exchange is not None:
+            begin = self._node.exchange.asking.begin
+            return await begin(service, route, data, key or start["key"], start, expires)
+        self._answerer(route)
         admitted = await admission.admit(
             route,
             data,
@@ -143,7 +165,7 @@ class LocalWays:
             process=0,
             until=expires,
         )
-        return await admission.process_id(admitted)
+        return self._node.numbers.identity.wire(await admission.begun(admitted))
 
     @staticmethod
     def _answerer(route: Route) -> Reaction:
@@ -151,45 +173,108 @@ class LocalWays:
             if reaction.responding is not None:
                 return reaction
         raise UsageError(
-            f"nobody answers {route.type.name} here\n"
-            "  why: no handler that runs on this store has @service.answers for it, nor is it a workflow of one\n"
-            "  to do: ask at a node that runs the service, or declare who answers"
+            f"nobody answers {asked_name(route.type.name)}\n"
+            "  why: no handler of this app has @service.answers for it, nor is it a workflow of one\n"
+            "  to do: declare who answers"
         )
 
-    async def answer(self, event: str, timeout_s: float | None) -> bytes | None:
-        """The payload of the answer to the request with this public id, None if there is none in time.
+    def _service(self, type: str | None) -> str | None:
+        """The service that answers requests of this type on another store."""
+        exchange = self._node.exchange
+        return None if exchange is None else exchange.asking.service(type)
 
-        Raises LookupError for a request of another store.
+    async def _request(self, event: str) -> int:
+        found = None if self._node.exchange is None else await self._node.exchange.asked.find(event)
+        return self.number(event) if found is None else found
+
+    async def answer(self, event: str, timeout_s: float | None, type: str | None = None) -> bytes | None:
+        """The payload of the answer to the request with this public id or name, None if there is none in time.
+
+        `type` is that of the request: by it the store is found that answers it, if it is another one. Raises
+        LookupError for a request that is not here, where nobody knows whose it is.
         """
-        found = await self._node.mailbox.replies.answer(self.number(event), timeout_s)
+        service, exchange = self._service(type), self._node.exchange
+        if service is not None and exchange is not None and self._node.numbers.identity.local(event) is None:
+            return await exchange.asking.answer(service, event, timeout_s)
+        found = await self._node.mailbox.replies.answer(await self._request(event), timeout_s)
         return None if found is None else found.data
 
-    async def control(self, action: str, event: str) -> str:
+    async def control(
+        self, action: str, event: str, type: str | None = None, *, by: str | None = None, note: str | None = None
+    ) -> str:
         """Cancel the execution that answers this request; answers what was done, which is durable.
 
-        Raises UsageError if it has ended, or there is no such action; LookupError for a request that is not here.
+        `type` is that of the request: where it is answered on another store, the cancel is sent there. With "resolve"
+        the residue of a process counts as mended, as the `note` says. Raises UsageError if it has ended, or there is no
+        such action; LookupError for a request that is not here.
         """
+        if action == "resolve":
+            resolved = partial(resolve, self._node, self.number(event), note=note, by=by)
+            return await self._node.audit.of(by, action, event, resolved)
+        return await self._node.audit.of(by, action, event, lambda: self._control(action, event, type))
+
+    async def skip(self, execution: int, step: str, data: bytes | None, *, by: str | None = None) -> str:
+        """Have a stuck step of an execution count as done with this result (JSON); answers what was done.
+
+        With `by` it is written down under that name. Raises as `onstage.runtime.skipping.skip` does.
+        """
+        target = f"step {step} of execution {execution}"
+        return await self._node.audit.of(by, "skip", target, lambda: skip(self._node, execution, step, data))
+
+    async def _control(self, action: str, event: str, type: str | None) -> str:
         from onstage.runtime.cancelling import control
 
-        return await control(self._node, action, self.number(event))
+        service = self._service(type)
+        if service is not None and self._node.exchange is not None:
+            return await self._node.exchange.asking.control(service, action, event)
+        apart = self._node.waves.apart
+        try:
+            return await control(self._node, action, await self._request(event))
+        except LookupError:
+            if apart is None or action not in _OF_PROCESSES:
+                raise
+            return await apart.control(action, event)
 
-    async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str:
+    async def fork(self, event: str, step: str, id: str | None) -> str:
+        """Fork a workflow from a step; answers the public id of the fork, which is durable. See `forking.fork`."""
+        from onstage.runtime.forking import fork
+
+        return await fork(self._node, self.number(event), step, id)
+
+    async def schedule(
+        self, action: str, name: str, first_ms: int | None, last_ms: int | None, *, by: str | None = None
+    ) -> str:
         """Pause, resume or backfill a schedule; answers what was done."""
-        return await self._node.scheduler.operate(action, name, first_ms=first_ms, last_ms=last_ms)
+        operate = self._node.scheduler.operate
+        done = f"{action} schedule"
+        return await self._node.audit.of(
+            by, done, name, lambda: operate(action, name, first_ms=first_ms, last_ms=last_ms)
+        )
 
-    async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]:
-        """Replay or retire a handler; answers what was done, in figures."""
+    async def manage(
+        self, action: str, handler: str, options: Mapping[str, int], *, by: str | None = None
+    ) -> dict[str, int | str]:
+        """Replay or retire a handler; answers what was done, in figures. A dry run is not written down."""
         from onstage.runtime.subscriptions import manage
 
-        return await manage(self._node, action, handler, options)
+        who = None if options.get("dry_run") else by
+        return await self._node.audit.of(who, action, handler, lambda: manage(self._node, action, handler, options))
 
     async def set_pause(self, name: str, *, paused: bool, by: str, why: str | None = None) -> str:
         """Pause a handler or a service, or let it go on; answers what was done."""
         pauses = self._node.flow.pauses
-        return await (pauses.pause(name, by=by, why=why) if paused else pauses.resume(name))
+        if paused:
+            return await self._node.audit.of(by, "pause", name, lambda: pauses.pause(name, by=by, why=why))
+        return await self._node.audit.of(by, "resume", name, lambda: pauses.resume(name))
 
-    async def operate(self, action: str, execution: int) -> str:
-        """Retry or drop a dead letter, cancel or terminate an execution; answers what was done."""
+    async def operate(self, action: str, execution: int, *, by: str | None = None) -> str:
+        """Retry or drop a dead letter, cancel or terminate an execution; answers what was done.
+
+        With `by` it is written down under that name.
+        """
+        return await self._node.audit.of(by, action, f"execution {execution}", lambda: self._operate(action, execution))
+
+    async def _operate(self, action: str, execution: int) -> str:
         from onstage.runtime.cancelling import ACTIONS, act
         from onstage.runtime.operations import operate
 

@@ -25,6 +25,7 @@ from onstage.runtime.marks import (
     public_id,
     stands,
 )
+from onstage.runtime.task_end import end_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,6 +83,8 @@ class LogReader:
         self._marks = KeptMarks()
         self._has_read = False
         self.begun = 0
+        self.taken = 0
+        self.moved_s = 0.0
 
     def start(self) -> None:
         """Read from now on."""
@@ -89,9 +92,7 @@ class LogReader:
 
     async def close(self) -> None:
         """Read no more; what was taken and is not durable is read again next time."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end_tasks(self._task)
 
     @property
     def topic(self) -> str:
@@ -121,6 +122,7 @@ class LogReader:
         place = await self._place()
         cursor = await self._broker.cursor(self._name, self._subjects, after=place.seq)
         self.begun += 1
+        self._moved(place.seq)
         self._has_read = False
         try:
             # The log may have lost its end before the cursor was there; from now on the cursor would be lost with it.
@@ -129,7 +131,9 @@ class LogReader:
             while True:
                 messages = await cursor.next()
                 self._has_read = True
-                if await self._take(messages, self._notes(messages[-1])):
+                is_kept = await self._take(messages, self._notes(messages[-1]))
+                self._moved(messages[-1].seq)
+                if is_kept:
                     self._keep(messages[-1].seq)
                     await cursor.ack(messages[-1].seq)
         finally:
@@ -153,6 +157,10 @@ class LogReader:
     def _notes(self, last: Logged) -> Notes:
         kept = Note(self.topic, last.seq, encode_mark(Mark(self._stream, last.seq, public_id(last))))
         return Notes([kept], [*self._forget, *((self.topic, number, number) for number in self._marks.dropped())])
+
+    def _moved(self, seq: int) -> None:
+        """What was read up to `seq` is taken; `moved_s` is when, on the loop's clock."""
+        self.taken, self.moved_s = seq, asyncio.get_running_loop().time()
 
     def _keep(self, seq: int) -> None:
         self._forget = ()

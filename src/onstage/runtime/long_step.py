@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final, overload
 
 import msgspec
 
-from onstage.core.commit import Commit, Note, Notes, handler_of
+from onstage.core.commit import Note, Notes, handler_of
 from onstage.core.journal import TokenDrawn
 from onstage.errors import NotInExecution, UsageError
 from onstage.events.codec import NoCodec, codec_for, encode_any
@@ -34,6 +34,7 @@ __all__ = [
     "HEARTBEAT_BYTES_MAX",
     "HEARTBEAT_PACE_S",
     "Attempt",
+    "Beat",
     "Token",
     "attempt_of",
     "beating",
@@ -156,9 +157,7 @@ class Attempt:
         if note is None:
             return
         self._saved_at = self._loop.time()
-        node = self._frame.driver.node
-        node.append(Commit(epoch=node.epoch, notes=Notes((note,))), None)
-        node.dispatcher.flush_soon()
+        self._frame.driver.node.append_notes(Notes((note,)))
 
     def _note(self) -> Note | None:
         details, self._unsaved = self._unsaved, None

@@ -10,11 +10,12 @@ from onstage.ports.store import Refused
 from onstage.runtime.replies import Replies
 
 if TYPE_CHECKING:
-    from onstage.ports.store import EventView
+    from collections.abc import Callable, Collection
+
+    from onstage.ports.store import EventView, Store
     from onstage.runtime.delivery import Delivery
-    from onstage.runtime.emission import Emission
+    from onstage.runtime.emission import Emission, Numbers
     from onstage.runtime.frame import Frame
-    from onstage.runtime.node import Node
 
 __all__ = ["Mailbox"]
 
@@ -25,11 +26,13 @@ PAGE: Final = 100
 class Mailbox:
     """Who listens at which mailbox, and the mail that is not yet durable."""
 
-    def __init__(self, node: Node) -> None:
-        """The mailboxes of this node."""
-        self._node = node
-        self._waiting = node.numbers.waiting
-        self.replies = Replies(node.store)
+    def __init__(self, store: Store, numbers: Numbers, nudge: Callable[[Delivery, int, Collection[int]], None]) -> None:
+        """The mailboxes of a node; `nudge` runs a delivery again for what came at a position."""
+        self._store = store
+        self._numbers = numbers
+        self._nudge = nudge
+        self._waiting = numbers.waiting
+        self.replies = Replies(store)
         self._recent: dict[int, int] = {}
         self._order: deque[tuple[int, int]] = deque()
 
@@ -40,18 +43,23 @@ class Mailbox:
         if delivery not in listeners:
             listeners.append(delivery)
 
-    def listen_for_answer(self, delivery: Delivery, about: int, type_name: str) -> None:
-        """From now on the answer to this request wakes the execution."""
+    def listen_for_answer(self, delivery: Delivery, about: int, type_name: str, *, joined: bool = False) -> None:
+        """From now on the answer to this request wakes the execution; `joined`: somebody else has made it."""
         delivery.waits = tuple(sorted({*delivery.waits, type_name}))
         if about not in delivery.abouts:
             delivery.abouts = (*delivery.abouts, about)
-        self._node.numbers.asking[about] = delivery
+        if not joined:
+            self._numbers.asking[about] = delivery
+        elif delivery not in (others := self._numbers.joined.setdefault(about, [])):
+            others.append(delivery)
 
     def leave(self, delivery: Delivery) -> None:
         """The execution no longer waits."""
         delivery.waits = ()
         for about in delivery.abouts:
-            self._node.numbers.asking.pop(about, None)
+            if self._numbers.asking.get(about) is delivery:
+                del self._numbers.asking[about]
+            self._part(delivery, about)
         delivery.abouts = ()
         place = _place(delivery)
         listeners = self._waiting.get(place)
@@ -61,6 +69,13 @@ class Mailbox:
         if not listeners:
             del self._waiting[place]
 
+    def _part(self, delivery: Delivery, about: int) -> None:
+        others = self._numbers.joined.get(about)
+        if others is not None and delivery in others:
+            others.remove(delivery)
+            if not others:
+                del self._numbers.joined[about]
+
     def arrived(self, position: int, emission: Emission) -> None:
         """Mail was appended at `position`: remember that it is not durable yet, and wake who waits for it."""
         for mail in emission.mail:
@@ -69,8 +84,10 @@ class Mailbox:
             self._order.append((position, place))
             if mail.about and not mail.handler:
                 self.replies.arrived(position, mail.about)
-        for delivery in emission.woken:
-            self._node.nudge(delivery, position)
+        if emission.woken:
+            abouts = {mail.about for mail in emission.mail}
+            for delivery in emission.woken:
+                self._nudge(delivery, position, abouts)
 
     def durable(self, position: int) -> None:
         """Mail up to this position can be read from the store."""
@@ -86,8 +103,8 @@ class Mailbox:
         pending = self._recent.get(-about)
         if pending is not None:
             with suppress(Refused):  # then it was no answer
-                await self._node.store.durable(pending)
-        return await self._node.store.reader.answer(about)
+                await self._store.durable(pending)
+        return await self._store.reader.answer(about)
 
     async def find(self, frame: Frame, types: tuple[str, ...], since: int) -> EventView | None:
         """The first event of these types that this execution has not taken yet, in the order of the inbox."""
@@ -95,8 +112,8 @@ class Mailbox:
         pending = self._recent.get(_place(delivery))
         if pending is not None:
             with suppress(Refused):  # then it was no mail
-                await self._node.store.durable(pending)
-        after, reader = since, self._node.store.reader
+                await self._store.durable(pending)
+        after, reader = since, self._store.reader
         while True:
             page = await reader.mail(delivery.reaction.number, delivery.process, after=after, limit=PAGE)
             consumed = frame.execution.consumed or ()  # only now: another branch may have taken one meanwhile

@@ -7,6 +7,7 @@ from collections import Counter
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
+from onstage.events.envelope import hlc_ms
 from onstage.ports.telemetry import Family, Kind, Sample
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ async def measured(node: Node | None) -> list[Family]:
     families += _of_store(node)
     families += await _of_executions(node)
     families += _of_timers(node)
-    families += _of_broker(node)
+    families += await _of_broker(node)
     return families + list(node.telemetry.families() if node.telemetry is not None else ())
 
 
@@ -97,7 +98,7 @@ def _of_timers(node: Node) -> list[Family]:
     ]
 
 
-def _of_broker(node: Node) -> list[Family]:
+async def _of_broker(node: Node) -> list[Family]:
     if node.exchange is None:
         return []
     exchange = node.exchange
@@ -108,7 +109,15 @@ def _of_broker(node: Node) -> list[Family]:
         _one("onstage_relay_published", "Messages the broker has taken.", relay.published, "counter"),
         _one("onstage_relay_republished", "Messages published again after a loss.", relay.republished, "counter"),
         _one("onstage_relay_lag_events", "Events that the relay has still to look at.", behind),
+        _one("onstage_relay_lag_seconds", "How long the oldest of them is there.", await _waited_s(node, behind)),
     ]
+
+
+async def _waited_s(node: Node, behind: int) -> float:
+    """The age of the first event that the relay has not looked at."""
+    assert node.exchange is not None, "only a node with a broker has a relay"
+    first = await node.store.reader.events(after=node.exchange.relay.sent_n, limit=1) if behind else []
+    return max(0, node.clock.now_ms() - hlc_ms(first[0].hlc)) / 1000 if first else 0.0
 
 
 def _one(name: str, said: str, value: float, kind: Kind = "gauge") -> Family:

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from onstage.contracts.service import Service
 from onstage.contracts.validation import declared
-from onstage.core.commit import Commit, handler_of
+from onstage.core.commit import Commit, Notes, handler_of
 from onstage.core.identity import Identity
 from onstage.errors import StoreUnavailable
-from onstage.events.delayed import LATER
 from onstage.events.envelope import EVENT_BYTES_MAX, Envelope
 from onstage.events.receipt import Status
-from onstage.ports.store import Declaration, Refused
+from onstage.ports.store import Refused
 from onstage.runtime.admission import Admission
 from onstage.runtime.attempts import run_function
+from onstage.runtime.audit import AuditTrail
 from onstage.runtime.cancelling import Marks
 from onstage.runtime.completion import Completions
+from onstage.runtime.declaring import declaration_of
 from onstage.runtime.delaying import Delaying
 from onstage.runtime.delivery import Delivery, Reaction
 from onstage.runtime.dispatcher import Dispatcher
@@ -34,7 +35,9 @@ from onstage.runtime.exchange import Exchange
 from onstage.runtime.flow_control import FlowControl
 from onstage.runtime.frame import Frame
 from onstage.runtime.history import History
+from onstage.runtime.hopeless_waits import HopelessWaits, hopeless_waits_of
 from onstage.runtime.mailbox import Mailbox
+from onstage.runtime.process_teller import monitor_of
 from onstage.runtime.recovery import Recovery
 from onstage.runtime.reloading import Reloading
 from onstage.runtime.resources import Resources
@@ -43,6 +46,7 @@ from onstage.runtime.scheduler import Scheduler
 from onstage.runtime.timer_loop import TimerLoop
 from onstage.runtime.undo_registry import undo_steps_of
 from onstage.runtime.watch import Watch
+from onstage.runtime.waves import Waves
 from onstage.runtime.wire import names_of, to_envelope
 
 if TYPE_CHECKING:
@@ -54,6 +58,8 @@ if TYPE_CHECKING:
     from onstage.ports.store import BatchOutcome, EventView, Store
     from onstage.ports.telemetry import Telemetry
     from onstage.ports.workers import Workers
+    from onstage.runtime.alerts import Alerts
+    from onstage.runtime.process_monitor import ProcessMonitor
     from onstage.runtime.step import Step
 
 __all__ = ["DRAIN_S", "Node"]
@@ -82,16 +88,19 @@ class Node:
         broker: Broker | None = None,
         hosted: Collection[str] | None = None,
         telemetry: Telemetry | None = None,
+        alerts: Alerts | None = None,
     ) -> None:
         """Name the parts; nothing runs yet. With `dispatch` false the node admits events and runs no handler.
 
-        With a `broker` the node runs the services `hosted`, and others run elsewhere.
+        With a `broker` the node runs the services `hosted`, and others run elsewhere. `alerts` are told what should not
+        be, where it sees whole processes.
         """
         self.services = tuple(services)
         self.hosted = frozenset(service.name for service in services if hosted is None or service.name in hosted)
         self.processes = tuple(processes)
         self._declared = declared(self.services, self.processes)
         self.manifest = self._declared.manifest
+        self.stored_manifest = self._declared.stored
         self.types = {known.name: known for known in self._declared.types}
         self.store = store
         self.clock = clock
@@ -110,6 +119,10 @@ class Node:
         self.topologies_kept: set[int] = set()
         self.exchange = None if broker is None else Exchange(self, broker)
         self.resources = Resources()
+        self.alerts = alerts if dispatch else None
+        self.waves = Waves(self)
+        self.monitor: ProcessMonitor | None = None
+        self.hopeless: HopelessWaits | None = None
         self.epoch = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._opened = False
@@ -119,16 +132,17 @@ class Node:
 
     async def start(self) -> None:
         """Open the store, take up what is open in it, and begin to run."""
-        opened = await self.store.open(self._declaration())
+        opened = await self.store.open(declaration_of(self))
         self.epoch = opened.epoch
         self.numbers = Numbers(opened, Identity(opened.store, opened.incarnations))
         self.driver = Driver(self)
         self.dispatcher = Dispatcher(self.driver, self.store)
-        self.mailbox = Mailbox(self)
+        self.mailbox = Mailbox(self.store, self.numbers, self.nudge)
         self.entities = Entities(self.store)
         self.completions = Completions(self)
-        self.timers = TimerLoop(self)
-        self.watch = Watch(self.store)
+        self.audit = AuditTrail(self)
+        self.timers = TimerLoop(self.clock, self.open, self.unpark, self.dispatcher.wake)
+        self.watch = Watch(self.store, has_rules=any(each.rules for each in self.processes))
         self.admission = Admission(self)
         self.recovery = Recovery(self)
         self.marks = Marks(self)
@@ -142,6 +156,7 @@ class Node:
         self.routes_by_class.update((route.type.cls, route) for route in routing.routes.values())
         self.reactions.update(routing.reactions)
         self.delaying = Delaying(opened, self.reactions)
+        self.waves.open(opened)
         self.flow = FlowControl(self)
         await self.flow.open()
         self.handler_names = {number: name for name, number in opened.handlers.items()} | opened.retired_handlers
@@ -151,41 +166,42 @@ class Node:
             self.telemetry.begin(self.handler_names, self.type_names, self.numbers.identity)
         self.live = frozenset(reaction.name for reaction in self.reactions.values()) if self.dispatches else None
         self.steps.update(undo_steps_of(handler.fn for service in self.services for handler in service.handlers))
+        await self.waves.load()
         await self.admission.load()
         await self.completions.load()
         if self.exchange is not None:
             await self.exchange.open()
         await self.history.load()
+        self.monitor = monitor_of(self)
+        if self.monitor is not None:
+            await self.monitor.load()
         if not self.dispatches:
             return
         await self.resources.open([service for service in self.services if service.name in self.hosted])
         await self.recovery.start()
         await self.scheduler.start()
         self.history.begin()
+        self.waves.begin()
+        if self.monitor is not None:
+            self.monitor.start()
+        self.hopeless = hopeless_waits_of(self)
+        if self.hopeless is not None:
+            await self.hopeless.start()
+        if self.alerts is not None:
+            await self.alerts.begin(self.store, self.epoch, self.clock)
         if self.exchange is not None:
             await self.exchange.start()
         self.dispatcher.wake()
-
-    def _declaration(self) -> Declaration:
-        return Declaration(
-            types=(*((known.name, known.version) for known in self.types.values()), (LATER, 1)),
-            handlers=(
-                *((handler.name, handler.was) for handler in self.manifest.handlers if handler.service in self.hosted),
-                (LATER, ()),
-            ),
-            outcomes={process.name: process.outcomes for process in self.processes},
-            manifest=self._declared.stored,
-            tables=tuple(service.tables for service in self.services if service.tables and service.name in self.hosted),
-            partial=self.exchange is not None,
-        )
 
     # Running.
 
     def append(self, commit: Commit, emission: Emission | None) -> int:
         """Append a commit and offer at once what it emits: reactions do not wait for the disk, effects do."""
-        if commit.roots and self.exchange is not None:
-            self.exchange.begins(commit)
+        if self.exchange is not None:
+            self.exchange.begins(commit, emission)
         position = self.store.append(commit)
+        if self.waves.is_watchful:
+            self.waves.appended(commit, position)
         if self.telemetry is not None:
             self.telemetry.appended(commit)
         if emission is None:
@@ -238,12 +254,17 @@ class Node:
             self.dispatcher.release_lane(delivery, after=delivery.after)
             delivery.lane = None
 
-    def nudge(self, delivery: Delivery, position: int) -> None:
-        """Something came that the execution waits for: run it again, now or when its present run has parked."""
+    def nudge(self, delivery: Delivery, position: int, abouts: Collection[int] | None = None) -> None:
+        """Something came that the execution waits for: run it again, now or when its present run has parked.
+
+        If it runs, those of its calls look for it that wait beside others. `abouts` is what it is about, if it is mail.
+        """
         delivery.nudged = True
         delivery.after = max(delivery.after, position)
         if delivery.parked:
             self.unpark(delivery)
+        elif (frame := self.dispatcher.running.get(delivery.id)) is not None:
+            frame.rouse(abouts)
 
     def unpark(self, delivery: Delivery) -> None:
         """Let a parked execution run again; replay brings it to where it was."""
@@ -252,6 +273,12 @@ class Node:
         self.mailbox.leave(delivery)
         self.dispatcher.offer(delivery)
         self.dispatcher.wake()
+
+    def append_notes(self, notes: Notes) -> int:
+        """Append notes alone, to be written at the end of this turn of the loop; answers their position."""
+        position = self.append(Commit(epoch=self.epoch, notes=notes), None)
+        self.dispatcher.flush_soon()
+        return position
 
     async def settle_window(self) -> None:
         """Wait until everything appended so far is durable or refused."""
@@ -277,6 +304,8 @@ class Node:
     def _on_batch(self, outcome: BatchOutcome) -> None:
         if self.telemetry is not None:
             self.telemetry.durable(outcome)
+        if self.waves.is_watchful or outcome.waves:
+            self.waves.batch(outcome)
         self.mailbox.durable(outcome.position)
         self.entities.durable(outcome.position)
         self.completions.durable(outcome)
@@ -289,6 +318,10 @@ class Node:
         self.dispatcher.durable(outcome.position)
         self.dispatcher.wake()
         self.history.look()
+        if self.monitor is not None:
+            self.monitor.poke()
+        if self.hopeless is not None:
+            self.hopeless.poke()
         if self.exchange is not None:
             self.exchange.durable(outcome.position)
 
@@ -349,6 +382,12 @@ class Node:
             self.scheduler.close()
             self.recovery.close()
             await self.dispatcher.close(grace_s)
+            if self.monitor is not None:
+                await self.monitor.close()
+            if self.hopeless is not None:
+                await self.hopeless.close()
+            if self.alerts is not None:
+                await self.alerts.close()
             if self.exchange is not None:
                 await self.exchange.close()
             for task in set(self._tasks):

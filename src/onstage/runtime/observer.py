@@ -28,16 +28,18 @@ from onstage.events.delayed import LATER, decode_delayed
 from onstage.events.envelope import hlc_ms
 from onstage.events.receipt import Receipt, Status
 from onstage.events.wire_receipt import WireReceipt, decode_wire
-from onstage.runtime.intake import SENT_AS, identity_of
 from onstage.runtime.marks import public_id
+from onstage.runtime.observed_undoing import ObservedUndoing
 from onstage.runtime.outgoing import FIRST, POSITION, SERVICE, WRITER
 from onstage.runtime.strands import Ask, store_in
-from onstage.runtime.wire import arrived
+from onstage.runtime.tidings import are_heard
+from onstage.runtime.wire import SENT_AS, arrived, identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from onstage.contracts.topology import Topology
+    from onstage.core.commit import WaveRow
     from onstage.events.envelope import Envelope
     from onstage.ports.broker import Logged
     from onstage.ports.store import Opened, Store
@@ -60,7 +62,7 @@ _NOBODY: Final = Topology()
 
 
 class NamesChanged(Exception):
-    """The topology names handlers or types that the store does not know yet: open it anew."""
+    """The topology names what the store was not opened with: open it anew."""
 
 
 @final
@@ -80,9 +82,11 @@ class Observer:
         self._checked: set[int] = set()
         self._ranks: dict[str, int] = {}
         self._owing: dict[int, dict[int, bool]] = {}
+        self._undoing = ObservedUndoing(store)
         self._early: dict[int, Logged] = {}
         self._topologies = set(registry.epochs)
         self._processes = [process for topology in registry.known for process in topology.processes]
+        self._is_heard = are_heard(registry.known)
         self.events = 0
         self.receipts = 0
         self.gaps = 0
@@ -106,9 +110,19 @@ class Observer:
         return not self._early
 
     @property
+    def laid_aside(self) -> int:
+        """How many messages are laid aside, because others have to come before them."""
+        return len(self._early)
+
+    @property
     def is_waiting(self) -> bool:
         """Whether something is laid aside."""
         return bool(self._early)
+
+    @property
+    def newest_ms(self) -> int:
+        """When the newest of what was read happened, by the clock of whoever wrote it."""
+        return hlc_ms(self._hlc)
 
     async def missing(self) -> list[tuple[str, Ask]]:
         """What has to come before all that is laid aside can be folded: whom to ask, and for what."""
@@ -164,7 +178,8 @@ class Observer:
         if not process and process_id != wire:
             return False
         topology = await self._topology(envelope.topology or 0)
-        self._append_event(envelope, wire, identity, process, topology)
+        waves = await self._undoing.rows(envelope, wire, process, topology) if process else ()
+        self._append_event(envelope, wire, identity, process, topology, waves)
         self.events += 1
         return True
 
@@ -185,10 +200,20 @@ class Observer:
             raise NamesChanged
         if any(each not in self._processes for each in topology.processes):
             raise NamesChanged
+        if not self._is_heard and are_heard([topology]):
+            raise NamesChanged
         self._checked.add(epoch)
         return topology
 
-    def _append_event(self, envelope: Envelope, wire: str, identity: bytes, process: int, topology: Topology) -> None:
+    def _append_event(
+        self,
+        envelope: Envelope,
+        wire: str,
+        identity: bytes,
+        process: int,
+        topology: Topology,
+        waves: tuple[WaveRow, ...],
+    ) -> None:
         n = self._next_n
         self._next_n = n + 1
         kept = decode_delayed(envelope.data) if envelope.type == LATER else None
@@ -199,6 +224,7 @@ class Observer:
             started, name = hlc_ms(envelope.hlc or 0), declared and declared.name
             roots.append(NewProcess(n, name, envelope.subject, started, wire, root_identity))
             self._known[root_identity] = n
+            self._undoing.began(n, name)
         hlc = envelope.hlc or 0
         event = NewEvent(
             n,
@@ -216,7 +242,8 @@ class Observer:
             for name, gating in topology.subscribers(envelope.type)
         ]
         door = Door(identity, b"", n)
-        self._store.append(Commit(epoch=self._epoch, events=[event], opened=opened, roots=roots, door=door))
+        commit = Commit(epoch=self._epoch, events=[event], opened=opened, roots=roots, door=door, waves=waves)
+        self._store.append(commit)
         self._known[identity] = n
         self._owing[n] = {self._handlers[name]: gating for name, gating in topology.subscribers(envelope.type)}
         if event.cause == 0 and (sent_as := _sent_as(envelope, wire)):

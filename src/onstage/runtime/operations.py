@@ -13,13 +13,15 @@ from onstage.events.receipt import Receipt, Status, token
 from onstage.ports.store import Refused
 from onstage.runtime.answering import failure_said
 from onstage.runtime.batching import members_in
+from onstage.runtime.emission import NOTHING
+from onstage.runtime.forking import refuse_if_forked
 
 if TYPE_CHECKING:
     from onstage.ports.store import ExecutionView, Stored
     from onstage.runtime.emission import Emission
     from onstage.runtime.node import Node
 
-__all__ = ["commit_of", "operate", "with_members"]
+__all__ = ["commit_of", "follow", "operate", "with_members"]
 
 _DONE: Final = {"retry": "retried", "drop": "dropped"}
 _INPUTS: Final = {"retry": Input.RESUME, "drop": Input.DROP, "cancel": Input.CALL_OFF}
@@ -48,6 +50,8 @@ async def operate(node: Node, action: str, execution: int) -> str:
             f"  why: only what was set aside can be {_DONE[action]}\n"
             "  to do: `onstage dead ls` lists what is set aside"
         )
+    if action == "retry":
+        await refuse_if_forked(node, execution, "retried")
     status = lifecycle.advance(Status(view.status), _INPUTS[action])
     reaction = node.reactions.get(handler_of(execution))
     signed = None if reaction is None else await node.recovery.signed(reaction, stored.event)
@@ -72,7 +76,7 @@ async def operate(node: Node, action: str, execution: int) -> str:
         ) from None
     for member in commit.also:
         node.open.pop(member, None)
-    await _follow(node, view, status)
+    await follow(node, view, status)
     return f"{view.handler} {_TOLD[action]}"
 
 
@@ -99,7 +103,7 @@ def commit_of(
     `error` replaces the one that it has, `signed` is the name under which its obligation was opened, if it had another.
     An `emission` is what its end says to whoever asked.
     """
-    now, view = node.clock.now_ms(), stored.execution
+    now, view, said = node.clock.now_ms(), stored.execution, emission or NOTHING
     if error is None and status is not Status.READY:
         error = view.error
     names = node.names_of(stored.event)
@@ -107,7 +111,7 @@ def commit_of(
     delta = 0
     if not status.is_open and view.gating:
         public = names or node.numbers.names(view.process, event)
-        delta = token(*public, signed or view.handler, view.segment) ^ (emission.delta if emission else 0)
+        delta = token(*public, signed or view.handler, view.segment) ^ said.delta
     receipt = Receipt(
         view.process,
         event,
@@ -116,7 +120,7 @@ def commit_of(
         status,
         node.numbers.hlc,
         delta.to_bytes(16, "big"),
-        tuple(emission.outputs) if emission else (),
+        tuple(said.outputs),
         now,
         now,
         error=error,
@@ -135,10 +139,10 @@ def commit_of(
         code=view.code,
         error=error,
         attempts=0,
-        events=emission.events if emission else (),
-        opened=emission.opened if emission else (),
-        mail=emission.mail if emission else (),
-        receipts=(receipt, *(emission.receipts if emission else ())),
+        events=said.events,
+        opened=said.opened,
+        mail=said.mail,
+        receipts=(receipt, *said.receipts),
     )
 
 
@@ -153,8 +157,8 @@ async def with_members(node: Node, stored: Stored, commit: Commit) -> None:
         commit.also, commit.receipts = (*commit.also, member), (*commit.receipts, *own.receipts)
 
 
-async def _follow(node: Node, view: ExecutionView, status: Status) -> None:
-    """Bring the memory of a running node in line with the row."""
+async def follow(node: Node, view: ExecutionView, status: Status) -> None:
+    """Bring the memory of a running node in line with the row of an execution that got this status from outside."""
     delivery = node.open.get(view.id)
     if delivery is None:
         if node.dispatches:

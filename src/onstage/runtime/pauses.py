@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
-from onstage.core.commit import Commit, Note, Notes
+from onstage.core.commit import Note, Notes
 from onstage.errors import UsageError
 from onstage.observe.verdict import Pause
 
@@ -38,6 +38,7 @@ class Pauses:
         self._node = node
         self._changed = changed
         self._paused: dict[str, Pause] = {}
+        self._written = 0
 
     def __contains__(self, handler: str) -> bool:
         """Whether this handler, or its service, is paused."""
@@ -56,8 +57,10 @@ class Pauses:
         does not run.
         """
         self._check(name)
-        if name in self._paused:
-            return f"{name} is paused already, since {self._paused[name]}"
+        earlier = self._paused.get(name)
+        if earlier is not None:
+            await self._node.store.durable(self._written)  # or a crash could still undo it
+            return f"{name} is paused already, since {earlier}"
         await self._change({**self._paused, name: Pause(self._node.clock.now_ms(), by, why)})
         return f"{name} is paused"
 
@@ -68,6 +71,7 @@ class Pauses:
         """
         if name not in self._paused:
             paused = ", ".join(sorted(self._paused)) or "nothing"
+            await self._node.store.durable(self._written)
             mend = "`onstage services` shows what is paused"
             raise UsageError(f"{name} is not paused\n  why: paused is: {paused}\n  to do: {mend}")
         await self._change({each: pause for each, pause in self._paused.items() if each != name})
@@ -84,15 +88,14 @@ class Pauses:
         before, self._paused = self._paused, paused
         node = self._node
         body = msgspec.msgpack.encode(paused)
-        position = node.append(Commit(epoch=node.epoch, notes=Notes(kept=[Note(PAUSED, 0, body)])), None)
-        node.dispatcher.flush_soon()
+        position = self._written = node.append_notes(Notes([Note(PAUSED, 0, body)]))
         if paused.keys() > before.keys():
             self._tell()  # a pause holds at once
         try:
             await node.store.durable(position)
         except BaseException:
             if self._paused is paused:
-                self._paused = before
+                self._paused, self._written = before, 0
                 self._tell()
             raise
         self._tell()

@@ -22,12 +22,14 @@ from onstage.core import lifecycle
 from onstage.core.commit import event_of, handler_of
 from onstage.core.journal import has_paused
 from onstage.core.lifecycle import Input
+from onstage.events.answer import is_answer
 from onstage.events.receipt import Status
 from onstage.ports.store import Refused
 from onstage.runtime.delivery import Delivery, lane_key
 from onstage.runtime.error_text import said, storable
 from onstage.runtime.operations import commit_of
-from onstage.runtime.wire import expiry_of, version_of
+from onstage.runtime.shared_starts import rejoin
+from onstage.runtime.wire import expiry_of, follows, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,6 +68,7 @@ class Recovery:
                 break
             after = page[-1].id
         await self._unread()
+        await rejoin(self._node)
         self._node.completions.wake()
         self._task = asyncio.get_running_loop().create_task(self._sweep_forever())
 
@@ -146,6 +149,7 @@ class Recovery:
         delivery.lane = None if await self._has_left_lane(reaction, view) else self._lane(reaction, view, event)
         delivery.names, delivery.signed = node.names_of(event), await self.signed(reaction, event)
         delivery.expires = expiry_of(event.extra)
+        delivery.extra = event.extra if follows(event.extra) else None
         node.numbers.hear(event.hlc, node.clock.now_ms())  # the store knows its own readings only
         delivery.resumed, delivery.gating = True, view.gating
         delivery.cancelled = node.marks.has(view.id)
@@ -165,7 +169,7 @@ class Recovery:
             case _:
                 delivery.parked = True
                 node.dispatcher.hold_lane(delivery)
-        if delivery.cancelled and delivery.parked:
+        if delivery.parked and (delivery.cancelled or _asks_apart(delivery)):
             node.unpark(delivery)
 
     def _contend(self, delivery: Delivery) -> None:
@@ -283,3 +287,8 @@ class Recovery:
         """Look no more."""
         if self._task is not None:
             self._task.cancel()
+
+
+def _asks_apart(delivery: Delivery) -> bool:
+    """Whether it waits for an answer in another process than its own: it runs again, to say which one that is."""
+    return not delivery.gating and any(is_answer(name) for name in delivery.waits)

@@ -54,6 +54,7 @@ class Registry:
         self._born: dict[str, int] = {}
         self._first: dict[str, int] = {}
         self._tried = 0
+        self._stores: dict[str, str] = {}
         self._revision = -1
         self._turn = 0
         self.current = Topology()
@@ -136,6 +137,15 @@ class Registry:
                 )
             if value is not None or await self._broker.put(key, store.encode(), revision=0) is not None:
                 return
+
+    async def service_on(self, store: str) -> str | None:
+        """A service that runs on this store, None if none is known to. Raises BrokerUnavailable."""
+        known = self._stores.get(store)
+        for service in sorted(self.current.joined) if known is None else ():
+            value = await self._broker.get(f"service.{service}")
+            if value is not None:
+                self._stores.setdefault(value.data.decode(errors="replace"), service)
+        return self._stores.get(store)
 
     def joined(self, service: str) -> Place:
         """Behind which message a service hears what it subscribes to; the beginning if that is not known.

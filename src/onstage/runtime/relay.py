@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 import msgspec
 
-from onstage.core.commit import Commit, Note, Notes
+from onstage.core.commit import Note, Notes
 from onstage.errors import BrokerUnavailable, StoreUnavailable, UsageError
 from onstage.ports.store import Refused
 from onstage.runtime.marks import ID, MARKS_KEPT, KeptMarks, Mark, decode_mark, encode_mark, newest_standing, stands
 from onstage.runtime.outgoing import Outgoing, is_own
+from onstage.runtime.task_end import end_tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -113,9 +114,7 @@ class Relay:
 
     async def close(self) -> None:
         """Publish no more. What is not published is when the next node starts."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end_tasks(self._task)
 
     # The loop.
 
@@ -196,10 +195,7 @@ class Relay:
         self._counters |= counters
 
     async def _commit(self, notes: Notes) -> None:
-        node = self._node
-        position = node.append(Commit(epoch=node.epoch, notes=notes), None)
-        node.dispatcher.flush_soon()
-        await node.store.durable(position)
+        await self._node.store.durable(self._node.append_notes(notes))
 
     # What comes next.
 

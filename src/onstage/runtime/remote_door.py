@@ -17,7 +17,7 @@ import msgspec
 
 from onstage import errors
 from onstage.events.codec import DecodeFailed
-from onstage.events.envelope import EVENT_BYTES_MAX
+from onstage.events.envelope import check_size
 from onstage.observe.verdict import Verdict
 from onstage.ports.clock import SystemClock
 from onstage.runtime import door_messages as messages
@@ -32,7 +32,9 @@ from onstage.runtime.door_messages import (
     Control,
     Emit,
     EmitAll,
+    EmitSigned,
     EmitTimed,
+    Fork,
     MakeWay,
     Manage,
     Operate,
@@ -41,6 +43,7 @@ from onstage.runtime.door_messages import (
     Pong,
     Request,
     SetPause,
+    Skip,
     frame,
 )
 from onstage.runtime.local_socket import refuse_foreign, socket_path
@@ -92,16 +95,17 @@ class RemoteDoor:
         process: str | None = None,
         extra: bytes | None = None,
         when: When | None = None,
+        by: str | None = None,
     ) -> str:
         """Emit through the node. The id is drawn before the first attempt, so a repetition is recognised."""
-        if len(data) > EVENT_BYTES_MAX:
-            raise errors.InvalidEvent(
-                f"{type}: the payload has {len(data)} bytes\n  why: the limit is {EVENT_BYTES_MAX}\n"
-                "  to do: store the large part elsewhere and send its address"
-            )
+        check_size(type, data)
         drawn = id or self._token(16).hex()
         event = {"type": type, "data": data, "id": drawn, "source": source, "process": process, "extra": extra}
-        request = Emit.of(**event) if when is None else EmitTimed.of(when, **event)
+        request: Request = Emit.of(**event)
+        if when is not None:
+            request = EmitTimed.of(when, **event)
+        elif by is not None:
+            request = EmitSigned.of(by, **event)
         answer: str = await self._request(lambda: request, str)
         return answer
 
@@ -123,34 +127,52 @@ class RemoteDoor:
         answer: str = await self._request(lambda: request, str)
         return answer
 
-    async def answer(self, event: str, timeout_s: float | None) -> bytes | None:
+    async def answer(self, event: str, timeout_s: float | None, type: str | None = None) -> bytes | None:
         """The payload of the answer to a request, or None if there is none in time."""
         left_s = _countdown(timeout_s)
-        request = partial(AwaitAnswer, event=event)
+        request = partial(AwaitAnswer, event=event, type=type)
         answer: bytes | None = await self._request(lambda: request(timeout_s=left_s()), bytes | None)
         return answer
 
-    async def control(self, action: str, event: str) -> str:
-        """Act on an execution, once: it is not repeated if the connection breaks."""
-        request = Control(action=action, event=event)
+    async def control(
+        self, action: str, event: str, type: str | None = None, *, by: str | None = None, note: str | None = None
+    ) -> str:
+        """Act on an execution or a process, once: it is not repeated if the connection breaks."""
+        request = Control(action=action, event=event, type=type, by=by, note=note)
         answer: str = await self._request(lambda: request, str, repeat=False)
         return answer
 
-    async def operate(self, action: str, execution: int) -> str:
+    async def fork(self, event: str, step: str, id: str | None) -> str:
+        """Fork a workflow from a step, under an id: repeated if the connection breaks, which the node recognises."""
+        request = Fork(event=event, step=step, id=id or self._token(16).hex())
+        answer: str = await self._request(lambda: request, str)
+        return answer
+
+    async def operate(self, action: str, execution: int, *, by: str | None = None) -> str:
         """An operator's action on a dead letter. Once it was sent, it is not repeated if the connection breaks."""
-        request = Operate(action=action, execution=execution)
+        request = Operate(action=action, execution=execution, by=by)
         answer: str = await self._request(lambda: request, str, repeat=False)
         return answer
 
-    async def manage(self, action: str, handler: str, options: Mapping[str, int]) -> dict[str, int | str]:
+    async def skip(self, execution: int, step: str, data: bytes | None, *, by: str | None = None) -> str:
+        """Have a stuck step count as done; repeated if the connection breaks, which the node recognises."""
+        request = Skip(execution=execution, step=step, data=data, by=by)
+        answer: str = await self._request(lambda: request, str)
+        return answer
+
+    async def manage(
+        self, action: str, handler: str, options: Mapping[str, int], *, by: str | None = None
+    ) -> dict[str, int | str]:
         """Replay or retire a handler. Once it was sent, it is not repeated if the connection breaks."""
-        request = Manage(action=action, handler=handler, options=dict(options))
+        request = Manage(action=action, handler=handler, options=dict(options), by=by)
         answer: dict[str, int | str] = await self._request(lambda: request, dict[str, int | str], repeat=False)
         return answer
 
-    async def schedule(self, action: str, name: str, first_ms: int | None, last_ms: int | None) -> str:
+    async def schedule(
+        self, action: str, name: str, first_ms: int | None, last_ms: int | None, *, by: str | None = None
+    ) -> str:
         """An operator's action on a schedule; repeating it does no harm."""
-        request = OperateSchedule(action=action, name=name, first_ms=first_ms, last_ms=last_ms)
+        request = OperateSchedule(action=action, name=name, first_ms=first_ms, last_ms=last_ms, by=by)
         answer: str = await self._request(lambda: request, str)
         return answer
 

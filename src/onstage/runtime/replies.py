@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, final
 
-from onstage.errors import StoreUnavailable
+from onstage.runtime.waiters import Waiters
 
 if TYPE_CHECKING:
     from onstage.ports.store import EventView, Store
@@ -21,9 +21,8 @@ class Replies:
     def __init__(self, store: Store) -> None:
         """Answers to requests of this store."""
         self._store = store
-        self._waiters: dict[int, list[asyncio.Future[None]]] = {}
+        self._waiters: Waiters[None] = Waiters()
         self._arrived: deque[tuple[int, int]] = deque()
-        self._closed = False
 
     def arrived(self, position: int, about: int) -> None:
         """An answer to request number `about` was appended at `position`."""
@@ -32,9 +31,7 @@ class Replies:
     def durable(self, position: int) -> None:
         """What arrived up to this position can be read from the store."""
         while self._arrived and self._arrived[0][0] <= position:
-            for waiter in self._waiters.pop(self._arrived.popleft()[1], ()):
-                if not waiter.done():
-                    waiter.set_result(None)
+            self._waiters.tell(self._arrived.popleft()[1], None)
 
     async def answer(self, about: int, timeout_s: float | None) -> EventView | None:
         """The answer to request number `about`, as soon as it is durable; None if there is none within `timeout_s`.
@@ -44,10 +41,7 @@ class Replies:
         loop = asyncio.get_running_loop()
         give_up = None if timeout_s is None else loop.time() + timeout_s
         while True:
-            if self._closed:
-                raise StoreUnavailable("the node was stopped\n  why: it waits for nothing any more\n  to do: ask again")
-            waiter: asyncio.Future[None] = loop.create_future()
-            self._waiters.setdefault(about, []).append(waiter)
+            waiter = self._waiters.begin(about)
             try:
                 found = await self._store.reader.answer(about)
                 if found is not None:
@@ -57,21 +51,8 @@ class Replies:
             except TimeoutError:
                 return await self._store.reader.answer(about)
             finally:
-                self._forget(about, waiter)
-
-    def _forget(self, about: int, waiter: asyncio.Future[None]) -> None:
-        waiters = self._waiters.get(about)
-        if waiters is None or waiter not in waiters:
-            return
-        waiters.remove(waiter)
-        if not waiters:
-            del self._waiters[about]
+                self._waiters.forget(about, waiter)
 
     def close(self) -> None:
         """Nobody will be told any more."""
-        self._closed = True
-        for waiters in self._waiters.values():
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-        self._waiters.clear()
+        self._waiters.close()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, final
 import msgspec
 
 from onstage.contracts.schedule import Tick
-from onstage.core.commit import Commit, Door, Note, Notes, RefusedBecause, execution_id
+from onstage.core.commit import Door, Note, Notes, RefusedBecause, execution_id
 from onstage.core.planned_run import (
     SCHEDULES,
     ScheduleRow,
@@ -32,7 +32,9 @@ from onstage.core.planned_run import (
 )
 from onstage.errors import UsageError
 from onstage.events.receipt import Status
+from onstage.ports.clock import LOOK_AGAIN_S_MAX
 from onstage.ports.store import Refused
+from onstage.runtime.cancelling import cancel_note
 from onstage.runtime.emission import Emission
 
 if TYPE_CHECKING:
@@ -46,8 +48,6 @@ BACKFILLED_MAX: Final = 1_000
 """So many runs at most are added by one backfill."""
 SCHEDULES_MAX: Final = 10_000
 """So many rows of schedules at most are read at a start."""
-LOOK_AGAIN_S_MAX: Final = 60.0
-"""A wall clock can jump: rows are looked at this often even if nothing seems due."""
 AGAIN_MS: Final = 1_000
 """What failed is tried again after so long."""
 
@@ -108,7 +108,7 @@ class Scheduler:
             if not row.gone:
                 notes.append(_note(number, msgspec.structs.replace(row, gone=True)))
         if notes and node.dispatches:
-            await self._commit(Commit(epoch=node.epoch, notes=Notes(notes)))
+            await node.store.durable(node.append_notes(Notes(notes)))
 
     def close(self) -> None:
         """Fire nothing more."""
@@ -149,12 +149,13 @@ class Scheduler:
         now = node.clock.now_ms()
         if row.paused or row.due > now:
             return  # an operator was quicker
-        without = missed(row, kept.schedule, now, busy=await self._is_busy(row))
+        busy = await self._is_busy(row)
+        without = missed(row, kept.schedule, now, busy=busy)
         if without is not None:
             log.warning("%s left out a run: %s", row.name, without.skipped_why)
             await self._keep(kept, without)
             return
-        if not await self._emit(kept, row.due, moves_on=True):
+        if not await self._emit(kept, row.due, moves_on=True, busy=busy):
             await self._keep(kept, advanced(row, kept.schedule, row.run))  # it has its event from an earlier life
 
     async def _is_busy(self, row: ScheduleRow) -> bool:
@@ -164,7 +165,7 @@ class Scheduler:
         stored = await self._node.store.reader.execution(row.run)
         return stored is not None and Status(stored.execution.status) in _UNDER_WAY
 
-    async def _emit(self, kept: _Kept, planned: int, *, moves_on: bool) -> bool:
+    async def _emit(self, kept: _Kept, planned: int, *, moves_on: bool, busy: bool = False) -> bool:
         """Store the event of a planned time, and with it the row; False if it has one already."""
         node, reaction = self._node, kept.reaction
         route = node.routes[reaction.handler.triggers[0].name]
@@ -174,17 +175,11 @@ class Scheduler:
         emission = Emission(node.numbers)
         n = emission.emit(route, data, key, now_ms=node.clock.now_ms())
         row = advanced(kept.row, kept.schedule, execution_id(n, reaction.number)) if moves_on else kept.row
-        commit = Commit(
-            epoch=node.epoch,
-            events=emission.events,
-            opened=emission.opened,
-            mail=emission.mail,
-            receipts=emission.receipts,
-            roots=emission.roots,
-            door=Door(_identity(reaction.name, planned), b"", n),
-            notes=Notes([_note(reaction.number, row)]) if moves_on else None,
-        )
-        position = node.append(commit, emission)
+        door = Door(_identity(reaction.name, planned), b"", n)
+        other = self._cancelled_by_next(kept, busy=busy)
+        notes = Notes([_note(reaction.number, row), *map(cancel_note, other)]) if moves_on else None
+        position = node.append(emission.commit(node.epoch, door=door, notes=notes), emission)
+        node.marks.made(other, position)
         node.dispatcher.wake()
         node.dispatcher.flush_soon()
         try:
@@ -196,14 +191,19 @@ class Scheduler:
         kept.row = row
         return True
 
-    async def _keep(self, kept: _Kept, row: ScheduleRow) -> None:
-        await self._commit(Commit(epoch=self._node.epoch, notes=Notes([_note(kept.reaction.number, row)])))
-        kept.row = row
+    def _cancelled_by_next(self, kept: _Kept, *, busy: bool) -> tuple[int, ...]:
+        """The run before, if it is to make way for the one that is due; if it has not begun, it never does."""
+        run = self._node.open.get(kept.row.run)
+        if run is None or not busy or run.cancelled or kept.schedule.overlap != "cancel-other":
+            return ()
+        if run.id not in self._node.dispatcher.running:
+            run.resumed = True
+        log.warning("%s cancels the run before, which is still under way", kept.row.name)
+        return (run.id,)
 
-    async def _commit(self, commit: Commit) -> None:
-        position = self._node.append(commit, None)
-        self._node.dispatcher.flush_soon()
-        await self._node.store.durable(position)
+    async def _keep(self, kept: _Kept, row: ScheduleRow) -> None:
+        await self._node.store.durable(self._node.append_notes(Notes([_note(kept.reaction.number, row)])))
+        kept.row = row
 
     # For operators.
 

@@ -53,7 +53,9 @@ class StepOptions(TypedDict, total=False):
     `total_timeout` all of them. `undo(result, *arguments)` compensates the finished step. `version` is that of what is
     recorded, 1 unless it has changed (see `onstage.versions.upcast`). With `heartbeat_timeout` an attempt is over when
     it has not called `heartbeat` for so long. With `completion_timeout` it may raise `CompletedElsewhere`, and has so
-    long to be completed from outside.
+    long to be completed from outside. `in_doubt` says what becomes of a step that was begun and not recorded when its
+    process is undone: it is run to its end first ("finish"), or its undo is given None for a result ("undo"). A `pivot`
+    is the point of no return: from then on the process is not undone any more.
     """
 
     name: str
@@ -67,12 +69,15 @@ class StepOptions(TypedDict, total=False):
     version: int
     heartbeat_timeout: Duration
     completion_timeout: Duration
+    in_doubt: Literal["finish", "undo"]
+    pivot: bool
 
 
 class Durable(Generic[R]):
     """What steps and transactions have in common: a checked function, its codecs and its retry policy."""
 
     kind = "step"
+    is_unmarked = False  # whether it is an effect outside before which nothing is recorded
     __onstage_step__ = True  # how a handler's source is recognised to call one
     _bound_first = 0
 
@@ -169,7 +174,8 @@ class Durable(Generic[R]):
         if frame is None:
             return Call(self.name, partial(self.plain, arguments))
         position = frame.execution.make(self.name)
-        return Call(self.name, partial(self.perform, frame, position, arguments), frame)
+        unmarked = position if self.is_unmarked else None
+        return Call(self.name, partial(self.perform, frame, position, arguments), frame, unmarked=unmarked)
 
     def _with_keywords(self, *arguments: Any) -> Any:
         return self.fn(*arguments[: -len(self._keywords)], **self.keywords_of(arguments))
@@ -193,7 +199,7 @@ class Durable(Generic[R]):
         """Run outside an execution."""
         raise NotImplementedError
 
-    async def perform(self, frame: Frame, position: str, arguments: tuple[Any, ...]) -> R:
+    def perform(self, frame: Frame, position: str, arguments: tuple[Any, ...]) -> Coroutine[Any, Any, R]:
         """Run inside an execution, or answer what is recorded."""
         raise NotImplementedError
 
@@ -212,6 +218,14 @@ class Step(Durable[R], Generic[P, R]):
         self.completion_timeout_s: Final = _seconds(self, options, "completion_timeout")
         self.is_long: Final = bool(self.heartbeat_timeout_s or self.completion_timeout_s)
         self.undo: Final = options.get("undo")
+        self.in_doubt: Final = options.get("in_doubt", "finish")
+        self.is_pivot: Final = options.get("pivot", False)
+        if self.is_pivot and self.undo is not None:
+            why = "after the point of no return nothing of the process is undone"
+            raise refusal(f"step {self.name} is a pivot and has an undo", why, "leave one of the two out", self.where)
+        self.undo_name: Final = None if self.undo is None else f"{fn.__module__}:{fn.__qualname__}"
+        """The name under which the undo is journaled: module and qualified name of the step."""
+        self.is_unmarked = self.undo is None and not self.is_long
         self._call_codec: Codec[Any] | None = None
         if self.undo is not None:
             with suppress(NameError):  # a forward reference: asked again at App(...)
@@ -237,11 +251,6 @@ class Step(Durable[R], Generic[P, R]):
         arguments: tuple[Any, ...] = self.call_codec.read(lifted)
         return arguments
 
-    @property
-    def undo_name(self) -> str | None:
-        """The name under which the undo is journaled: module and qualified name of the step."""
-        return None if self.undo is None else f"{self.fn.__module__}:{self.fn.__qualname__}"
-
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """Make a durable call. Outside an execution it simply runs when awaited."""
         return self.call(args, kwargs)
@@ -252,10 +261,9 @@ class Step(Durable[R], Generic[P, R]):
         answer: R = await result if inspect.isawaitable(result) else result
         return answer
 
-    async def perform(self, frame: Frame, position: str, arguments: tuple[Any, ...]) -> R:
+    def perform(self, frame: Frame, position: str, arguments: tuple[Any, ...]) -> Coroutine[Any, Any, R]:
         """Ask the journal, or run the attempts."""
-        answer: R = await frame.driver.perform_step(self, frame, position, arguments)
-        return answer
+        return frame.driver.perform_step(self, frame, position, arguments)
 
 
 @final
@@ -277,10 +285,9 @@ class TransactionStep(Durable[R], Generic[P, R]):
             f"  to do: call it in a handler; in a unit test call {self.name}.fn(connection, ...)"
         )
 
-    async def perform(self, frame: Frame, position: str, arguments: tuple[Any, ...]) -> R:
+    def perform(self, frame: Frame, position: str, arguments: tuple[Any, ...]) -> Coroutine[Any, Any, R]:
         """Ask the journal, or run it inside a commit."""
-        answer: R = await frame.driver.perform_transaction(self, frame, position, arguments)
-        return answer
+        return frame.driver.perform_transaction(self, frame, position, arguments)
 
 
 def _return_annotation(fn: Callable[..., Any]) -> dict[str, Any]:

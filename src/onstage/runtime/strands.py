@@ -20,6 +20,7 @@ from onstage.errors import BrokerUnavailable, StoreUnavailable
 from onstage.events.subject import control_subject
 from onstage.ports.broker import Message
 from onstage.runtime.marks import ID
+from onstage.runtime.task_end import end_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,9 +119,7 @@ class Strands:
 
     async def close(self) -> None:
         """Ask no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end_tasks(self._task)
 
     async def count(self, store: str, subject: str) -> int:
         """The number up to which nothing of this strand is missing; 0 if nothing of it was heard."""

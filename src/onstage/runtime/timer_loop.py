@@ -6,9 +6,13 @@ import asyncio
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final, final
 
+from onstage.ports.clock import LOOK_AGAIN_S_MAX
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from onstage.ports.clock import Clock
     from onstage.runtime.delivery import Delivery
-    from onstage.runtime.node import Node
 
 __all__ = ["FIRED_MAX", "TimerLoop"]
 
@@ -18,17 +22,23 @@ FIRED_MAX: Final = 500
 TIDY_AT_MIN: Final = 1_000
 """From this many times on the heap is cleared of stale ones whenever it has doubled."""
 
-LOOK_AGAIN_S_MAX: Final = 60.0
-"""A wall clock can jump: the heap is looked at this often even if nothing seems due."""
-
 
 @final
 class TimerLoop:
     """One heap of (due, execution). A delivery that is no longer parked until exactly then is passed over."""
 
-    def __init__(self, node: Node) -> None:
-        """No timer yet."""
-        self._node = node
+    def __init__(
+        self,
+        clock: Clock,
+        sleepers: Mapping[int, Delivery],
+        unpark: Callable[[Delivery], None],
+        wake: Callable[[], None],
+    ) -> None:
+        """No timer yet. What is due of `sleepers` (by execution) is unparked, then whoever runs it is woken."""
+        self._clock = clock
+        self._sleepers = sleepers
+        self._unpark = unpark
+        self._wake = wake
         self._heap: list[tuple[int, int]] = []
         self._handle: asyncio.TimerHandle | None = None
         self._tidy_at = TIDY_AT_MIN
@@ -55,7 +65,7 @@ class TimerLoop:
         self._tidy_at = max(TIDY_AT_MIN, 2 * len(self._heap))
 
     def _sleeper(self, due: int, execution: int) -> Delivery | None:
-        delivery = self._node.open.get(execution)
+        delivery = self._sleepers.get(execution)
         return delivery if delivery is not None and delivery.parked and delivery.due == due else None
 
     def _arm(self) -> None:
@@ -64,21 +74,21 @@ class TimerLoop:
             self._handle = None
         if not self._heap or self._closed:
             return
-        ahead_s = (self._heap[0][0] - self._node.clock.now_ms()) / 1000
+        ahead_s = (self._heap[0][0] - self._clock.now_ms()) / 1000
         pause_s = min(max(ahead_s, 0.0), LOOK_AGAIN_S_MAX)
         self._handle = asyncio.get_running_loop().call_later(pause_s, self._fire)
 
     def _fire(self) -> None:
         self._handle = None
-        now, fired = self._node.clock.now_ms(), 0
+        now, fired = self._clock.now_ms(), 0
         while self._heap and self._heap[0][0] <= now and fired < FIRED_MAX:
             due, execution = heappop(self._heap)
             delivery = self._sleeper(due, execution)
             if delivery is None:
                 continue
             fired += 1
-            self._node.unpark(delivery)
-        self._node.dispatcher.wake()
+            self._unpark(delivery)
+        self._wake()
         self._arm()
 
     @property
@@ -88,7 +98,7 @@ class TimerLoop:
 
     def late_s(self) -> float:
         """How long the earliest time that somebody still sleeps until is over, in seconds; 0 if none is."""
-        now = self._node.clock.now_ms()
+        now = self._clock.now_ms()
         while self._heap and self._heap[0][0] <= now:
             if self._sleeper(*self._heap[0]) is not None:
                 return (now - self._heap[0][0]) / 1000

@@ -1,11 +1,13 @@
 """Turnstiles: who is let in next where a handler or its service limits, ranks or pauses what runs.
 
 Theory of operation. A handler without such options has no turnstile and pays nothing. With one, a delivery that has its
-lane enters here instead of the handler's backlog. What has begun before (it was parked, and woke up) goes first, and is
-counted by no rate; retries wait for the handler's retry budget; everything else waits in a fair queue. A `Gate` stands
-in front of all turnstiles of one service: it keeps a line of those that could let something in, and asks the first of
-them, so that the choice is made when a place is free and not earlier. Whatever waits here is ready: no worker, no task,
-no place, and its row in the store says so too. At most one timer runs for each turnstile and gate.
+lane enters here instead of the handler's backlog, and waits in a fair queue; retries wait for the handler's retry
+budget before that. What has begun before (it was parked, and woke up) is counted by no rate, and goes before whatever
+else its tenant has, but takes that tenant's turns. A `Gate` stands in front of all turnstiles of one service: it keeps
+a line of those that could let something in, and asks the first of them, so that the choice is made when a place is free
+and not earlier. While the service's rate holds back what is new, it asks those in turn that have something begun.
+Whatever waits here is ready: no worker, no task, no place, and its row in the store says so too. At most one timer runs
+for each turnstile and gate.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from onstage.events.rate import Rate
     from onstage.ports.store import EventView, ExecutionView
     from onstage.runtime.delivery import Delivery, Reaction
+    from onstage.runtime.kept_rates import KeptRate
 
 __all__ = ["Collector", "Gate", "Turnstile"]
 
@@ -61,6 +64,7 @@ class Gate:
         self.let = let
         self.concurrency = NO_LIMIT if concurrency is None else concurrency
         self.bucket = None if rate is None else TokenBucket(rate, asyncio.get_running_loop().time())
+        self.kept: KeptRate | None = None
         self.running = 0
         self._line: FairQueue[Turnstile] = FairQueue()
         self._begun: deque[Turnstile] = deque()
@@ -80,11 +84,9 @@ class Gate:
         """Put a turnstile in line, if it might let something in; at its highest priority, and once."""
         if not turnstile.might_let():
             return
-        if turnstile.begun:
-            if not turnstile.in_begun:
-                turnstile.in_begun = True
-                self._begun.append(turnstile)
-            return
+        if self.bucket is not None and turnstile.begun and not turnstile.in_begun:
+            turnstile.in_begun = True
+            self._begun.append(turnstile)
         level = turnstile.level
         if turnstile.in_line is not None:
             if turnstile.in_line >= level:
@@ -97,17 +99,20 @@ class Gate:
         """Let in whatever may come in now."""
         now_s = asyncio.get_running_loop().time()
         while self.running < self.concurrency:
-            if self._begun:
+            wait_s = 0.0 if self.bucket is None else self.bucket.wait_s(now_s)
+            if wait_s > 0 and self._begun:
                 turnstile = self._begun.popleft()
                 turnstile.in_begun = False
-            elif self._line:
-                if self.bucket is not None and (wait_s := self.bucket.wait_s(now_s)) > 0:
-                    self._look_again(wait_s)
-                    return
+                if not turnstile.begun:
+                    continue  # it went by the other line meanwhile
+            elif not self._line:
+                return
+            elif wait_s > 0:
+                self._look_again(wait_s)
+                return
+            else:
                 turnstile = self._line.pop()
                 turnstile.in_line = None
-            else:
-                return
             turnstile.serve(now_s)
 
     def _look_again(self, wait_s: float) -> None:
@@ -130,17 +135,18 @@ class Turnstile:
         self.gate = gate
         self.paused = False
         self.collector: Collector | None = None
-        self.begun: deque[Delivery] = deque()
         self.in_begun = False
         self.in_line: int | None = None
         self._flow = flow
-        self._retries: deque[Delivery] = deque()
+        self._retries: FairQueue[Delivery] = FairQueue()
         self._queue: FairQueue[Delivery] = FairQueue()
         self._timer: asyncio.TimerHandle | None = None
         self._held: dict[int, asyncio.TimerHandle] = {}
         rate, keyed, ratio = (flow.rate, flow.rate_per_key, flow.retry_budget) if flow else (None, None, None)
-        self._bucket = None if rate is None else TokenBucket(rate, now_s)
-        self._keyed = None if keyed is None else KeyedBuckets(keyed)
+        self.bucket = None if rate is None else TokenBucket(rate, now_s)
+        self.keyed = None if keyed is None else KeyedBuckets(keyed)
+        self.kept: KeptRate | None = None
+        self.kept_by_key: KeptRate | None = None
         self._budget = None if ratio is None else RetryBudget(ratio, now_s)
         self._fields = tuple(filter(None, (flow.fair_by, flow.priority_by))) if flow else ()
         self._priority = PRIORITY if flow is None or flow.priority is None else flow.priority
@@ -148,7 +154,12 @@ class Turnstile:
     @property
     def waiting(self) -> int:
         """How many deliveries wait here."""
-        return len(self.begun) + len(self._retries) + len(self._queue) + len(self._held)
+        return len(self._retries) + len(self._queue) + len(self._held)
+
+    @property
+    def begun(self) -> int:
+        """How many of them have begun before."""
+        return self._queue.begun
 
     @property
     def level(self) -> int:
@@ -178,12 +189,10 @@ class Turnstile:
     def enter(self, delivery: Delivery) -> None:
         """Take over a delivery that has its lane."""
         turn = delivery.turn or self.mark(delivery, delivery.data)
-        if turn.has_begun:
-            self.begun.append(delivery)
-        elif turn.is_retry and self._budget is not None:
-            self._retries.append(delivery)
+        if turn.is_retry and self._budget is not None:
+            self._retries.push(delivery, tenant=turn.tenant, priority=turn.priority)
         else:
-            if self._budget is not None and not turn.is_retry:
+            if self._budget is not None and not turn.has_begun:
                 self._budget.begun()
             self._push(delivery, turn)
         self.gate.join(self)
@@ -227,12 +236,9 @@ class Turnstile:
 
     def empty(self) -> list[Delivery]:
         """Give up everything that waits, in the order in which it would have been let in."""
-        waiting = [*self.begun, *self._retries]
-        self.begun.clear()
-        self._retries.clear()
-        while self._queue:
-            waiting.append(self._queue.pop())
-        return waiting
+        waiting = [self._queue.pop(begun_only=True) for _ in range(self.begun)]
+        waiting += [self._retries.pop() for _ in range(len(self._retries))]
+        return waiting + [self._queue.pop() for _ in range(len(self._queue))]
 
     # For the gate.
 
@@ -240,13 +246,13 @@ class Turnstile:
         """Whether something waits and a place is free."""
         if self.paused or self.reaction.running >= self.reaction.concurrency:
             return False
-        return bool(self.begun or self._queue or self._retries)
+        return bool(self._queue or self._retries)
 
     def serve(self, now_s: float) -> None:
         """Let one in, if one may come in now; else look again when it may."""
         if not self.might_let():
             return
-        delivery = self.begun.popleft() if self.begun else self._next(now_s)
+        delivery = self._next(now_s)
         if delivery is not None:
             self.reaction.running += 1
             self.gate.running += 1
@@ -256,33 +262,41 @@ class Turnstile:
 
     def _next(self, now_s: float) -> Delivery | None:
         wait_s = self._wait_s(now_s)
+        if wait_s > 0 and self.begun:
+            return self._queue.pop(begun_only=True)
         if wait_s > 0:
             self._look_again(wait_s)
             return None
         if self._retries and self._budget is not None and self._budget.wait_s(now_s) == 0:
             self._budget.take(now_s)
-            retry = self._retries.popleft()
+            retry = self._retries.pop()
             self._push(retry, retry.turn or self.mark(retry, None))
         delivery = self._queue.pop()
-        if self._keyed is not None and delivery.lane is not None:
-            wait_s = self._keyed.wait_s(delivery.lane, now_s)
+        if delivery.turn is not None and delivery.turn.has_begun:
+            return delivery
+        if self.keyed is not None and delivery.lane is not None:
+            wait_s = self.keyed.wait_s(delivery.lane, now_s)
             if wait_s > 0:
                 self._held[delivery.id] = later(wait_s, lambda: self._again(delivery))
                 return None
-            self._keyed.take(delivery.lane, now_s)
-        for bucket in (self._bucket, self.gate.bucket):
-            if bucket is not None:
-                bucket.take(now_s)
+            self.keyed.take(delivery.lane, now_s)
+            if self.kept_by_key is not None:
+                self.kept_by_key.took(delivery.lane)
+        for way in (self, self.gate):
+            if way.bucket is not None:
+                way.bucket.take(now_s)
+            if way.kept is not None:
+                way.kept.took("")
         return delivery
 
     def _wait_s(self, now_s: float) -> float:
-        waits = [bucket.wait_s(now_s) for bucket in (self._bucket, self.gate.bucket) if bucket is not None]
+        waits = [bucket.wait_s(now_s) for bucket in (self.bucket, self.gate.bucket) if bucket is not None]
         if not self._queue and self._budget is not None:
             waits.append(self._budget.wait_s(now_s))
         return max(waits, default=0.0)
 
     def _push(self, delivery: Delivery, turn: Turn) -> None:
-        self._queue.push(delivery, tenant=turn.tenant, priority=turn.priority)
+        self._queue.push(delivery, tenant=turn.tenant, priority=turn.priority, has_begun=turn.has_begun)
 
     def _again(self, delivery: Delivery) -> None:
         del self._held[delivery.id]

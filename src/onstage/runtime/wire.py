@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -13,12 +14,16 @@ from onstage.events.codec import DecodeFailed
 from onstage.events.envelope import Envelope, check_attribute, check_extension, hlc_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from onstage.core.identity import Identity
     from onstage.events.event import EventType
     from onstage.ports.store import EventView
 
 __all__ = [
+    "SENT_AS",
     "arrived",
+    "aside",
     "check_outside",
     "deadline_of",
     "delayed_until",
@@ -26,9 +31,13 @@ __all__ = [
     "emitted_by",
     "envelope_of_version",
     "expiry_of",
+    "following",
+    "follows",
     "from_outside",
+    "identity_of",
     "joined",
     "lifted",
+    "names_in",
     "names_of",
     "of_present_version",
     "of_process",
@@ -39,6 +48,16 @@ __all__ = [
     "with_source",
     "with_trace",
 ]
+
+
+SENT_AS: Final = "onstagesentas"
+"""The attribute by which an event from outside that was sent on is found: the id that its client was given."""
+
+
+FOLLOWS: Final = "onstageoutcome"
+"""The attribute with the public ids of the outcomes that an event follows from, or is, if they may have it undone."""
+FOLLOWS_MAX: Final = 16
+"""So many of them an event bears at most: the first ones."""
 
 
 class _Outside(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -73,6 +92,11 @@ _DUE_DIGITS_MAX: Final = 15
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DECODE: Final = msgspec.json.Decoder(_Outside).decode
 _VERSION_DIGITS_MAX: Final = 9
+
+
+def identity_of(kind: str, name: str) -> bytes:
+    """Under which identity an event (`event`) or a process (`process`) of another store is known at the door."""
+    return blake2b(f"{kind}\0{name}".encode(), digest_size=16).digest()
 
 
 def from_outside(envelope: Envelope) -> bytes:
@@ -148,6 +172,27 @@ def with_trace(extra: bytes | None, trace: tuple[str, str | None]) -> bytes:
     return _replaced(extra, traceparent=trace[0] or None, tracestate=trace[1])
 
 
+def follows(extra: bytes | None) -> tuple[str, ...]:
+    """The outcomes that an event with these attributes follows from, or is, by their public ids."""
+    if extra is None or FOLLOWS.encode() not in extra:
+        return ()
+    try:
+        said = _DECODE(extra).extensions.get(FOLLOWS, "")
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(said.split(",")) if said else ()
+
+
+def following(extra: bytes | None, outcomes: Iterable[str]) -> bytes:
+    """These attributes, and that the event follows from these outcomes. Raises DecodeFailed if they cannot be read."""
+    first = tuple(dict.fromkeys(outcomes))[:FOLLOWS_MAX]
+    try:
+        extensions = {} if extra is None else _DECODE(extra).extensions
+    except (ValueError, RecursionError) as error:
+        raise DecodeFailed(f"attributes: {error}") from error
+    return _replaced(extra, extensions=extensions | {FOLLOWS: ",".join(first)})
+
+
 def _replaced(extra: bytes | None, **attributes: Any) -> bytes:
     try:
         outside = _DECODE(extra) if extra else _NONE
@@ -170,12 +215,22 @@ def expiry_of(extra: bytes | None) -> int | None:
     return (aware - _EPOCH) // timedelta(milliseconds=1)
 
 
+def aside(process_id: str) -> bytes:
+    """What the row says of an event that stands for a process of another store until one of its own comes."""
+    return msgspec.json.encode(_Outside(wire=f"{process_id}~", correlationid=process_id))
+
+
 def names_of(stored: EventView) -> tuple[str | None, str | None]:
     """The public ids of the process and of the event, each None if it is this store's own."""
-    if not stored.extra:
+    return names_in(stored.extra)
+
+
+def names_in(extra: bytes | None) -> tuple[str | None, str | None]:
+    """Likewise, from the attributes of its row."""
+    if not extra:
         return None, None
     try:
-        outside = _DECODE(stored.extra)
+        outside = _DECODE(extra)
     except (ValueError, RecursionError):
         return None, None  # spoilt by somebody else; such an event is set aside when it is decoded
     return outside.correlationid, outside.wire

@@ -13,66 +13,32 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from onstage.core.commit import Commit, Door, NewEvent, Obligation, Refusal, RefusedBecause, StateWrite
-from onstage.core.identity import number_in
 from onstage.core.journal import Entry, encode_entry
-from onstage.events.receipt import OPEN_MAX, Receipt, encode_receipts
+from onstage.events.envelope import hlc_ms
+from onstage.events.receipt import OPEN_MAX, Receipt, Status
 from onstage.ports.store import BatchOutcome, Closed
+from onstage.stores.bundling import bundled
+from onstage.stores.process_row import SHARDS, ProcessRow
+from onstage.stores.undo_decisions import UndoDecisions, can_be_undone
+from onstage.stores.versioned_rows import VersionedRows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
-    from onstage.core.commit import NewHandler, NewProcess, Notes, Transaction
+    from onstage.core.commit import NewHandler, Notes, ProgressRow, Transaction
 
-__all__ = ["BUNDLE_BYTES_MAX", "SHARDS", "Batch", "Peek", "ProcessRow", "Spoilt"]
-
-SHARDS: Final = 64
-"""Receipt shards; the shard of a process is the number of its root, in the store that has it, modulo this."""
-
-BUNDLE_BYTES_MAX: Final = 128 << 10
-"""How large a bundle of receipts is, unless it is a single one: a broker takes it as one message, with longer names."""
+__all__ = ["Batch", "Peek", "Spoilt"]
 
 PROCESS: Final = 1
 STATUS: Final = 2
 GATING: Final = 3
 LENGTH: Final = 5
+OUTCOME: Final = 6
 
 
 class Spoilt(Exception):
     """Raised by `Peek.transact`: what this batch did in the store is gone, it must begin again. The cause says why."""
-
-
-@final
-class ProcessRow:
-    """The ledger's row of one process, while a batch works on it."""
-
-    __slots__ = ("declared", "digest", "ended", "id", "key", "open", "outcome", "started", "wire_id")
-
-    def __init__(self, row: tuple[Any, ...]) -> None:
-        """Take over a stored row: id, wire id, declared, key, digest (16 bytes), open, outcome, started, ended."""
-        self.id, self.wire_id, self.declared, self.key, digest, self.open, *rest = row
-        self.digest = int.from_bytes(digest, "big")
-        self.outcome: str | None
-        self.started: int
-        self.ended: int | None
-        self.outcome, self.started, self.ended = rest
-
-    @classmethod
-    def new(cls, process: NewProcess) -> ProcessRow:
-        """The row of a process that begins in this batch."""
-        start = (process.process, process.wire_id, process.declared, process.key)
-        return cls((*start, bytes(16), 0, None, process.started, None))
-
-    @property
-    def shard(self) -> int:
-        """The receipt shard of the process: the same in every store that knows it."""
-        n = number_in(self.wire_id)
-        return (self.id if n is None else n) % SHARDS
-
-    def values(self) -> tuple[Any, ...]:
-        """The row as it is stored."""
-        head = (self.id, self.wire_id, self.declared, self.key, self.digest.to_bytes(16, "big"), self.open)
-        return (*head, self.outcome, self.started, self.ended)
 
 
 class Peek(Protocol):
@@ -80,6 +46,7 @@ class Peek(Protocol):
 
     epoch: int
     outcomes: dict[str, dict[int, str]]
+    undoing: dict[str, frozenset[int]]
     partial: bool
 
     def executions(self, ids: Collection[int]) -> Iterable[tuple[Any, ...]]:
@@ -96,6 +63,14 @@ class Peek(Protocol):
 
     def states(self, wanted: Collection[tuple[str, str]]) -> Iterable[tuple[str, str, int]]:
         """State, key and version of these keyed states, likewise."""
+        ...
+
+    def progress(self, processes: Collection[int]) -> Iterable[tuple[int, int]]:
+        """Process and version of the rows of progress of these processes, likewise."""
+        ...
+
+    def waves(self, processes: Collection[int]) -> Iterable[tuple[int, int]]:
+        """Process and version of the rows that say whether these processes are undone, likewise."""
         ...
 
     def transact(self, transaction: Transaction) -> Entry:
@@ -133,6 +108,11 @@ class Batch:
         self.notes: list[Notes] = []
         self.handlers: list[NewHandler] = []
         self.states: dict[tuple[str, str], tuple[StateWrite, int, int]] = {}
+        self._progress: VersionedRows[ProgressRow] = VersionedRows()
+        self._decisions = UndoDecisions(peek.undoing, peek.waves, partial=peek.partial)
+        self._waves = self._decisions.rows
+        self.progress, self.waves = self._progress.newest, self._waves.newest
+        self._is_watching = False
         self.refused: list[Refusal] = []
         self.results: dict[int, Entry] = {}
         self.position = 0
@@ -150,7 +130,8 @@ class Batch:
     def is_empty(self) -> bool:
         """Whether there is nothing to write: every commit was refused, or none changes a row."""
         rows = (self.events, self.opened, self.changed, self._receipts, self.mail, self.doors, self.processes)
-        return not any(rows) and not self.notes and not self.handlers and not self.states
+        others = (self.notes, self.handlers, self.states, self.progress, self.waves)
+        return not any(rows) and not any(others)
 
     def add(self, commits: Sequence[Commit]) -> None:
         """Apply the commits in their order, each wholly or not at all."""
@@ -170,11 +151,11 @@ class Batch:
     def outcome(self) -> BatchOutcome:
         """What became of the batch; call it after `close_ledger`."""
         closed = [
-            Closed(row.id, row.outcome, row.ended or 0, row.digest == 0)
+            Closed(row.id, row.outcome, row.ended or 0, row.digest == 0, bool(row.undoable))
             for row in self.processes.values()
             if row.open == 0 and not (self._peek.partial and row.digest)
         ]
-        return BatchOutcome(self.position, self.refused, self.results, closed)
+        return BatchOutcome(self.position, self.refused, self.results, closed, list(self.waves.values()))
 
     def _look_up(self, commits: Sequence[Commit]) -> None:
         """Read all rows that the commits change and this batch does not begin, each kind at once."""
@@ -185,7 +166,13 @@ class Batch:
         processes = {receipt.process for commit in commits for receipt in commit.receipts}
         doors = {commit.door.identity for commit in commits if commit.door is not None}
         states = {(write.state, write.key) for commit in commits for write in commit.states}
+        watching = [commit for commit in commits if commit.progress or commit.undecided or commit.waves]
         peek = self._peek
+        self._is_watching = bool(watching)
+        if watching:
+            processes.update(commit.undecided for commit in watching)
+            self._progress.look_up({row.process for commit in watching for row in commit.progress}, peek.progress)
+            self._waves.look_up({row.process for commit in watching for row in commit.waves}, peek.waves)
         if states:
             self._stored_states |= {(state, key): version for state, key, version in peek.states(states)}
         self._stored |= {row[0]: row for row in peek.executions(executions - opened)}
@@ -199,14 +186,23 @@ class Batch:
             return Refusal(commit, RefusedBecause.FELLED)
         if commit.epoch != self._peek.epoch:
             return Refusal(commit, RefusedBecause.STALE_EPOCH)
-        if commit.door is not None:
-            return self._seen_at_the_door(commit, commit.door)
+        if self._is_watching and self._is_overtaken(commit):
+            return Refusal(commit, RefusedBecause.CONFLICT)
+        if commit.door is not None and (seen := self._seen_at_the_door(commit, commit.door)) is not None:
+            return seen
         if commit.execution:
             return self._conflict(commit)
         return None
 
     def _descends_from_refused(self, after: tuple[int, ...]) -> bool:
         return not (self.felled.isdisjoint(after) and self._refused_before.isdisjoint(after))
+
+    def _is_overtaken(self, commit: Commit) -> bool:
+        """Whether a process has an outcome that must have none, or somebody else has said how far one has come."""
+        begun, stored = self.processes.get(commit.undecided), self._stored_processes.get(commit.undecided)
+        outcome = begun.outcome if begun is not None else stored and stored[OUTCOME]
+        overtaken = self._progress.are_overtaken(commit.progress) or self._waves.are_overtaken(commit.waves)
+        return bool(outcome) or overtaken
 
     def _seen_at_the_door(self, commit: Commit, door: Door) -> Refusal | None:
         known = self.doors.get(door.identity)
@@ -263,6 +259,9 @@ class Batch:
         self.handlers += commit.handlers
         for write in commit.states:
             self.states[write.state, write.key] = (write, commit.execution, commit.ended)
+        if self._is_watching:
+            self._progress.put(commit.progress)
+            self._waves.put(commit.waves)
         if commit.execution:
             self._settle(commit)
         processes = self.processes
@@ -274,6 +273,13 @@ class Batch:
             self.opened[obligation.execution] = obligation
             if obligation.gating:
                 (processes.get(obligation.process) or self._process(obligation.process)).open += 1
+        if commit.copied:
+            fork, count = commit.opened[0], len(commit.copied)
+            self.entries += [(fork.execution, at, encode_entry(entry)) for at, entry in enumerate(commit.copied)]
+            if fork.gating and can_be_undone(commit.copied):
+                self._decisions.began(self._process(fork.process), commit.ended)
+            begun = (fork.execution, fork.process, 0, fork.gating, 0, count, self._peek.epoch)
+            self.opened[fork.execution] = (*begun, 0, fork.due, 0, 0, 0, None, None)
         for mail in commit.mail:
             self.mail.append((mail.handler, mail.process, mail.n, mail.about))
         for receipt in commit.receipts:
@@ -299,17 +305,17 @@ class Batch:
             self.entries.append((execution, length, encode_entry(entry)))
             length += 1
         self._replace(execution, process, commit, gating=gating, length=length)
+        if gating and entries and can_be_undone(entries):
+            self._decisions.began(self._process(process), commit.ended)
+        if gating and commit.status == Status.REJECTED and not (commit.also or commit.events):  # told to nobody
+            self._decisions.rejected(self._process(process), commit.ended)
         for member in commit.also:
             self._settle_member(member, commit)
 
     def _settle_member(self, execution: int, commit: Commit) -> None:
-        row = self._row(execution)
-        assert row is not None, "`_conflict` has seen it"
-        if isinstance(row, Obligation):
-            process, gating = row.process, row.gating
-        else:
-            process, gating = row[PROCESS], bool(row[GATING])
-        self._replace(execution, process, commit, gating=gating, length=0)
+        row: Any = self._row(execution)  # `_conflict` has seen it
+        known = (row.process, row.gating) if isinstance(row, Obligation) else (row[PROCESS], bool(row[GATING]))
+        self._replace(execution, known[0], commit, gating=known[1], length=0)
 
     def _replace(self, execution: int, process: int, commit: Commit, *, gating: bool, length: int) -> None:
         rows: dict[int, Any] = self.opened if execution in self.opened else self.changed
@@ -349,6 +355,8 @@ class Batch:
         process = self._process(event.process)
         if process.outcome is None and process.declared is not None:
             process.outcome = self._peek.outcomes.get(process.declared, {}).get(event.type)
+            if process.outcome is not None:
+                self._decisions.ended(process, event, hlc_ms(event.hlc))
 
     # What is to be written.
 
@@ -373,7 +381,7 @@ class Batch:
         """The receipts to insert in bundles, mostly one a shard: shard, seq of the first, count, body. Call it once."""
         seqs, made = self.seqs, []
         for shard, receipts in self._receipts.items():
-            for part, body in _parts(receipts):
+            for part, body in bundled(receipts):
                 made.append((shard, seqs[shard] + 1, len(part), body))
                 seqs[shard] += len(part)
         return made
@@ -386,12 +394,3 @@ class Batch:
             elif row.ended is None:
                 row.ended = row.started
         return [row.values() for row in self.processes.values()]
-
-
-def _parts(receipts: Sequence[Receipt]) -> Iterable[tuple[Sequence[Receipt], bytes]]:
-    """The receipts in as few pieces as the limit of a bundle allows, in their order."""
-    body = encode_receipts(receipts)
-    if len(body) <= BUNDLE_BYTES_MAX or len(receipts) == 1:
-        return ((receipts, body),)
-    middle = len(receipts) // 2
-    return (*_parts(receipts[:middle]), *_parts(receipts[middle:]))

@@ -14,9 +14,10 @@ from onstage.core.commit import Refusal, RefusedBecause
 from onstage.core.journal import Entry
 from onstage.errors import NodeRunning, UsageError
 from onstage.ports.store import BatchOutcome, Features, Opened, payload_bytes_max
-from onstage.stores.batch import LENGTH, SHARDS, Batch
+from onstage.stores.batch import LENGTH, Batch
 from onstage.stores.memory_rows import MemoryReader, MemoryRows
-from onstage.stores.names import interned, retired
+from onstage.stores.names import interned, retired, undoing_numbers
+from onstage.stores.process_row import SHARDS
 from onstage.stores.window import Window
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class MemoryStore:
         self.trouble: str | None = None
         self.epoch = 0
         self.outcomes: dict[str, dict[int, str]] = {}
+        self.undoing: dict[str, frozenset[int]] = {}
         self.partial = False
         self._clock = clock
         self._workers = workers
@@ -98,6 +100,7 @@ class MemoryStore:
             process: {number: name for (name, _), number in rows.types.items() if name in names}
             for process, names in declaration.outcomes.items()
         }
+        self.undoing = undoing_numbers(declaration, rows.types)
         marks = (first, rows.hlc, self.epoch, len(rows.topologies))
         retired_now = retired(handlers, declaration.handlers)
         return Opened(rows.store, tuple(rows.incarnations), *marks, dict(rows.types), dict(handlers), retired_now)
@@ -184,6 +187,14 @@ class MemoryStore:
     def states(self, wanted: Collection[tuple[str, str]]) -> list[tuple[str, str, int]]:
         """The versions of keyed states."""
         return [(*place, self._rows.states[place].version) for place in wanted if place in self._rows.states]
+
+    def progress(self, processes: Collection[int]) -> list[tuple[int, int]]:
+        """The versions of rows of progress."""
+        return [(n, self._rows.progress[n].version) for n in processes if n in self._rows.progress]
+
+    def waves(self, processes: Collection[int]) -> list[tuple[int, int]]:
+        """The versions of rows that say whether processes are undone."""
+        return [(n, self._rows.waves[n].version) for n in processes if n in self._rows.waves]
 
     def transact(self, transaction: Transaction) -> Entry:
         """There are no transactions here: raises UsageError, which refuses the commit."""

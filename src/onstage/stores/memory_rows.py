@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from onstage.core.commit import Note, event_of, handler_of
 from onstage.core.journal import Entry, decode_entry
+from onstage.core.undoing import COMPENSATING
 from onstage.events.receipt import OPEN_MAX, Status, decode_receipts
 from onstage.ports.store import Bundle, EventView, ExecutionView, ProcessView, StateView, Stored
 from onstage.stores.batch import STATUS, Batch
@@ -15,7 +16,7 @@ from onstage.stores.batch import STATUS, Batch
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from onstage.core.commit import NewEvent, Notes
+    from onstage.core.commit import NewEvent, Notes, ProgressRow, WaveRow
 
 __all__ = ["MemoryReader", "MemoryRows"]
 
@@ -39,6 +40,8 @@ class MemoryRows:
         self.doors: dict[bytes, tuple[int, bytes]] = {}
         self.notes: dict[str, dict[int, bytes]] = {}
         self.states: dict[tuple[str, str], StateView] = {}
+        self.progress: dict[int, ProgressRow] = {}
+        self.waves: dict[int, WaveRow] = {}
         self.receipts: list[tuple[int, int, int, int, bytes]] = []
         # Numbers in order, kept up to date by commits that come almost in order.
         self.log: list[int] = []
@@ -100,6 +103,8 @@ class MemoryRows:
             self.handlers[new.name], self.handler_names[new.number] = new.number, new.name
             self.handlers_ever = max(self.handlers_ever, new.number)
         self.states |= {(row[0], row[1]): StateView(*row) for row in batch.state_rows()}
+        self.progress |= batch.progress
+        self.waves |= batch.waves
         epoch = len(self.incarnations)
         for shard, seq, _, body in batch.bundles():
             self.receipts.append((len(self.receipts) + 1, epoch, shard, seq, body))
@@ -263,6 +268,29 @@ class MemoryReader:
         wanted = (row for row in of_state if state in (None, row.state) and key in (None, row.key))
         return _page(wanted, limit)
 
+    async def newest_receipt(self) -> int:
+        """The position of the newest bundle of receipts."""
+        return len(self._rows.receipts)
+
+    async def progress(self, processes: Sequence[int]) -> list[ProgressRow]:
+        """How far these processes have come."""
+        return [self._rows.progress[n] for n in sorted(set(processes)) if n in self._rows.progress]
+
+    async def progress_due(self, until: int | None = None, *, limit: int = 100) -> list[ProgressRow]:
+        """Rows that are due, the earliest first."""
+        dues = ((row.due, row.process, row) for row in self._rows.progress.values() if row.due is not None)
+        return _page((row for due, _, row in sorted(dues, key=_first_two) if until is None or due <= until), limit)
+
+    async def waves(
+        self, processes: Sequence[int] | None = None, *, after: int = 0, limit: int = 1000, open_only: bool = False
+    ) -> list[WaveRow]:
+        """Which processes are undone, or must not be."""
+        rows = self._rows.waves
+        if processes is None:
+            wanted = (n for n in sorted(rows) if n > after and (not open_only or rows[n].state == COMPENSATING))
+            return [rows[n] for n in wanted][:limit]
+        return [rows[n] for n in sorted(set(processes)) if n in rows]
+
     def _event(self, n: int) -> EventView:
         e = self._rows.events[n]
         name, version = self._rows.type_names[e.type]
@@ -276,6 +304,10 @@ class MemoryReader:
 
     def _journal(self, execution: int) -> tuple[Entry, ...]:
         return tuple(map(decode_entry, self._rows.entries.get(execution, ())))
+
+
+def _first_two(row: tuple[int, int, Any]) -> tuple[int, int]:
+    return row[:2]
 
 
 def _behind(numbers: list[int], after: int) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Interned handler names: who keeps which number when names change between two starts."""
+"""Interned names: which handler keeps its number when names change between two starts, and what a type is numbered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from onstage.errors import OperationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["check_count", "interned", "renames", "retired"]
+    from onstage.ports.store import Declaration
+
+__all__ = ["check_count", "interned", "renames", "retired", "undoing_numbers"]
 
 Declared = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -66,3 +68,11 @@ def check_count(known: Mapping[str, int]) -> None:
             f"the store has {len(known)} handlers, at most {HANDLERS_MAX} fit\n"
             "  why: a handler keeps its number for ever\n  to do: begin with an empty store"
         )
+
+
+def undoing_numbers(declaration: Declaration, types: Mapping[tuple[str, int], int]) -> dict[str, frozenset[int]]:
+    """The numbers of the event types that have a declared process undone, by its name."""
+    return {
+        process: frozenset(number for (name, _), number in types.items() if name in names)
+        for process, names in declaration.undoing.items()
+    }

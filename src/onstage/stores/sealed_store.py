@@ -33,13 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SealedReader", "SealedStore"]
 
-SEALED_TOPICS: Final = frozenset({"completion", "forward", "heartbeat", "refused"})
+SEALED_TOPICS: Final = frozenset({"completion", "errand", "forward", "heartbeat", "refused"})
 """Topics of notes that hold payloads; the others hold numbers and names."""
 
 TRANSACTIONS_MAX: Final = 10_000
 """Of how many transactions the answer can still be asked for: far more than are under way at once."""
-
-_FIELDS: Final = PAYLOAD_FIELDS
 
 
 @final
@@ -53,6 +51,7 @@ class SealedStore:
         self._types: dict[int, str] = {}
         self._transacting: dict[int, int] = {}
         self.features = store.features
+        self.reader: Reader  # there once the store is open
 
     @property
     def on_batch(self) -> Callable[[BatchOutcome], None]:
@@ -62,11 +61,6 @@ class SealedStore:
     @on_batch.setter
     def on_batch(self, told: Callable[[BatchOutcome], None]) -> None:
         self._store.on_batch = told
-
-    @property
-    def reader(self) -> Reader:
-        """What is durable, opened."""
-        return SealedReader(self._store.reader, self._seal)
 
     @property
     def undurable(self) -> int:
@@ -87,6 +81,7 @@ class SealedStore:
         """Open the store, and learn the numbers of the types. Raises UsageError for a codec that does not work."""
         self._try_out()
         opened = await self._store.open(declaration)
+        self.reader = SealedReader(self._store.reader, self._seal)
         self._types = {number: name for (name, _), number in opened.types.items()}
         return opened
 
@@ -124,6 +119,7 @@ class SealedStore:
             ),
             notes=None if commit.notes is None else self._notes(commit.notes),
             transaction=None if commit.transaction is None else self._transaction(commit, commit.transaction),
+            copied=tuple(_each(self._seal.close, commit.opened[0].execution, entry) for entry in commit.copied),
         )
         commit.position = position = self._store.append(sealed)
         if commit.transaction is not None:
@@ -174,7 +170,7 @@ def _each(act: Callable[..., bytes], execution: int, entry: Entry) -> Entry:
     """The entry with every payload in it sealed, or opened."""
     changed = {
         field: act(data, "entry", execution, entry.position, field)
-        for field in _FIELDS
+        for field in PAYLOAD_FIELDS
         if isinstance(data := getattr(entry, field, None), bytes)
     }
     return msgspec.structs.replace(entry, **changed) if changed else entry
@@ -200,6 +196,10 @@ class SealedReader:
         self.receipts = reader.receipts
         self.unread = reader.unread
         self.doors = reader.doors
+        self.newest_receipt = reader.newest_receipt
+        self.progress = reader.progress
+        self.progress_due = reader.progress_due
+        self.waves = reader.waves
 
     def close(self) -> None:
         """Close the reader, if it is one of its own."""

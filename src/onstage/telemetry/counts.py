@@ -13,6 +13,8 @@ from onstage.events.receipt import OPEN_MAX, Status
 from onstage.ports.telemetry import Family, Sample
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from onstage.core.commit import Commit
     from onstage.ports.store import BatchOutcome
 
@@ -67,6 +69,7 @@ class Counts:
         self._attempts: Counter[tuple[str, str]] = Counter()
         self._closed: Counter[str] = Counter()
         self._durations: dict[int, Histogram] = {}
+        self.each_end: Callable[[float, str], None] | None = None
 
     def appended(self, commit: Commit) -> None:
         """Count it once it is durable."""
@@ -98,7 +101,10 @@ class Counts:
             histogram = self._durations.get(handler)
             if histogram is None:
                 histogram = self._durations[handler] = Histogram()
-            histogram.observe(max(0, commit.ended - commit.started) / 1000)
+            seconds = max(0, commit.ended - commit.started) / 1000
+            histogram.observe(seconds)
+            if self.each_end is not None:
+                self.each_end(seconds, self._name(handler))
         elif status == Status.RETRYING:
             self._retried[handler] += 1
         elif status == Status.WAITING:

@@ -8,6 +8,7 @@ import msgspec
 
 from onstage.events.receipt import Status
 from onstage.telemetry.counts import Counts
+from onstage.telemetry.meters import meter_provider
 from onstage.telemetry.trace_context import provider
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _DECODE = msgspec.json.Decoder(_Trace).decode
 
 def instruments(clock: Clock, *, counted: bool) -> Instruments | None:
     """The telemetry that is wanted: None if nothing is counted and the program traces nothing."""
-    traces = provider()
+    traces, counted = provider(), counted or meter_provider() is not None
     if traces is None:
         return Instruments(Counts(), None) if counted else None
     from onstage.telemetry.spans import Spans  # lazily: it imports OpenTelemetry
@@ -114,6 +115,11 @@ class Instruments:
             return await spans.attempt(frame.delivery.id, step.name, position, call)
 
         return attempt
+
+    def each_end(self, tell: Callable[[float, str], None]) -> None:
+        """Tell how long each execution took, and its handler, once it has ended durably."""
+        if self._counts is not None:
+            self._counts.each_end = tell
 
     def families(self) -> Sequence[Family]:
         """What was counted."""

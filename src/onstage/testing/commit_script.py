@@ -18,8 +18,9 @@ DECLARATION: Final = Declaration(
     handlers=(("shop.bill", ()), ("shop.pack", ()), ("shop.mail", ())),
     outcomes={"order": frozenset({"shop.paid", "shop.lost"})},
     manifest=b"shop 1",
+    undoing={"order": frozenset({"shop.lost"})},
 )
-"""A shop of three event types and three handlers; the process `order` ends with one of two types."""
+"""A shop of three event types and three handlers; `order` ends with one of two types, one of which has it undone."""
 
 
 @final

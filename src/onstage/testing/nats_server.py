@@ -121,8 +121,11 @@ class NatsServer:
         self.start()
 
     def pause(self) -> None:
-        """Stop it in its tracks: connections stay, nothing answers."""
-        self._running().send_signal(signal.SIGSTOP)
+        """Stop it in its tracks: connections stay, and when this returns nothing answers."""
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        # The signal is only sent by then: threads on other cores still answer until the last of them has stopped.
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let it go on after `pause`."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from onstage.contracts.service import Service
     from onstage.runtime.step import Step
 
-__all__ = ["Crash", "Delay", "Fail", "Fault", "Stub"]
+__all__ = ["Crash", "Delay", "Fail", "Fault", "Recorded", "Stub"]
 
 
 @final
@@ -55,4 +55,22 @@ class Crash:
     times: int = 1
 
 
-Fault = Fail | Stub | Delay | Crash
+@final
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a step did once, in a history: in this handler ("payment.charge"), at this position ("charge#0").
+
+    Its first `failures` attempts fail with `error`; then it has this result (plain data, as JSON has it), or with
+    `fails_for_good` fails on. Each execution of the handler takes one, in the order in which they are planned; a step
+    for which none is left fails, so that nothing outside is touched.
+    """
+
+    handler: str
+    position: str
+    result: Any = None
+    failures: int = 0
+    error: str = ""
+    fails_for_good: bool = False
+
+
+Fault = Fail | Stub | Delay | Crash | Recorded

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from onstage.core.execution import Execution
+from onstage.core.journal import Patched
 from onstage.runtime.attempts import perform_step, perform_transaction
-from onstage.runtime.frame import CURRENT, Frame
+from onstage.runtime.completion import NO_COMPLETIONS
+from onstage.runtime.continuing import again
+from onstage.runtime.frame import CURRENT, Frame, Park
+from onstage.runtime.waves import NO_WAVES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,6 +57,8 @@ class Scene:
         self.types = types
         self.steps: dict[str, Any] = {}
         self.clock = self
+        self.waves = NO_WAVES
+        self.completions = NO_COMPLETIONS
 
     def now_ms(self) -> int:
         """Before everything: what is to be at a time has not come."""
@@ -82,6 +88,17 @@ class _Rehearsing:
         if frame.execution.has_pending:
             raise Frontier("something new was recorded")
 
+    def save_soon(self, frame: Frame) -> None:
+        """A branch has ended and something new was recorded: nobody would hear an error here, so the run parks."""
+        frame.parked = frame.parked or Park()
+
+    @staticmethod
+    def tell(frame: Frame, entry: Entry) -> None:
+        """On which side of a change the execution is follows from its journal: the rehearsal goes on from there."""
+        if not isinstance(entry, Patched):
+            raise Frontier(f"the driver was told of {entry.position}")
+        frame.execution.committed(entry)
+
     def __getattr__(self, name: str) -> Any:
         raise Frontier(f"the driver was asked to {name}")
 
@@ -91,6 +108,9 @@ async def rehearse(delivery: Delivery, entries: Iterable[Entry], event: Any, nod
     driver: Any = _Rehearsing(node)
     frame = Frame(delivery, delivery.reaction, driver, 0, 0, Execution(tuple(entries)))
     result, end = None, None
+    anew = again(frame)
+    if anew is not None:  # it began again with another input, and what was recorded before is not asked again
+        event = delivery.reaction.handler.triggers[0].decode(anew.input)
     mark = CURRENT.set(frame)
     try:
         result = await delivery.reaction.fn(event)

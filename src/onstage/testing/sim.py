@@ -17,7 +17,9 @@ from onstage.events.event import event_type
 from onstage.runtime.asking import response_in, workflow_of
 from onstage.runtime.completion import outcome_of
 from onstage.runtime.operations import operate
+from onstage.runtime.skipping import execution_with, skip
 from onstage.testing.planned_faults import Crash, Delay, Fail, Fault, Stub
+from onstage.testing.sim_expectations import Judge
 from onstage.testing.sim_history import SimHistory
 from onstage.testing.sim_world import World
 
@@ -62,6 +64,7 @@ class Sim:
         self.app = app
         self.seed = seed
         self._faults = tuple(faults)
+        self._judging = Judge()
         self._kills_at: set[tuple[int, str]] = set()
         self._folder: TemporaryDirectory[str]
         self._thread: ThreadPoolExecutor
@@ -81,6 +84,13 @@ class Sim:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop the node and forget the world."""
+        try:
+            if kind is None:
+                await self._judge()
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
         try:
             await self._do(self._world.close)
         finally:
@@ -117,9 +127,20 @@ class Sim:
         known = event_type(type(request))
         return await self._do(lambda: self._world.begin(known.name, known.encode(request), id, known.key_of(request)))
 
-    async def control(self, action: str, event: str) -> str:
-        """Cancel or terminate what was started or asked under this id; answers what was done."""
-        return await self._do(lambda: self._world.control(action, event))
+    async def control(self, action: str, event: str, *, note: str | None = None) -> str:
+        """Cancel or terminate what was started or asked under this id, undo or resolve; answers what was done."""
+        return await self._do(lambda: self._world.control(action, event, note))
+
+    async def skip(self, key: str, step: str, result: object = None) -> str:
+        """Let a stuck step of the newest process with this key count as done with this result, as an operator would."""
+        process = self.read(lambda reader: reader.processes(key=key))[0].id
+        execution = self.read(lambda reader: execution_with(reader, process, step))
+        data = None if result is None else encode_any(result)
+        return await self._do(lambda: self._world.call(lambda: skip(self._world.node, execution, step, data)))
+
+    async def fork(self, event: str, step: str, *, id: str | None = None) -> str:
+        """Fork a workflow from a step, as a client would; answers the public id of the fork."""
+        return await self._do(lambda: self._world.fork(event, step, id))
 
     def result(self, event: str) -> Any:
         """The result of what was started or asked under this id, as plain data; None if there is none yet.
@@ -135,13 +156,27 @@ class Sim:
 
         Time passes for running steps, and for retries and rate limits that are due within an hour; not for waits,
         sleeps, and events that gather (`debounce=`, `batch=`). Raises AssertionError if a handler still
-        runs after an hour of virtual time.
+        runs after an hour of virtual time, and for each rule of an expectation that a process broke, once.
         """
         await self._do(self._world.settle)
+        await self._judge()
 
     async def advance(self, duration: str | timedelta | float) -> None:
-        """Let time pass ("25h", a timedelta or seconds) with everything that falls due, then settle."""
+        """Let time pass ("25h", a timedelta or seconds) with everything that falls due, then settle.
+
+        Raises AssertionError as `settle` does.
+        """
         await self._do(lambda: self._world.advance(seconds(duration)))
+        await self._judge()
+
+    async def _judge(self) -> None:
+        world = self._world
+        if any(process.rules for process in self.app.processes):
+            await self._do(
+                lambda: world.call(
+                    lambda: self._judging.refuse_violations(world.store.reader, world.judged, self.app.processes)
+                )
+            )
 
     async def restart(self) -> None:
         """Kill the node between two things, and start another one on the same file."""

@@ -7,10 +7,12 @@ import inspect
 from collections import Counter, defaultdict, deque
 from typing import TYPE_CHECKING, Any, Final, assert_never, final
 
+import msgspec
+
 from onstage.events.duration import seconds
 from onstage.runtime.attempts import run_function
 from onstage.runtime.frame import INSIDE_STEP
-from onstage.testing.planned_faults import Crash, Delay, Fail, Stub
+from onstage.testing.planned_faults import Crash, Delay, Fail, Recorded, Stub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,9 @@ class Faults:
         self.stubs: dict[Any, Any] = {}
         self.delays_s: dict[Any, float] = {}
         self.crashes: Counter[tuple[str, Any]] = Counter()
+        self.recorded: defaultdict[tuple[str, str], deque[Recorded]] = defaultdict(deque)
+        self._retold: dict[tuple[int, str], Recorded] = {}
+        self._attempts: Counter[tuple[int, str]] = Counter()
 
     def plan(self, fault: Fault) -> None:
         """Take up a fault that is given as a value."""
@@ -49,6 +54,8 @@ class Faults:
                 self.delays_s[fault.step] = seconds(fault.duration)
             case Crash():
                 self.crashes[fault.service.name, fault.after] += fault.times
+            case Recorded():
+                self.recorded[fault.handler, fault.position].append(fault)
             case _:
                 assert_never(fault)
 
@@ -71,6 +78,8 @@ class Faults:
         if self.failures[step]:
             raise self.failures[step].popleft().with_traceback(None)
         stub = self.stubs.get(step, _MISSING)
+        if stub is _MISSING and self.recorded:
+            return self._told(step, frame, position)
         if stub is _MISSING:
             return await run_function(step, frame, position, arguments)
         if not callable(stub):
@@ -81,3 +90,17 @@ class Faults:
             return await answer if inspect.isawaitable(answer) else answer
         finally:
             INSIDE_STEP.reset(mark)
+
+    def _told(self, step: Step[..., Any], frame: Frame, position: str) -> Any:
+        """What a history says that this step did here."""
+        mine = (frame.delivery.id, position)
+        if mine not in self._retold:
+            left = self.recorded[frame.reaction.name, position]
+            if not left:
+                raise AssertionError(f"step {position} of {frame.reaction.name} is not in the history: stub it")
+            self._retold[mine] = left.popleft()
+        told = self._retold[mine]
+        self._attempts[mine] += 1
+        if told.fails_for_good or self._attempts[mine] <= told.failures:
+            raise RuntimeError(told.error)
+        return step.result_codec.read(msgspec.json.encode(told.result))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from onstage.core.commit import event_of
 from onstage.core.identity import number_in
-from onstage.core.journal import Attempted, Emitted, Failed, Raced, Stepped, WaitEnded, WaitOpened
+from onstage.core.journal import Attempted, Emitted, Failed, Raced, Stepped, WaitEnded, WaitHopeless, WaitOpened
 from onstage.events.envelope import hlc_ms
 from onstage.events.event import event_type
 from onstage.events.receipt import Status
@@ -112,6 +112,8 @@ def _said(entry: Entry) -> str:
             what = f"waits for {' or '.join(entry.types)}"
         case WaitEnded():
             what = f"took {entry.type}" if entry.event else "timed out"
+        case WaitHopeless():
+            what = "waited for what will never happen"
         case Emitted():
             what = f"emitted event {entry.event}"
         case _:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 import msgspec
 
 from onstage.errors import UsageError
+from onstage.events.answer import START_PREFIX, START_SOURCE
 from onstage.events.event import event_type
 from onstage.events.receipt import Status
 from onstage.runtime.local_ways import LocalWays
@@ -75,6 +76,7 @@ class World:
         self.batches = 0
         self.boundaries: list[tuple[int, str]] = []
         self.kills_at: set[tuple[int, str]] = set()
+        self.judged: dict[int, None] = {}
 
     def _time_s(self) -> float:
         return self.loop.time()
@@ -108,6 +110,7 @@ class World:
 
         def appended(commit: Commit) -> int:
             self.note("commit", msgspec.structs.replace(commit, transaction=None))
+            self.judged.update(dict.fromkeys(row.process for row in commit.progress))
             return append(commit)
 
         self.store.append = appended
@@ -196,6 +199,9 @@ class World:
     def _goes_on_at(self, give_up_s: float) -> float | None:
         """The time to go to while something still runs or is about to be tried again; None if all is at rest."""
         next_s = self.loop.next_timer_s
+        watchers = (self.node.monitor, self.node.hopeless)
+        if any(each is not None and each.is_behind for each in watchers) and next_s is not None and next_s <= give_up_s:
+            return next_s
         if self.node.dispatcher.busy or self.store.undurable:
             if next_s is None or next_s > give_up_s:
                 running = sorted(frame.reaction.name for frame in self.node.dispatcher.running.values())
@@ -246,18 +252,26 @@ class World:
         """Ask, or start a workflow, as a client would; answers the public id of the request."""
         identity = id or self.clock.token(8).hex()
         self.note("begin", type, identity, data)
-        start = {"type": type, "data": data, "id": identity, "source": f"//sim/{type}", "key": key, "timeout_s": None}
+        workflow = type.removeprefix(START_PREFIX)
+        source = f"//sim/{type}" if workflow == type else f"{START_SOURCE}/{workflow}"
+        start = {"type": type, "data": data, "id": identity, "source": source, "key": key, "timeout_s": None}
         return self.call(lambda: LocalWays(self.node).begin(start))
 
-    def control(self, action: str, event: str) -> str:
+    def control(self, action: str, event: str, note: str | None = None) -> str:
         """Act on what answers this request. Raises UsageError; if the node died, it may have been done, and is told."""
         kills = self.kills
         try:
-            return self.call(lambda: LocalWays(self.node).control(action, event))
+            return self.call(lambda: LocalWays(self.node).control(action, event, note=note))
         except UsageError as error:
             if self.kills == kills:
                 raise
             return str(error)
+
+    def fork(self, event: str, step: str, id: str | None) -> str:
+        """Fork a workflow as a client would: the id is drawn once."""
+        identity = id or self.clock.token(8).hex()
+        self.note("fork", event, step, identity)
+        return self.call(lambda: LocalWays(self.node).fork(event, step, identity))
 
     # The trace.
 

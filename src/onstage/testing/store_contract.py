@@ -13,6 +13,7 @@ from __future__ import annotations
 from onstage.ports.store import Features
 from onstage.testing.store_members import StoreMembers
 from onstage.testing.store_parts import StoreParts
+from onstage.testing.store_progress import StoreProgress
 from onstage.testing.store_reading import StoreReading
 from onstage.testing.store_transactions import StoreTransactions
 from onstage.testing.store_trial import CrashableStore
@@ -21,5 +22,5 @@ from onstage.testing.store_writing import StoreWriting
 __all__ = ["CrashableStore", "Features", "StoreContract"]
 
 
-class StoreContract(StoreWriting, StoreMembers, StoreReading, StoreTransactions, StoreParts):
+class StoreContract(StoreWriting, StoreMembers, StoreReading, StoreTransactions, StoreParts, StoreProgress):
     """All that a store promises, as far as its `features` go."""

@@ -1,4 +1,4 @@
-"""The contract of a store's commits that settle several executions: a batch and its members."""
+"""The contract of a store's commits that touch other executions than their own: members of a batch, and forks."""
 
 from __future__ import annotations
 
@@ -71,6 +71,53 @@ class StoreMembers(StoreMaker):
         await trial.crash()
         assert await trial.store.reader.executions() == []
         assert len(await trial.store.reader.executions(process=roots[1].process)) == 1
+
+    @played
+    async def test_a_journal_is_taken_over_with_the_obligation_that_it_is_for(self, trial: Trial) -> None:
+        """It goes on from that length, in the same batch and after a crash."""
+        entries = (Valued("x#0", b"1"), Valued("x#1", b"2"))
+        for together in (True, False):
+            root = trial.script.root(BILL, copied=entries)
+            wrong = trial.script.step(root, BILL, expected=0)
+            right = trial.script.step(root, BILL, status=WAITING, expected=2, entries=(Valued("x#2", b"3"),))
+            if together:
+                assert await trial.why(root, wrong, right) == [None, CONFLICT, None]
+            else:
+                assert await trial.why(root) == [None]
+                (view,) = await trial.store.reader.executions(process=root.process)
+                assert (view.status, view.length, view.started) == (Status.READY, 2, 0)
+                assert await trial.digest_and_open(root.process) != (0, 0)
+                assert await trial.why(wrong, right) == [CONFLICT, None]
+            stored = await trial.store.reader.execution(right.execution)
+            assert stored is not None
+            assert stored.entries == (*entries, *right.entries)
+            assert await trial.why(trial.script.step(root, BILL, expected=3)) == [None]
+            assert await trial.digest_and_open(root.process) == (0, 0)
+
+    @played
+    async def test_what_an_execution_emits_may_have_an_identity_at_the_door(self, trial: Trial) -> None:
+        """Another one with it is refused as a duplicate, one on another journal as a conflict."""
+        script = trial.script
+        roots = [script.root(BILL) for _ in range(3)]
+        await trial.put(*roots)
+        first, again, late = (
+            script.step(root, BILL, ("shop.paid", ()), status=WAITING, door=script.door(b"a")) for root in roots
+        )
+        late.expected, late.door = 7, script.door(b"b")
+        assert await trial.why(first, again, late) == [None, RefusedBecause.DUPLICATE, CONFLICT]
+        found = await trial.store.reader.doors((script.door(b"a").identity, script.door(b"b").identity))
+        assert [n for n, _ in found.values()] == [first.events[0].n]
+
+    @played
+    async def test_a_refused_commit_takes_nothing_over(self, trial: Trial) -> None:
+        """Neither the event nor the journal is there, and the same numbers may be used by nobody else."""
+        door = trial.script.door(b"a")
+        first = trial.script.root(BILL, door=door)
+        door.n = first.events[0].n
+        again = trial.script.root(BILL, door=trial.script.door(b"a"), copied=(Valued("x#0", b"1"),))
+        assert await trial.why(first, again) == [None, RefusedBecause.DUPLICATE]
+        assert await trial.store.reader.execution(execution_id(again.process, 1)) is None
+        assert await trial.store.reader.event(again.process) is None
 
 
 def _settling(trial: Trial, roots: list[Commit]) -> Commit:

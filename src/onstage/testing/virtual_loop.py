@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from asyncio import Handle, TimerHandle
 from contextlib import suppress
+from heapq import heappop, heappush
 from math import ceil, inf
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVarTuple, final
 from weakref import ref
@@ -18,6 +20,7 @@ from weakref import ref
 from onstage.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
     from contextvars import Context
 
@@ -26,6 +29,12 @@ __all__ = ["Killed", "VirtualLoop"]
 Ts = TypeVarTuple("Ts")
 TURNS_MAX: Final = 100_000
 """How many turns of the loop may happen at one moment before the world is taken to run in circles."""
+
+TIMERS_MAX: Final = 100
+"""With more timers than these asyncio looks whether most of them were cancelled."""
+
+DAY_S: Final = 86_400
+"""asyncio sleeps no longer at a time."""
 
 _REFUSED: Final = (
     "add_reader", "add_writer", "connect_read_pipe", "connect_write_pipe", "create_connection",
@@ -55,6 +64,15 @@ class _NoSelector:
 class VirtualLoop(asyncio.BaseEventLoop):
     """A private loop; give it work and call `run_to`. It can be killed, and then nothing on it ever runs again."""
 
+    # asyncio's own, of which typeshed says nothing.
+    _ready: deque[Any]
+    _scheduled: list[Any]
+    _timer_cancelled_count: int
+    _clock_resolution: float
+    _closed: bool
+    _debug: bool
+    _stopping: bool
+
     def __init__(self, start_s: float = 0.0) -> None:
         """Begin at this time, in seconds."""
         super().__init__()
@@ -62,6 +80,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._horizon_s = inf
         self._turns = 0
         self._selector = _NoSelector(self._idle)
+        self._clock_resolution = 1e-4  # well within a millisecond, and still more than 0 when added to a late time
         self._born: list[ref[asyncio.Task[Any]]] = []
         self.is_dead = False
         self.on_turn: Callable[[VirtualLoop], None] | None = None
@@ -76,7 +95,23 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Call back at `when`, rounded up to the millisecond: never early."""
-        return super().call_at(ceil(round(when * 1000, 3)) / 1000, callback, *args, context=context)
+        when = ceil(round(when * 1000, 3)) / 1000
+        if self._closed or self._debug:
+            return super().call_at(when, callback, *args, context=context)
+        timer = TimerHandle(when, callback, args, self, context)
+        heappush(self._scheduled, timer)
+        timer._scheduled = True  # type: ignore[attr-defined]  # noqa: SLF001  asyncio's own
+        return timer
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Call back in the next turn."""
+        if self._closed or self._debug:
+            return super().call_soon(callback, *args, context=context)
+        handle = Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
 
     def create_task(self, coro: Any, *, name: object = None, context: Context | None = None) -> asyncio.Task[Any]:
         """Create a task, and remember it until the loop is buried."""
@@ -87,8 +122,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     @property
     def next_timer_s(self) -> float | None:
         """When the next timer is due, None if there is none."""
-        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # asyncio's own heap
-        return min((timer.when() for timer in timers if not timer.cancelled()), default=None)
+        return min((timer.when() for timer in self._scheduled if not timer.cancelled()), default=None)
 
     def run_to(self, horizon_s: float) -> None:
         """Run everything that is due until then. Afterwards it is that time, and nothing is ready."""
@@ -101,10 +135,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
     @property
     def due_s(self) -> float:
         """When something is to be run: now if something is ready, else with the next timer, never if there is none."""
-        if self._ready:  # type: ignore[attr-defined]  # asyncio's own
+        if self._ready:
             return self._now_s
-        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # asyncio's own heap
-        return timers[0].when() if timers else inf
+        return self._scheduled[0].when() if self._scheduled else inf
 
     def turn(self, now_s: float) -> None:
         """Run one turn at this time: what is ready or due by then, not what that makes ready. Never jumps ahead."""
@@ -113,9 +146,33 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.stop()
         self.run_forever()
 
+    def _run_once(self) -> None:
+        """One turn, as asyncio's own: without events to look for, which is most of what that one does."""
+        scheduled = self._scheduled
+        if self._debug or len(scheduled) > TIMERS_MAX:
+            super()._run_once()  # type: ignore[misc]  # asyncio's own; it also forgets timers that were cancelled
+            return
+        while scheduled and scheduled[0]._cancelled:  # noqa: SLF001
+            self._timer_cancelled_count -= 1
+            heappop(scheduled)._scheduled = False  # noqa: SLF001
+        ready = self._ready
+        if ready or self._stopping:
+            self._idle(0)
+        else:
+            self._idle(min(max(0, scheduled[0].when() - self._now_s), DAY_S) if scheduled else None)
+        end_s = self._now_s + self._clock_resolution
+        while scheduled and scheduled[0].when() < end_s:
+            timer = heappop(scheduled)
+            timer._scheduled = False  # noqa: SLF001
+            ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:  # noqa: SLF001
+                handle._run()  # noqa: SLF001
+
     def kill_soon(self) -> None:
         """Leave the loop with `Killed` after the present callback, before any other."""
-        self._ready.appendleft(self.killer())  # type: ignore[attr-defined]  # ahead of everybody
+        self._ready.appendleft(self.killer())  # ahead of everybody
 
     def killer(self) -> asyncio.Handle:
         """A callback that leaves the loop with `Killed`."""

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from onstage.cli.database import size_of
-from onstage.cli.store_file import newest_layout
+from onstage.reading.store_file import newest_layout
 from onstage.stores.sqlite import connection as files
 
 

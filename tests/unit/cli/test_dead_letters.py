@@ -45,6 +45,17 @@ def test_a_dry_run_does_nothing(tiny: Any, dead: Any) -> None:
     assert len(tiny.json("dead", "ls")) == 2
 
 
+def test_what_is_meant_can_be_said_by_key_and_by_error(tiny: Any, dead: Any) -> None:
+    first, second = dead
+    assert [row["execution"] for row in tiny.json("dead", "ls", "--key", "o2")] == [second]
+    assert [row["execution"] for row in tiny.json("dead", "ls", "--error", "negative")] == dead
+    assert tiny.json("dead", "ls", "--error", "negative", "--key", "o3") == []
+    dry = tiny.json("dead", "retry", "--error", "negative amount", "--key", "o1", "--dry-run")
+    assert dry == {"action": "retry", "dry_run": True, "executions": [first]}
+    assert tiny.json("dead", "drop", "--key", "o1", "--yes")["executions"] == [first]
+    assert [row["execution"] for row in tiny.json("dead", "ls")] == [second]
+
+
 def test_everything_at_once_needs_a_yes(tiny: Any, dead: Any) -> None:
     assert tiny.run("dead", "drop", "--all").exit_code == 2
     assert len(tiny.json("dead", "ls")) == 2

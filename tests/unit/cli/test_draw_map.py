@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from onstage.cli.draw_map import tally_of
-from onstage.cli.store_file import looking_at
 from onstage.observe.service_map import ServiceMap
+from onstage.reading.store_file import looking_at
 
 
 def drawn(tiny: Any, *arguments: str) -> ServiceMap:

@@ -32,6 +32,15 @@ def test_filters_can_be_combined(tiny: Any) -> None:
     assert tiny.json("ps", "--since", "0s") == []
 
 
+def test_who_queues_behind_a_dead_letter_is_among_the_stuck_and_nobody_else(tiny: Any) -> None:
+    tiny.play(("o1", -1))
+    for key in ("o1", "o2"):
+        tiny.run("emit", "order-placed", f'{{"order_id": "{key}", "amount": 5}}')
+    rows = tiny.json("ps", "--stuck")
+    assert [(row["key"], row["verdict"]) for row in rows] == [("o1", "stuck"), ("o1", "stuck")]
+    assert "behind a dead letter" in rows[0]["now"]
+
+
 def test_a_wrong_duration_is_a_usage_error(tiny: Any) -> None:
     tiny.play(("o1", 5))
     assert tiny.run("ps", "--since", "yesterday").exit_code == 2
@@ -41,7 +50,7 @@ def test_people_see_a_table_and_the_counts(tiny: Any) -> None:
     tiny.play(("o1", 5), ("o3", -1))
     result = tiny.run("ps")
     assert result.stdout.splitlines()[0].split() == ["KEY", "PROCESS", "VERDICT", "AGE", "NOW"]
-    assert "2 of 2 processes shown; 1 open, 1 dead letter" in result.stderr
+    assert "2 of 2 processes shown; 1 completed, 1 open, 1 dead letter" in result.stderr
     assert "no node runs on this store" in result.stderr
 
 

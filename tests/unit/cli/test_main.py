@@ -37,3 +37,11 @@ def test_a_traceback_is_shown_with_debug_only(tiny: Any) -> None:
     assert "Traceback" not in tiny.run("ps").stderr
     assert "Traceback" in tiny.run("--debug", "ps").stderr
     assert "Traceback" in tiny.run("ps", "--debug").stderr
+
+
+def test_python_dash_m_is_the_same_command_line() -> None:
+    ran = subprocess.run([sys.executable, "-m", "onstage", "--version"], check=True, capture_output=True, text=True)
+    assert ran.stdout.startswith("onstage, version ")
+    missing = subprocess.run([sys.executable, "-m", "onstage", "nonsense"], check=False, capture_output=True, text=True)
+    assert missing.returncode == 2
+    assert "No such command 'nonsense'" in missing.stderr

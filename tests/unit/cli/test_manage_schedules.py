@@ -42,3 +42,4 @@ def test_a_schedule_is_paused_resumed_and_backfilled_though_no_node_runs(tiny: A
     assert told == "clock.open_shop: 5 runs added, 0 had been emitted before\n"
     assert tiny.run("schedules", "pause", "clock.close_shop").exit_code == 2
     assert tiny.run("schedules", "backfill", "clock.open_shop", "--from", "x", "--to", "y").exit_code == 2
+    assert tiny.run("schedules", "backfill", "clock.open_shop", "--from", "14d").exit_code == 0

@@ -48,3 +48,4 @@ def test_a_change_is_refused(tiny: Any, text: str) -> None:
 def test_a_typing_error_is_told(tiny: Any) -> None:
     tiny.play(("o1", 5))
     assert "syntax error" in tiny.run("sql", "selec").stderr
+    assert "select name from sqlite_schema" in tiny.run("sql", "select 1 from onstage_events").stderr

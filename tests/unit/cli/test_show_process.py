@@ -75,3 +75,35 @@ def test_a_dead_letter_in_an_observers_store_says_whose_it_is(tiny: Any) -> None
     shown = tiny.run("show", "o1", "--store", "sqlite:///view.db").stdout
     assert "`onstage dead retry` (or drop) on the store of payment" in shown
     assert "`onstage dead retry 65537`" in tiny.run("show", "o1", "--store", "sqlite:///payment.db").stdout
+
+
+def test_a_process_is_shown_in_pages_that_make_up_the_whole(tiny: Any) -> None:
+    tiny.play(("o1", 5))
+    whole = tiny.json("show", "o1")
+    assert whole["next"] is None
+    pages, after = [], 0
+    while after is not None:
+        page = tiny.json("show", "o1", "--limit", "1", "--after", str(after))
+        pages.append([event["type"] for event in page["events"]])
+        after = page["next"]
+    (root,) = whole["events"]
+    (paid,) = root["executions"][0]["emitted"]
+    assert pages == [["order-placed"], [paid["type"]]]
+    assert "onstage show o1 --after" in tiny.run("show", "o1", "--limit", "1").stderr
+    assert "--after" not in tiny.run("show", "o1", "--limit", "2").stderr
+
+
+def test_a_key_that_began_again_has_generations(tiny: Any) -> None:
+    tiny.play(("o1", 2000))
+    assert tiny.run("emit", "order-placed", '{"order_id": "o1", "amount": 5}').exit_code == 0
+    tiny.play(("o2", 5))
+    shown = tiny.json("show", "o1")
+    assert [(each["outcome"], each["open"]) for each in shown["generations"]] == [(None, 1), (None, 1)], (
+        "one waits, one is behind it"
+    )
+    assert shown["process"] == shown["generations"][1]["process"], "the newest one is shown"
+    said = tiny.run("show", "o1").stderr
+    assert f"generation 2 of 2 of this key; the others: {shown['generations'][0]['process']}" in said
+    older = tiny.run("show", shown["generations"][0]["process"])
+    assert "generation 1 of 2" in older.stderr
+    assert len(tiny.json("show", "o2")["generations"]) == 1

@@ -15,7 +15,7 @@ def test_a_workflow_is_started_once_for_an_id_and_shown_with_its_state(tiny: Any
         assert tiny.json("start", "shop.fulfil", '"quick"', "--id", "o1", "--wait") == "quick is done"
         other = tiny.run("start", "shop.fulfil", '"other"', "--id", "o1")
         assert other.exit_code == 1
-        assert "with another payload" in other.output
+        assert "with another input" in other.output
         assert "started shop.fulfil with id o2" in tiny.run("start", "shop.fulfil", '"slow"', "--id", "o2").stdout
         assert tiny.run("start", "shop.fulfil", '"slow"', "--id", "o2", "--wait", "10ms").exit_code == 1
     assert 'state stage = "waiting for slow"' in tiny.run("show", "o2").stdout

@@ -41,6 +41,11 @@ def test_the_digest_sees_every_change_of_a_handler(change: dict[str, object]) ->
     assert digest(changed) != digest(WHOLE)
 
 
+def test_the_fingerprint_of_a_shape_stands_for_it_in_the_digest() -> None:
+    told = tuple(msgspec.structs.replace(each, shape='{"type": "object"}') for each in TYPES)
+    assert digest(msgspec.structs.replace(WHOLE, types=told)) == digest(WHOLE)
+
+
 def test_a_manifest_survives_the_round_trip() -> None:
     assert msgspec.json.decode(msgspec.json.encode(WHOLE), type=AppManifest) == WHOLE
     assert len(digest(WHOLE)) == 32

@@ -1,5 +1,7 @@
 """Topologies: who owes what, as of one epoch."""
 
+import msgspec
+
 from onstage.contracts.manifest import AppManifest, HandlerManifest, ProcessManifest, TypeManifest
 from onstage.contracts.topology import Place, Topology, decode_topology, encode_topology, owner_of
 
@@ -30,6 +32,13 @@ def test_a_node_says_what_its_own_services_are_and_what_nobody_knew() -> None:
     assert hearsay.subscribers("placed") == (("audit.all", False),), "the bank's own node knows better"
     own = first.with_services(AppManifest(handlers=(changed,)), ["bank"], at=HERE)
     assert ("bank.take", True) in own.subscribers("placed")
+
+
+def test_shapes_stay_at_home() -> None:
+    told = tuple(msgspec.structs.replace(each, shape='{"type": "object"}') for each in WHOLE.types)
+    topology = Topology().with_services(msgspec.structs.replace(WHOLE, types=told), ["shop"], at=HERE)
+    assert topology.types == WHOLE.types
+    assert topology.with_services(WHOLE, ["shop"], at=HERE) is topology
 
 
 def test_what_is_not_new_is_the_same_value() -> None:

@@ -202,7 +202,10 @@ def test_undoing_entries_are_nothing_that_the_handler_asks_again() -> None:
 def test_a_failure_that_leaves_the_handler_is_forgotten() -> None:
     execution = Execution()
     run(execution, [Call("a", StepRequest(1), fails=True)])
+    assert execution.fails_at("a#0")
+    assert not execution.fails_at("b#0")
     execution.failed()
+    assert not execution.fails_at("a#0")
     assert execution.take_entries() == ()
     assert run(Execution(), [Call("a", StepRequest(1))]) == [Perform(1, begun=False)]
 

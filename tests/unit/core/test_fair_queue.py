@@ -58,6 +58,55 @@ def test_no_level_is_passed_over_more_often_than_it_says(pushed: list[tuple[str,
         assert max(passed.values()) <= PASSED_OVER_MAX + PRIORITY_MAX
 
 
+KINDS = st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), min_size=1, max_size=200)
+
+
+@given(KINDS)
+def test_a_tenant_takes_one_turn_for_what_has_begun_and_for_what_is_new(pushed: list[tuple[str, bool]]) -> None:
+    """Some of it comes while others are served; nobody waits longer for that."""
+    queue: FairQueue[tuple[str, bool]] = FairQueue()
+    left: Counter[tuple[str, bool]] = Counter()
+    since: Counter[str] = Counter()
+    for item in [*pushed, *[None] * len(pushed)]:
+        if item is not None:
+            queue.push(item, tenant=item[0], has_begun=item[1])
+            left[item] += 1
+            if len(left) % 3:
+                continue
+        if not queue:
+            break
+        tenant, has_begun = queue.pop()
+        assert has_begun or not left[tenant, True], "what a tenant has begun goes before what else it has"
+        left[tenant, has_begun] -= 1
+        since.update({other for other, _ in +left if other != tenant})
+        since[tenant] = 0
+        assert max(since.values()) < len("abcd")
+    while queue:
+        left[queue.pop()] -= 1
+    assert not +left
+
+
+def test_what_has_begun_can_be_taken_alone_in_turns() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for name in ("a1", "a2", "b1", "a3", "b2"):
+        queue.push(name, tenant=name[0], has_begun=True)
+    queue.push("new", tenant="c")
+    assert queue.begun == 5
+    assert [queue.pop(begun_only=True) for _ in range(5)] == ["a1", "b1", "a2", "b2", "a3"]
+    with pytest.raises(IndexError):
+        queue.pop(begun_only=True)
+    assert queue.pop() == "new"
+    assert queue.tenants == 0
+
+
+def test_a_turn_that_was_taken_for_what_has_begun_counts_for_what_is_new() -> None:
+    queue: FairQueue[str] = FairQueue()
+    queue.push("a new", tenant="a")
+    queue.push("b new", tenant="b")
+    queue.push("a begun", tenant="a", has_begun=True)
+    assert [queue.pop() for _ in range(3)] == ["a begun", "b new", "a new"]
+
+
 def test_a_higher_level_goes_first() -> None:
     queue = filled([("a", 1)] * 3 + [("a", 8)] * 3)
     assert [queue.pop()[1] for _ in range(6)] == [8, 8, 8, 1, 1, 1]

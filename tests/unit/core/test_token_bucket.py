@@ -53,3 +53,13 @@ def test_keys_do_not_share_tokens_and_are_forgotten_when_full_again() -> None:
         buckets.take(str(n), now)
         assert round(buckets.wait_s(str(n), now), 9) == 1.0
     assert len(buckets) <= 1_100
+
+
+def test_what_an_earlier_process_has_taken_is_missing() -> None:
+    bucket, buckets = TokenBucket(Rate(1, 60.0), 5.0), KeyedBuckets(Rate(1, 60.0))
+    bucket.restore(40.0)
+    buckets.restore("a", 40.0)
+    assert (bucket.wait_s(5.0), bucket.wait_s(40.0)) == (35.0, 0)
+    assert (buckets.wait_s("a", 5.0), buckets.wait_s("a", 40.0), buckets.wait_s("b", 5.0)) == (35.0, 0, 0)
+    bucket.restore(1.0)
+    assert bucket.wait_s(5.0) == 35.0, "nothing is given earlier than it would be"

@@ -77,7 +77,7 @@ def test_events_come_in_by_each_mode_once_and_their_process_is_looked_at() -> No
         assert first[1] == again[1] == {"events": batch[1]["events"][:1]}
         document = await ended(client, "2")
         assert document["verdict"] | {"reasons": []} == {
-            "status": "completed", "outcome": "embed.paid", "reasons": [], "until": None,
+            "status": "completed", "outcome": "embed.paid", "reasons": [], "until": None, "violated": [],
         }  # fmt: skip
         assert (document["key"], document["declared"], document["open"]) == ("2", "order", 0)
         assert document["process"] == batch[1]["events"][1]["process"]

@@ -1,6 +1,7 @@
 """From `emit_in` to the handler: over a table in SQLite and in PostgreSQL, into a node that was away meanwhile."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -9,10 +10,12 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 from sqlalchemy.pool import NullPool
 from tests.unit.embedding.shop import APP, Placed
 
 from onstage import App, Service
+from onstage.cli.main import cli
 from onstage.embedding.intake_database import IntakeDatabase
 from onstage.embedding.intake_table import IntakeTable
 from onstage.errors import UsageError
@@ -65,6 +68,8 @@ async def play(users: str, folder: Path) -> None:
         assert emitted.id == (await stage.process("b1")).id
         async with stage.reading() as reader:
             assert [row.key for row in await reader.processes()] == ["b1", "a2", "a1"]
+        listed = await asyncio.to_thread(CliRunner().invoke, cli, ["ps", "--store", store, "-o", "json"])
+        assert [row["key"] for row in json.loads(listed.output)] == ["b1", "a2", "a1"]
         async with asyncio.timeout(10):  # it is counted a moment after the row is gone
             while 'onstage_intake_rows_total{outcome="taken"} 2' not in await stage.metrics_text():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

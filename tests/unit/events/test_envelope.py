@@ -21,6 +21,7 @@ from onstage.events.envelope import (
     EventId,
     check_depth,
     check_extension,
+    check_size,
     from_json,
     hlc_ms,
     hlc_next,
@@ -128,6 +129,15 @@ def test_text_that_is_no_json_object_is_refused(text: bytes) -> None:
 def test_data_that_is_no_json_is_refused() -> None:
     with pytest.raises(InvalidEvent, match="data is not JSON"):
         from_json({**MINIMAL, "data": object()})
+
+
+def test_a_payload_at_the_limit_passes_and_a_larger_one_says_why() -> None:
+    check_size("shop.placed", bytes(EVENT_BYTES_MAX))
+    check_size("shop.placed", bytes(3), 3)
+    with pytest.raises(InvalidEvent, match=r"shop\.placed: the payload has 4 bytes\n  why: the limit is 3\n  to do: "):
+        check_size("shop.placed", bytes(4), 3)
+    with pytest.raises(InvalidEvent):
+        check_size("shop.placed", bytes(EVENT_BYTES_MAX + 1))
 
 
 def test_depth_is_limited_and_brackets_in_strings_do_not_count() -> None:

@@ -12,7 +12,7 @@ import msgspec
 import pydantic
 import pytest
 
-from onstage.errors import DefinitionError
+from onstage.errors import DefinitionError, InvalidEvent
 from onstage.events.event import EventType, define_event, event, event_type, is_event
 
 
@@ -137,6 +137,17 @@ def test_every_kind_of_event_is_encoded_decoded_and_keyed(obj: Any, key: str | N
     known = event_type(type(obj))
     assert known.decode(known.encode(obj)) == obj
     assert known.key_of(obj) == key
+
+
+def test_what_cannot_be_encoded_says_what_why_and_what_to_do() -> None:
+    known = event_type(OrderPlaced)
+    assert known.encode_from_outside(OrderPlaced("o1", 5)) == known.encode(OrderPlaced("o1", 5))
+    with pytest.raises(InvalidEvent) as refused:
+        known.encode_from_outside(OrderPlaced(object(), 5))  # type: ignore[arg-type]
+    what, why, mend = str(refused.value).splitlines()
+    assert what == "shop.order-placed: this OrderPlaced cannot be encoded"
+    assert why.startswith("  why: ")
+    assert mend == f"  to do: correct it as {known.where} declares it"
 
 
 def test_a_subclass_is_no_event_by_inheritance() -> None:

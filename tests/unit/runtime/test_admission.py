@@ -65,6 +65,9 @@ def test_an_event_of_an_unknown_type_is_refused_with_the_known_ones() -> None:
                 await house.emit(Placed("o1"))
             with pytest.raises(DefinitionError, match="int is not an event"):
                 await house.emit(5)
+        async with playing(Service("empty")) as house:
+            with pytest.raises(InvalidEvent, match="to do: give App"):
+                await house.emit(Placed("o1"))
 
     asyncio.run(story())
 

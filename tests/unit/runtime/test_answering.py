@@ -2,16 +2,20 @@
 
 import asyncio
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tests.unit.runtime.playhouse import playing
 
 from onstage import Reject, Request, Service, event
+from onstage.contracts.manifest import AppManifest, HandlerManifest
+from onstage.contracts.topology import Topology
 from onstage.core.lifecycle import Input
-from onstage.errors import AskFailed
+from onstage.errors import AskFailed, BrokerUnavailable, UsageError
 from onstage.events.envelope import EVENT_BYTES_MAX
 from onstage.events.receipt import Status
-from onstage.runtime.answering import FAILURES
+from onstage.runtime.answering import FAILURES, refuse_unanswered
 
 
 @event("answering.get", key="id")
@@ -70,3 +74,32 @@ def test_an_answer_and_a_failure_stand_in_the_commit_that_ends_the_execution() -
 
 def test_only_ends_are_failures() -> None:
     assert FAILURES == {Input.REJECT: "rejected", Input.CANCEL: "cancelled", Input.DROP: "dropped"}
+
+
+class _Registry:
+    """Knows nobody, and after a look who answers; or the broker is away."""
+
+    def __init__(self, *, is_away: bool = False) -> None:
+        self.current = Topology()
+        self._is_away = is_away
+
+    async def refresh(self) -> Topology:
+        if self._is_away:
+            raise BrokerUnavailable("away")
+        return Topology(handlers=(HandlerManifest(name="b.rate", service="b", triggers=(), answers="shop.rate"),))
+
+
+def test_what_nobody_answers_is_refused_unless_somebody_may_have_joined() -> None:
+    def node(registry: object | None) -> Any:
+        exchange = None if registry is None else SimpleNamespace(registry=registry)
+        return SimpleNamespace(manifest=AppManifest(handlers=()), exchange=exchange)
+
+    async def story() -> None:
+        with pytest.raises(UsageError, match=r"shop.look asks shop.rate, which nobody answers\n  why: no handler"):
+            await refuse_unanswered(node(None), "shop.rate", "shop.look")
+        await refuse_unanswered(node(_Registry()), "shop.rate", "shop.look")
+        await refuse_unanswered(node(_Registry(is_away=True)), "shop.rate", "shop.look")
+        with pytest.raises(UsageError, match="no service that has joined answers it"):
+            await refuse_unanswered(node(_Registry()), "shop.other", "shop.look")
+
+    asyncio.run(story())

@@ -8,7 +8,7 @@ from tests.unit.runtime.playhouse import Paid, Placed, memory, playing
 
 from onstage.contracts.service import Service
 from onstage.durable import CompletedElsewhere, completion_token
-from onstage.errors import UsageError
+from onstage.errors import StepFailed, UsageError
 from onstage.runtime.completion import COMPLETION_BYTES_MAX, outcome_of
 from onstage.runtime.step import step
 
@@ -68,6 +68,37 @@ def test_what_came_while_no_node_ran_is_taken_by_the_next() -> None:
 
     assert asyncio.run(play()) == 1
     assert len(tokens) == 1
+
+
+def test_a_completion_behind_the_end_of_the_step_is_refused() -> None:
+    tokens, refused, houses = list[str](), list[str](), list[Any]()
+    service = Service("shop")
+
+    @step(completion_timeout="1h", retries=0)
+    async def pay(key: str) -> str:
+        tokens.append(completion_token())
+        raise ConnectionError("no line")
+
+    @service.on(Placed)
+    async def ask(e: Placed) -> Paid:
+        try:
+            return Paid(e.id, await pay(e.id))
+        except StepFailed:
+            with pytest.raises(UsageError) as told:
+                await houses[0].stage.complete(tokens[0], "late")
+            refused.append(str(told.value).partition("\n")[0])
+            return Paid(e.id, "failed")
+
+    async def play() -> tuple[list[bytes], list[Any]]:
+        async with playing(service) as house:
+            houses.append(house)
+            await house.emit(Placed("k"))
+            await house.until(house.has_nothing_open)
+            kept = await house.node.store.reader.notes("completion")
+            return [event.data for event in await house.events("shop.paid")], list(kept)
+
+    assert asyncio.run(play()) == ([b'{"id":"k","by":"failed"}'], [])
+    assert refused == ["step pay of shop.ask is about to end"]
 
 
 def test_a_result_that_is_too_large_is_refused() -> None:

@@ -113,3 +113,20 @@ def test_the_ledger_rebuilt_from_receipts_says_the_same_as_the_store() -> None:
                 assert ledger.is_quiescent(row.id) is (row.open == 0)
 
     asyncio.run(story())
+
+
+def test_the_times_of_one_event_are_those_of_its_own_deliveries_and_of_no_others() -> None:
+    def story(house: House) -> None:
+        made, route = Emission(house.node.numbers), house.node.routes["shop.placed"]
+        data = route.type.encode(Placed("o1"))
+        times: tuple[tuple[int | None, int | None], ...] = ((None, NOW_MS + 5), (NOW_MS + 1, None), (None, None))
+        events = [made.emit(route, data, "o1", now_ms=NOW_MS, due=due, expires=expires) for due, expires in times]
+        for n, (due, expires) in zip(events, times, strict=True):
+            own = [each for each in made.deliveries if each.n == n]
+            assert len(own) == 2
+            assert {(each.due, each.expires, each.deadline) for each in own} == {(due, expires, expires)}
+            assert {each.extra for each in own} == {event.extra for event in made.events if event.n == n}
+            assert all((each.extra is None) is (expires is None) for each in own)
+            assert all((each.data is None) is (due is not None) for each in own if not each.reaction.wants_envelope)
+
+    play(story)

@@ -28,12 +28,17 @@ def played(handle: Any, *events: Any, **options: Any) -> list[Any]:
             for event in events[:-1]:
                 await house.settled(event)
             process = await house.emit(events[-1])
-            await process.verdict(timeout="5s")
+            await house.until(lambda: _over(process))
             await house.until(lambda: _quiet(house))
             aside = await house.executions()
             return [view.error for view in aside] or await house.node.store.reader.states()
 
     return asyncio.run(play())
+
+
+async def _over(process: Any) -> bool:
+    verdict = await process.verdict()
+    return verdict.is_final or verdict.status == "stuck"
 
 
 async def _quiet(house: Any) -> bool:

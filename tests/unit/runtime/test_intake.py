@@ -6,9 +6,9 @@ from tests.unit.runtime.playhouse import Placed
 from tests.unit.runtime.troupe import Troupe, touring
 
 from onstage.ports.broker import Logged, Message
-from onstage.runtime.intake import identity_of
 from onstage.runtime.marks import ID
 from onstage.runtime.strands import ASK
+from onstage.runtime.wire import identity_of
 
 
 async def republish(troupe: Troupe, message: Logged) -> None:

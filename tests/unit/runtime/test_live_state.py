@@ -8,7 +8,7 @@ from tests.unit.runtime.playhouse import Approved, House, Paid, Placed, memory, 
 from onstage import Service, step, wait
 from onstage.errors import InsideStep, NotInExecution, UsageError
 from onstage.events.receipt import Status
-from onstage.runtime.live_state import STATE_BYTES_MAX, show, shown
+from onstage.runtime.live_state import LIVE_STATE_BYTES_MAX, show, shown
 from onstage.state import state
 
 
@@ -60,7 +60,7 @@ def test_what_cannot_be_shown_is_refused_with_a_reason() -> None:
 
     @shop.on(Placed)
     async def take(e: Placed) -> Paid:
-        for key, value in (("stage", object()), ("stage", "x" * STATE_BYTES_MAX), ("", 1)):
+        for key, value in (("stage", object()), ("stage", "x" * LIVE_STATE_BYTES_MAX), ("", 1)):
             try:
                 state[key] = value
             except UsageError as error:
@@ -76,7 +76,7 @@ def test_what_cannot_be_shown_is_refused_with_a_reason() -> None:
 
     asyncio.run(story())
     assert "has no JSON encoding" in errors[0]
-    assert f"of at most {STATE_BYTES_MAX}" in errors[1]
+    assert f"of at most {LIVE_STATE_BYTES_MAX}" in errors[1]
     assert "a key is text" in errors[2]
     assert "was called inside a step" in errors[3]
 

@@ -29,9 +29,7 @@ class Desk:
         self.patience_s: list[float | None] = []
         self.told = asyncio.Event()
 
-    async def emit(
-        self, type: str, data: bytes, *, id: str | None, source: str | None, process: str | None, extra: bytes | None
-    ) -> str:
+    async def emit(self, type: str, data: bytes, *, id: str | None, **_: Any) -> str:
         self.heard.append((type, id))
         self.told.set()
         if self.gate is not None:
@@ -47,8 +45,8 @@ class Desk:
         self.patience_s.append(timeout_s)
         return Verdict("stuck", None, (process,))
 
-    async def operate(self, action: str, execution: int) -> str:
-        raise errors.UsageError(f"{action} {execution}")
+    async def operate(self, action: str, execution: int, *, by: str | None = None) -> str:
+        raise errors.UsageError(f"{action} {execution} {by or ''}".strip())
 
     def make_way(self) -> None:
         self.made_way = True
@@ -258,7 +256,7 @@ def test_what_was_sent_once_is_not_repeated_if_it_must_not_be(tmp_path: Path) ->
         assert remote is not None
         heard: list[int] = []
 
-        async def away(action: str, execution: int) -> str:
+        async def away(action: str, execution: int, **_: Any) -> str:
             heard.append(execution)
             desk.told.set()
             await asyncio.get_running_loop().create_future()

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.runtime.playhouse import Approved, Paid, Placed, logged, memory, playing
 
 from onstage import Process, Service, step, wait
-from onstage.core.commit import RefusedBecause
+from onstage.core.commit import Note, Notes, RefusedBecause
 from onstage.errors import NodeRunning, StoreUnavailable
 from onstage.ports.clock import SystemClock
 from onstage.ports.store import Refused as CommitRefused
@@ -209,3 +209,16 @@ def test_closing_waits_for_running_steps_and_keeps_what_they_did() -> None:
 
     asyncio.run(story())
     assert runs == ["charge"]
+
+
+def test_notes_alone_are_written_at_the_end_of_this_turn() -> None:
+    async def story() -> None:
+        async with playing(shop()) as house:
+            node, before = house.node, house.node.store.appended
+            position = node.append_notes(Notes([Note("test", 7, b"kept"), Note("test", 8, b"gone")]))
+            assert position == before + 1
+            await node.store.durable(position)
+            await node.store.durable(node.append_notes(Notes((), [("test", 8, 8)])))
+            assert [(note.number, note.body) for note in await node.store.reader.notes("test")] == [(7, b"kept")]
+
+    asyncio.run(story())

@@ -3,12 +3,15 @@
 import asyncio
 
 import msgspec
-from tests.unit.runtime.playhouse import Placed
+from tests.unit.runtime.playhouse import PATIENCE_S, Placed
+from tests.unit.runtime.test_hopeless_apart import AskingPlay, Rate
 from tests.unit.runtime.troupe import Troupe, touring
 
 from onstage.brokers.embedded import EmbeddedBroker
 from onstage.events.delayed import LATER
+from onstage.events.undoing_told import UNDO
 from onstage.observe.verdict import Verdict
+from onstage.runtime.local_ways import LocalWays
 from onstage.runtime.observatory import Question, verdict_subject
 from onstage.stores.memory import MemoryStore
 from onstage.testing.inline_workers import InlineWorkers
@@ -70,9 +73,24 @@ def test_an_observer_that_came_first_learns_the_names_later() -> None:
             troupe.log.values.clear()
             troupe.watching = MemoryStore(clock=troupe.clock, workers=InlineWorkers())
             await troupe.observe()
-            assert troupe.observatory.observer._handlers.keys() == {LATER}  # noqa: SLF001
+            assert troupe.observatory.observer._handlers.keys() == {LATER, UNDO}  # noqa: SLF001
             await troupe.begin("shop", "bank")
             process = await troupe.emit("shop", Placed("o1"))
             assert (await troupe.verdict(process)).outcome == "shop.paid"
+
+    asyncio.run(story())
+
+
+def test_a_request_from_outside_that_was_answered_is_no_event_without_a_handler() -> None:
+    async def story() -> None:
+        play = AskingPlay(answers=True)
+        async with touring(play=play) as troupe:
+            for at in ("shop", "bank"):
+                node = troupe.nodes[at]
+                ways, known = LocalWays(node), node.routes_by_class[Rate].type
+                start = {"type": known.name, "data": known.encode(Rate(at)), "id": None, "source": None, "key": None}
+                name = await ways.begin(start | {"timeout_s": None})
+                assert await ways.answer(name, PATIENCE_S, known.name) is not None
+                assert str(await troupe.verdict(name)) == "dead end: shop.rated: answered, and nothing followed"
 
     asyncio.run(story())

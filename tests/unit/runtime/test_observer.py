@@ -13,11 +13,11 @@ from onstage.events.event import event_type
 from onstage.ports.broker import Logged
 from onstage.ports.store import ProcessView
 from onstage.runtime import observatory
-from onstage.runtime.intake import identity_of
 from onstage.runtime.marks import ID
 from onstage.runtime.observer import Observer
 from onstage.runtime.outgoing import SERVICE
 from onstage.runtime.registry import Registry
+from onstage.runtime.wire import identity_of
 from onstage.stores.memory import MemoryStore
 from onstage.testing.inline_workers import InlineWorkers
 

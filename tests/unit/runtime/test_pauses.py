@@ -6,6 +6,7 @@ import pytest
 from tests.unit.runtime.playhouse import Placed, playing
 
 from onstage import Service
+from onstage.core.journal import Entry
 from onstage.errors import UsageError
 from onstage.observe.verdict import Pause
 from onstage.runtime.pauses import pause_of, pauses_in
@@ -43,6 +44,31 @@ def test_a_pause_says_since_when_by_whom_and_why() -> None:
 
     asyncio.run(story())
     assert ran == ["a"]
+
+
+def test_who_says_it_again_is_told_when_it_is_durable() -> None:
+    async def story() -> None:
+        async with playing(shop([])) as house:
+            stage, store = house.stage, house.node.store
+            plain, disk = store.durable, asyncio.Event()
+
+            async def durable(position: int) -> Entry | None:
+                await disk.wait()
+                return await plain(position)
+
+            store.durable = durable  # type: ignore[method-assign]
+            for said in (lambda: stage.pause("shop.take", by="ana"), lambda: stage.resume("shop.take")):
+                disk.clear()
+                told = [asyncio.ensure_future(said()) for _ in range(2)]
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                assert not any(each.done() for each in told), "a crash could still undo it"
+                disk.set()
+                first, again = await asyncio.gather(*told, return_exceptions=True)
+                assert first in ("shop.take is paused", "shop.take goes on")
+                assert "already" in str(again) or "paused is: nothing" in str(again)
+
+    asyncio.run(story())
 
 
 def test_a_service_and_its_handlers_are_paused_each_for_itself() -> None:

@@ -267,3 +267,14 @@ def test_hashes_of_arguments_do_not_depend_on_the_order_of_keys() -> None:
     assert made.hash_of(({"a": 1, "b": 2},)) == made.hash_of(({"b": 2, "a": 1},))
     with pytest.raises(UsageError, match="an argument of step plain"):
         made.hash_of((Opaque(),))
+
+
+def test_a_pivot_has_no_undo() -> None:
+    async def back(result: None) -> None: ...
+
+    async def go() -> None: ...
+
+    with pytest.raises(DefinitionError, match="is a pivot and has an undo"):
+        step(pivot=True, undo=back)(go)
+    assert step(pivot=True)(go).is_pivot
+    assert not step(undo=back)(go).is_pivot

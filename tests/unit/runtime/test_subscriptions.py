@@ -69,6 +69,30 @@ def test_a_replay_delivers_again_as_executions_of_its_own_outside_of_the_process
     assert seen == ["a", "b", "c", "b", "c", "a", "b", "c", "d"]
 
 
+def test_a_replay_counts_what_it_brings_whatever_comes_meanwhile() -> None:
+    async def story() -> None:
+        async with playing(counting([])) as house:
+            await house.settled(Placed("a"))
+            plain, late = house.node.settle_window, list[asyncio.Task[Any]]()
+
+            async def settle_window() -> None:
+                await plain()
+                late.append(asyncio.create_task(house.stage.emit(Placed("b"))))
+                await asyncio.sleep(0)
+                assert house.node.store.undurable
+
+            house.node.settle_window = settle_window  # type: ignore[method-assign]
+            told = await house.stage.replay("shop.count")
+            house.node.settle_window = plain  # type: ignore[method-assign]
+            await asyncio.gather(*late)
+            await at_rest(house)
+            placed = await house.events("shop.placed")
+            assert len(placed) == 2
+            assert told["events"] == sum(event.n <= told["until"] for event in placed) == 1
+
+    asyncio.run(story())
+
+
 def test_a_replay_begins_at_a_time() -> None:
     seen: list[str] = []
 
@@ -212,6 +236,22 @@ def test_what_a_gone_handler_left_open_is_stuck_until_it_is_retired(waits: bool)
             assert await house.stage.retire("old.linger") == 0  # again does no harm
             (record,) = (await retirements(store.reader)).values()
             assert record.written_off == 1
+
+    asyncio.run(story())
+
+
+def test_two_who_retire_a_handler_at_once_write_off_each_obligation_once() -> None:
+    async def story() -> None:
+        store = memory()
+        async with playing(counting([]), gone(waits=True), on=store) as house:
+            for key in "abc":
+                await house.until_verdict(await house.emit(Placed(key)), "waiting")
+        async with playing(counting([]), on=store) as house:
+            counts = await asyncio.gather(*(house.stage.retire("old.linger") for _ in range(3)))
+            assert sum(counts) == 3
+            (record,) = (await retirements(store.reader)).values()
+            assert record.written_off == 3
+            assert await house.executions() == []
 
     asyncio.run(story())
 

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.unit.runtime.playhouse import Approved, Paid, Placed, Refused, playing
+from tests.unit.runtime.playhouse import Approved, Paid, Placed, Refused, memory, playing
 
-from onstage import Process, Retry, Service, sleep, wait
+from onstage import Process, Retry, Service, sleep, step, wait
 from onstage.errors import StoreUnavailable
 from onstage.events.receipt import Status
 from onstage.observe.verdict import Verdict
@@ -71,7 +71,7 @@ def test_a_verdict_waits_no_longer_than_it_was_told() -> None:
             await house.until_verdict(process, "waiting")
             assert (await process.verdict(timeout="20ms")).status == "waiting"
             assert (await process.verdict(timeout=0)).status == "waiting"
-            assert house.node.watch._waiters == {}  # noqa: SLF001
+            assert len(house.node.watch._waiters) == 0  # noqa: SLF001
 
     asyncio.run(story())
 
@@ -122,6 +122,39 @@ def test_many_open_side_lines_do_not_hide_what_a_process_waits_for() -> None:
             await house.emit(Refused("o1"), process=process)
             verdict = await house.until_verdict(process, "waiting")
             assert verdict.reasons == ("main.hold waits for shop.approved",)
+
+    asyncio.run(story())
+
+
+def test_a_process_that_was_undone_in_an_earlier_life_stays_so_when_a_listener_is_behind() -> None:
+    async def undo(receipt: str, id: str) -> None: ...
+
+    @step(undo=undo)
+    async def charge(id: str) -> str:
+        return "receipt"
+
+    desk, audit, heard = Service("desk"), Service("audit"), list[str]()
+
+    @desk.on(Placed)
+    async def take(e: Placed) -> Refused:
+        await charge(e.id)
+        return Refused(e.id)
+
+    @audit.on(Refused, gating=False, retry=Retry(1_000, first="20ms", most="20ms"))
+    async def listen(e: Refused) -> None:
+        if not heard:
+            raise ConnectionError("no line")
+
+    parts = (desk, audit, Process("order", starts=Placed, done=Paid, failed=Refused))
+
+    async def story() -> None:
+        store = memory()
+        async with playing(*parts, on=store) as house:
+            await house.until_verdict(await house.emit(Placed("a")), "compensated")
+        async with playing(*parts, on=store) as house:
+            heard.append("it can be reached")
+            await house.until(house.has_nothing_open)
+            assert (await (await house.stage.process("a")).verdict()).status == "compensated"
 
     asyncio.run(story())
 

@@ -1,7 +1,7 @@
 """Several nodes on one broker in memory, and an observer: a shop whose services run apart."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import final
 
@@ -22,7 +22,6 @@ from onstage.testing.inline_workers import InlineWorkers
 WAITS_FROM = 100
 
 
-@final
 class Play:
     """The services of one play, and what their steps did."""
 
@@ -57,6 +56,18 @@ class Play:
     @property
     def services(self) -> tuple[Service, ...]:
         return (self.shop, self.bank, self.post)
+
+
+class Staged(Play):
+    """Any services, and their one process."""
+
+    def __init__(self, *parts: Service | Process) -> None:
+        self._services = tuple(part for part in parts if isinstance(part, Service))
+        (self.order,) = [part for part in parts if isinstance(part, Process)]
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        return self._services
 
 
 @final
@@ -120,6 +131,12 @@ class Troupe:
         async with asyncio.timeout(PATIENCE_S):
             while not holds():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
+
+    async def until_durable(self, look: Callable[[], Awaitable[object]], wanted: object) -> None:
+        """Look again and again at what is stored."""
+        async with asyncio.timeout(PATIENCE_S):
+            while await look() != wanted:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
     async def verdict(self, process: str) -> Verdict:
         """The final verdict, as the observer says it."""

@@ -2,17 +2,18 @@
 
 from collections.abc import Collection
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onstage.core.commit import Commit, RefusedBecause, Transaction
-from onstage.core.journal import Entry, Transacted, Valued
+from onstage.core.commit import Commit, RefusedBecause, Transaction, WaveRow
+from onstage.core.journal import Begun, Entry, Transacted, Valued
 from onstage.events.receipt import Status
 from onstage.ports.store import Opened
-from onstage.stores.batch import SHARDS, Batch, ProcessRow, Spoilt
+from onstage.stores.batch import Batch, Spoilt
+from onstage.stores.process_row import SHARDS, ProcessRow
 from onstage.testing.commit_script import CommitScript
 
 TYPES = {("shop.placed", 1): 1, ("shop.paid", 1): 2, ("shop.lost", 1): 3}
@@ -26,6 +27,7 @@ class Peeked:
 
     epoch = 1
     partial = False
+    undoing: ClassVar[dict[str, frozenset[int]]] = {"order": frozenset({3})}
 
     def __init__(self, rows: "Rows") -> None:
         self.rows = rows
@@ -39,6 +41,9 @@ class Peeked:
 
     def doors(self, identities: Collection[bytes]) -> list[tuple[bytes, int, bytes]]:
         return [(i, *self.rows.doors[i]) for i in identities if i in self.rows.doors]
+
+    def waves(self, processes: Collection[int]) -> list[tuple[int, int]]:
+        return [(n, self.rows.waves[n].version) for n in processes if n in self.rows.waves]
 
     def transact(self, transaction: Transaction) -> Entry:
         return transaction.run(None)
@@ -54,6 +59,7 @@ class Rows:
         self.executions: dict[int, tuple[Any, ...]] = {}
         self.processes: dict[int, tuple[Any, ...]] = {}
         self.doors: dict[bytes, tuple[int, bytes]] = {}
+        self.waves: dict[int, WaveRow] = {}
         self.logs: list[Any] = []
         self.refused: list[tuple[int, str]] = []
 
@@ -63,6 +69,7 @@ class Rows:
         self.executions |= {row[0]: row for row in (*batch.opened_rows(), *batch.changed.values())}
         self.processes |= {row[0]: row for row in batch.close_ledger()}
         self.doors |= {door.identity: (door.n, door.payload) for door in batch.doors.values()}
+        self.waves |= batch.waves
         self.logs += [("event", e.n) for e in batch.events]
         self.refused += [(refusal.commit.position, refusal.because) for refusal in batch.refused]
         self.felled |= batch.felled
@@ -91,9 +98,9 @@ def stories(draw: st.DrawFn) -> list[Commit]:
             name for name, number in HANDLERS.items() if any(o.execution & 65535 == number for o in parent.opened)
         ]
         emits = draw(st.sampled_from([(), (("shop.paid", (BILL,)),), (("shop.lost", ()),)]))
-        status = draw(st.sampled_from([Status.WAITING, Status.DONE]))
+        status = draw(st.sampled_from([Status.WAITING, Status.DONE, Status.REJECTED]))
         options = {"expected": draw(st.integers(0, 1)), "ended": draw(st.integers(1, 9)), "status": int(status)}
-        entries = (Valued("x#0", b"1"),) if draw(st.booleans()) else ()
+        entries = draw(st.sampled_from([(), (Valued("x#0", b"1"),), (Begun("y#0", 1, "y", b""),)]))
         step = script.step(parent, draw(st.sampled_from(handlers)), *emits, entries=entries, **options)
         step.after = (commits.index(parent) + 1,) if draw(st.booleans()) else ()
         commits.append(step)

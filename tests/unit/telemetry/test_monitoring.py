@@ -16,6 +16,8 @@ from onstage.brokers.embedded import EmbeddedBroker, EmbeddedLog
 from onstage.embedding.intake_poller import IntakePoller
 from onstage.runtime.measurements import measured
 from onstage.runtime.node import Node
+from onstage.runtime.observatory import Observatory
+from onstage.runtime.observer_lag import observed
 from onstage.runtime.workers import ThreadWorkers
 from onstage.stores.memory import MemoryStore
 from onstage.telemetry.instruments import instruments
@@ -50,6 +52,13 @@ def exported() -> dict[str, set[str]]:
         await node.start()
         families = [*await measured(node), *IntakePoller(None, None).families()]  # type: ignore[arg-type]
         await node.close()
+        observatory = Observatory(
+            EmbeddedBroker(EmbeddedLog()), lambda: MemoryStore(clock=clock, workers=workers), clock
+        )
+        await observatory.start()
+        own = {family.name for family in families}
+        families += [family for family in await observed(observatory) if family.name not in own]
+        await observatory.close()
         for family in families:
             suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "info": ("_info",)}
             for suffix in suffixes.get(family.kind, ("",)):

@@ -7,11 +7,22 @@ import pytest
 from tests.unit.runtime.playhouse import Approved, Paid, Placed
 
 import onstage
-from onstage import Retry, Service, sleep, step, wait
-from onstage.core.journal import Entry, SleepOpened, Slept, Stepped, WaitEnded, fingerprint
+from onstage import Reject, Retry, Service, patched, race, sleep, step, wait
+from onstage.core.journal import (
+    Continued,
+    Entry,
+    ScopeRejected,
+    SleepOpened,
+    Slept,
+    Stepped,
+    WaitEnded,
+    fingerprint,
+)
+from onstage.durable import continue_as_new, scope
 from onstage.events.codec import canonical
 from onstage.events.event import event_type
 from onstage.runtime.delivery import Delivery, Reaction
+from onstage.runtime.frame import Park
 from onstage.testing.rehearsal import Frontier, Rehearsed, Scene, place_in, rehearse
 
 done: list[str] = []
@@ -33,7 +44,12 @@ def run(handler: Any, *entries: Entry) -> Rehearsed:
     declared = shop.on(Placed, emits=[Paid], waits=[Approved], name="take")(handler)
     delivery = Delivery(1 << 16 | 1, Reaction(declared, 1, Retry(1)), 1, None, None)
     scene = Scene({known.name: known for known in map(event_type, (Placed, Paid, Approved))})
-    return asyncio.run(rehearse(delivery, entries, Placed("o1"), scene))
+    return asyncio.run(_rehearsed(delivery, entries, scene))
+
+
+async def _rehearsed(delivery: Delivery, entries: tuple[Entry, ...], scene: Scene) -> Rehearsed:
+    async with asyncio.timeout(30):
+        return await rehearse(delivery, entries, Placed("o1"), scene)
 
 
 async def two_calls(e: Placed) -> Paid:
@@ -76,6 +92,18 @@ def test_whatever_is_not_recorded_is_the_frontier(call: str) -> None:
     assert ran.diff is None
 
 
+@pytest.mark.parametrize("beside", ["step", "sleep"])
+def test_a_race_whose_first_ends_at_the_frontier_ends_the_rehearsal(beside: str) -> None:
+    async def handler(e: Placed) -> None:
+        await race(charge("a"), charge("b") if beside == "step" else sleep("40s"))
+
+    done.clear()
+    ran = run(handler)
+    assert isinstance(ran.end, Frontier | Park)
+    assert ran.diff is None
+    assert done == []
+
+
 def test_a_divergence_is_found_with_its_line() -> None:
     async def handler(e: Placed) -> None:
         await charge("a")
@@ -116,3 +144,57 @@ def test_waits_and_sleeps_are_answered_as_recorded() -> None:
 
 def test_without_code_of_the_user_the_place_is_the_handlers() -> None:
     assert place_in(None, "app.py:3") == "app.py:3"
+
+
+def test_a_scope_that_was_given_up_is_not_undone() -> None:
+    undone: list[str] = []
+
+    async def refund(_: str, what: str) -> None:
+        undone.append(what)
+
+    @step(undo=refund)
+    async def pay(what: str) -> str:
+        return what
+
+    async def handler(_: Placed) -> None:
+        async with scope("part"):
+            await pay("a")
+            raise Reject("no")
+
+    arguments = fingerprint(canonical(("a",)))
+    paid = Stepped("scope part#0/0/pay#0", arguments, b'"a"', pay.schema, 1, 5, pay.undo_name, b'["a"]')
+    ran = run(handler, paid, ScopeRejected("scope part#0", "no"))
+    assert isinstance(ran.end, Frontier), ran.end
+    assert ran.diff is None
+    assert undone == []
+
+
+def test_a_workflow_that_has_begun_anew_is_given_the_input_of_its_last_beginning() -> None:
+    given: list[int] = []
+    shop = Service("shop")
+
+    @shop.workflow
+    async def tick(n: int) -> int:
+        given.append(n)
+        if n < 2:
+            continue_as_new(n + 1)
+        return n
+
+    delivery = Delivery(1 << 16 | 1, Reaction(tick, 1, Retry(1)), 1, None, None)
+    entries = (Continued("continue", b"1"), Continued("continue", b"2"))
+    ran = asyncio.run(rehearse(delivery, entries, 0, Scene({})))
+    assert (given, ran.result, ran.end) == ([2], 2, None)
+
+
+async def changed_twice(e: Placed) -> Paid:
+    first = await charge("a")
+    if patched("more"):
+        first += await charge("b")
+    return Paid(e.id, first + (await charge("c") if patched("more") else await charge("d")))
+
+
+def test_a_change_that_an_old_journal_does_not_tell_of_is_no_frontier() -> None:
+    assert run(changed_twice, charged("a"), charged("d", 1)).result == Paid("o1", "ad")
+    assert run(changed_twice, charged("a"), charged("e", 1)).diff is not None, "what follows is looked at"
+    assert isinstance(run(changed_twice, charged("a")).end, Frontier)
+    assert done == []

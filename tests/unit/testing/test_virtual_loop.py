@@ -36,6 +36,14 @@ def test_it_runs_to_the_horizon_and_no_further() -> None:
     loop.close()
 
 
+@pytest.mark.parametrize("start_s", [0.0, 2.0**24 + 0.01, 1.8e9])
+def test_a_timer_is_due_at_its_time_however_late_it_is(start_s: float) -> None:
+    loop = VirtualLoop(start_s)
+    loop.run_until_complete(asyncio.sleep(0.01))
+    assert loop.time() == pytest.approx(start_s + 0.01, abs=1e-6)
+    loop.close()
+
+
 def test_a_killed_loop_runs_nothing_after_the_present_callback() -> None:
     loop, ran = VirtualLoop(), list[str]()
 
@@ -102,3 +110,38 @@ def test_whoever_looks_at_a_turn_sees_what_is_ready_and_may_end_it() -> None:
         loop.run_to(1.0)
     assert seen == ["second"]
     loop.close()
+
+
+@pytest.mark.parametrize("is_debugged", [False, True])
+def test_turns_are_those_of_asyncio(is_debugged: bool) -> None:
+    """What is called, in which turn and in which order, is the same as on asyncio's own `_run_once`."""
+    assert played(plain_turns=False, is_debugged=is_debugged) == played(plain_turns=True, is_debugged=is_debugged)
+
+
+def played(*, plain_turns: bool, is_debugged: bool) -> list[tuple[object, ...]]:
+    loop, seen = VirtualLoop(1.0), list[tuple[object, ...]]()
+    loop.set_debug(is_debugged)
+    if plain_turns:
+        loop._run_once = super(VirtualLoop, loop)._run_once  # type: ignore[misc,method-assign]  # noqa: SLF001
+        loop.call_soon = super(VirtualLoop, loop).call_soon  # type: ignore[method-assign]
+    loop.on_turn = lambda _: seen.append(("turn", loop.time(), len(loop._ready)))  # noqa: SLF001
+
+    def act(name: int, left: int) -> None:
+        seen.append((name, loop.time()))
+        if not left:
+            return
+        loop.call_soon(act, name, 0)
+        timers = [loop.call_later((name * n) % 7 / 100, act, 10 * name + n, left - 1) for n in range(4)]
+        timers[name % 4].cancel()
+        for n in range(40 if name == 3 else 0):  # more cancelled timers than are kept
+            loop.call_later(5 + n % 3, act, 1_000 + n, 0)
+            loop.call_later(4, seen.append, "never").cancel()
+            loop.call_later(6, seen.append, "never").cancel()
+
+    for name in range(1, 6):
+        loop.call_soon(act, name, 3)
+    loop.call_later(200_000, act, 7, 1)
+    loop.run_to(100)
+    loop.run_to(300_000)
+    loop.close()
+    return seen

@@ -11,7 +11,7 @@ import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
-from weakref import WeakSet
+from weakref import ref
 
 import apsw
 
@@ -38,6 +38,10 @@ __all__ = [
 
 BUSY_MS: Final = 2_000
 CACHE_KIB: Final = 65_536
+STATEMENTS: Final = 512  # the most that apsw allows
+"""A prepared statement is kept for so many executions of others: the rare ones would not outlast apsw's own 100."""
+
+CURSORS: Final = 64
 TRANSACTION_S_MAX: Final = 1.0
 _CHUNK_BYTES: Final = 1 << 16  # the unix VFS writes no more than 128 KiB in one go
 _PROGRESS_STEPS: Final = 10_000
@@ -138,8 +142,10 @@ def open_writer(path: Path, synchronous: str, vfs: str | None = None) -> apsw.Co
     Raises StoreUnavailable if the file is no database or cannot be opened.
     """
     try:
-        connection = apsw.Connection(str(path), vfs=vfs)
+        connection = apsw.Connection(str(path), vfs=vfs, statementcachesize=STATEMENTS)
         connection.set_busy_timeout(BUSY_MS)
+        # Closing would bring to the file what stands in a log that could not be written once more.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         # EXTRA syncs the directory when the rollback journal of a new file goes: one that came back after a power cut
         # would undo everything since.
         connection.execute("PRAGMA synchronous = EXTRA")
@@ -149,6 +155,7 @@ def open_writer(path: Path, synchronous: str, vfs: str | None = None) -> apsw.Co
         if synchronous != "OFF":
             with connection:  # nobody else writes to the log meanwhile
                 _renew_log(f"{path}-wal", vfs)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -179,7 +186,7 @@ def _renew_log(log: str, vfs: str | None) -> None:
 def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
     """A connection that can only read, for queries beside the writer; through the VFS of that name or SQLite's own."""
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs, statementcachesize=STATEMENTS)
         connection.set_busy_timeout(BUSY_MS)
         # Without this a statement is prepared anew for nearly every value that is bound, in search of a better plan.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
@@ -217,21 +224,26 @@ class Session:
     def __init__(self, connection: apsw.Connection) -> None:
         """Begin on the writer's connection."""
         self._connection: apsw.Connection | None = connection
-        self._cursors: WeakSet[apsw.Cursor] = WeakSet()
+        self._cursors: list[ref[apsw.Cursor]] = []
+        self._cursors_max = CURSORS
 
     def execute(self, sql: str, bindings: Any = None, /) -> apsw.Cursor:
         """Run one statement; iterate for its rows. Raises PermissionError when the transaction is over."""
         if self._connection is None or not self._connection.in_transaction:
             raise PermissionError(_OVER)
         cursor = self._connection.cursor()
-        self._cursors.add(cursor)
+        self._cursors.append(ref(cursor))
+        if len(self._cursors) > self._cursors_max:
+            self._cursors = [known for known in self._cursors if known() is not None]
+            self._cursors_max = 2 * len(self._cursors) + CURSORS
         return cursor.execute(sql, bindings)
 
     def end(self) -> None:
         """Close what is still open: a half-read statement, kept alive by a traceback, would block the commit."""
         self._connection = None
-        for cursor in self._cursors:
-            cursor.close(True)
+        for known in self._cursors:
+            if (cursor := known()) is not None:
+                cursor.close(True)
 
 
 _TOO_LONG: Final = (

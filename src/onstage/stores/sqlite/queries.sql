@@ -27,9 +27,9 @@ INSERT INTO onstage_receipt (epoch, shard, seq, count, body) VALUES (?, ?, ?, ?,
 
 -- name: upsert_process
 -- The ledger's row of a process.
-INSERT INTO onstage_process VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO onstage_process VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, open = excluded.open, outcome = excluded.outcome,
-    ended = excluded.ended
+    ended = excluded.ended, undoable = excluded.undoable, asked = excluded.asked
 
 -- name: insert_door
 -- The identity of an event from outside.
@@ -275,6 +275,50 @@ SELECT state, key, version, schema,
     execution, changed FROM onstage_state
 WHERE key = :key AND (state, key) > (:after_state, :after_key) AND (:state IS NULL OR state = :state)
 ORDER BY state LIMIT :limit
+
+-- name: put_progress
+-- How far a watched process has come.
+INSERT INTO onstage_progress VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (process) DO UPDATE SET version = excluded.version, due = excluded.due, state = excluded.state,
+    body = excluded.body, violated = excluded.violated
+
+-- name: peek_progress
+-- The versions of these rows, as the writer checks them.
+SELECT process, version FROM onstage_progress WHERE process IN (?)
+
+-- name: progress
+-- How far these processes have come.
+SELECT * FROM onstage_progress WHERE process IN (?)
+
+-- name: progress_due
+-- What is to be looked at again, the earliest first.
+SELECT * FROM onstage_progress WHERE due <= :until ORDER BY due, process LIMIT :limit
+
+-- name: put_wave
+-- Whether a process is undone.
+INSERT INTO onstage_wave VALUES (?, ?, ?, ?)
+ON CONFLICT (process) DO UPDATE SET version = excluded.version, state = excluded.state, body = excluded.body
+
+-- name: peek_waves
+-- The versions of these rows, as the writer checks them.
+SELECT process, version FROM onstage_wave WHERE process IN (?)
+
+-- name: waves
+-- Whether these processes are undone.
+SELECT * FROM onstage_wave WHERE process IN (?)
+
+-- name: all_waves
+-- All processes that are, were, or must not be undone.
+SELECT * FROM onstage_wave WHERE process > :after ORDER BY process LIMIT :limit
+
+-- name: open_waves
+-- All processes that are being undone.
+SELECT * FROM onstage_wave INDEXED BY onstage_wave_open
+WHERE state = 'compensating' AND process > :after ORDER BY process LIMIT :limit
+
+-- name: newest_receipt
+-- The position of the newest bundle of receipts.
+SELECT coalesce(max(position), 0) FROM onstage_receipt
 
 -- name: count_blob
 -- One large payload, and how many more rows name it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, final
 
-from onstage.core.commit import Note
+from onstage.core.commit import Note, ProgressRow, WaveRow
 from onstage.events.receipt import OPEN_MAX, decode_receipts
 from onstage.ports.store import Bundle, EventView, ExecutionView, ProcessView, StateView, Stored
 from onstage.stores.sqlite.offload import read_entry
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-__all__ = ["SqliteReader"]
+__all__ = ["SqliteReader", "process_of"]
 
 _NEWEST: Final = 1 << 62
 _EXECUTION_COLUMNS: Final = len(ExecutionView.__struct_fields__)
@@ -94,7 +94,7 @@ class SqliteReader:
     async def process(self, process: int) -> ProcessView | None:
         """One process."""
         rows = self._rows("process", (process,))
-        return _process(rows[0]) if rows else None
+        return process_of(rows[0]) if rows else None
 
     async def processes(
         self,
@@ -111,7 +111,7 @@ class SqliteReader:
             rows = self._rows("processes_by_key", bindings | {"key": key, "open_only": open_only})
         else:
             rows = self._rows("open_processes" if open_only else "processes", bindings)
-        return [_process(row) for row in rows]
+        return [process_of(row) for row in rows]
 
     async def receipts(self, *, after: int = 0, limit: int = 1000) -> list[Bundle]:
         """Receipts in bundles, those of one shard in commit order."""
@@ -156,6 +156,30 @@ class SqliteReader:
         bindings = {"state": state, "key": key, "after_state": after[0], "after_key": after[1], "limit": limit}
         return [StateView(*row) for row in self._rows("states" if key is None else "states_of_key", bindings)]
 
+    async def newest_receipt(self) -> int:
+        """The position of the newest bundle of receipts."""
+        return int(self._rows("newest_receipt", ())[0][0])
+
+    async def progress(self, processes: Sequence[int]) -> list[ProgressRow]:
+        """How far these processes have come."""
+        rows = select_many(self._connection, "progress", sorted(set(processes)))
+        return sorted((ProgressRow(*row) for row in rows), key=lambda row: row.process)
+
+    async def progress_due(self, until: int | None = None, *, limit: int = 100) -> list[ProgressRow]:
+        """Rows that are due, the earliest first."""
+        bindings = {"until": _NEWEST if until is None else until, "limit": limit}
+        return [ProgressRow(*row) for row in self._rows("progress_due", bindings)]
+
+    async def waves(
+        self, processes: Sequence[int] | None = None, *, after: int = 0, limit: int = 1000, open_only: bool = False
+    ) -> list[WaveRow]:
+        """Which processes are undone, or must not be."""
+        if processes is None:
+            name = "open_waves" if open_only else "all_waves"
+            return [WaveRow(*row) for row in self._rows(name, {"after": after, "limit": limit})]
+        rows = select_many(self._connection, "waves", sorted(set(processes)))
+        return sorted((WaveRow(*row) for row in rows), key=lambda row: row.process)
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close(True)
@@ -168,6 +192,7 @@ def _execution(row: tuple[Any, ...]) -> ExecutionView:
     return ExecutionView(*values)
 
 
-def _process(row: tuple[Any, ...]) -> ProcessView:
+def process_of(row: tuple[Any, ...]) -> ProcessView:
+    """The process that a row of its table holds."""
     identity, wire_id, declared, key, digest, *rest = row
     return ProcessView(identity, wire_id, declared, key, int.from_bytes(digest, "big"), *rest)

@@ -11,7 +11,7 @@ import apsw
 
 from onstage.errors import NodeRunning
 from onstage.ports.store import Features, Opened, payload_bytes_max
-from onstage.stores.names import check_count, renames, retired
+from onstage.stores.names import check_count, renames, retired, undoing_numbers
 from onstage.stores.sqlite import connection as files
 from onstage.stores.sqlite.offload import Offload
 from onstage.stores.sqlite.queries import query
@@ -159,6 +159,7 @@ class SqliteStore:
             process: {types[key]: key[0] for key in types if key[0] in names}
             for process, names in declaration.outcomes.items()
         }
+        writer.undoing = undoing_numbers(declaration, types)
         incarnations = (*((row[2], row[1]) for row in earlier), (first, incarnation))
         return Opened(store, incarnations, first, hlc, epoch, topology, types, handlers, retired)
 

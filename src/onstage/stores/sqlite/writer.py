@@ -16,7 +16,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, final
 
 import apsw
@@ -25,12 +24,13 @@ from msgspec.structs import astuple
 from onstage.core.commit import Commit, Refusal, RefusedBecause, Transaction
 from onstage.errors import StoreUnavailable
 from onstage.ports.store import BatchOutcome
-from onstage.stores.batch import SHARDS, Batch, Spoilt
+from onstage.stores.batch import Batch, Spoilt
+from onstage.stores.process_row import SHARDS
 from onstage.stores.sqlite.connection import Guard, read_meta
 from onstage.stores.sqlite.queries import insert_many, query, select_many
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
 
     from onstage.core.journal import Entry
     from onstage.ports.workers import Workers
@@ -103,6 +103,7 @@ class Writer:
         self.epoch = 0
         self.incarnation = ""
         self.outcomes: dict[str, dict[int, str]] = {}
+        self.undoing: dict[str, frozenset[int]] = {}
         self.partial = False
         self.offload: Offload | None = None
         self.trouble: str | None = None
@@ -139,8 +140,11 @@ class Writer:
         with self._busy:
             if self._retry or self._is_closed:
                 return
-            with self._failing_stops():
+            try:
                 self._commit(self._queued())
+            except BaseException:
+                self._fail()
+                raise
 
     def _again(self) -> None:
         with self._busy:
@@ -154,19 +158,17 @@ class Writer:
             except Exception as error:  # noqa: BLE001  nothing was asked of a commit yet
                 self._postpone(commits, error)
                 return
-            with self._failing_stops():
+            try:
                 self._commit(commits)
                 while self._queue and not self._retry:  # their own turns passed while the store was in trouble
                     self._commit(self._queued())
+            except BaseException:
+                self._fail()
+                raise
 
-    @contextmanager
-    def _failing_stops(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self._is_closed = True
-            self.trouble = _FAILED
-            raise
+    def _fail(self) -> None:
+        self._is_closed = True
+        self.trouble = _FAILED
 
     def _queued(self) -> list[Commit]:
         commits: list[Commit] = []
@@ -262,6 +264,8 @@ class Writer:
                 db.execute(query("drop_notes"), dropped)
             insert_many(db, "keep_note", list(map(astuple, notes.kept)))
         insert_many(db, "put_state", states)
+        insert_many(db, "put_progress", list(map(astuple, batch.progress.values())))
+        insert_many(db, "put_wave", list(map(astuple, batch.waves.values())))
         if self.offload is not None:
             self.offload.collect(db)
         if (hlc := batch.hlc) > 0:
@@ -334,6 +338,14 @@ class Writer:
     def states(self, wanted: Collection[tuple[str, str]]) -> list[tuple[Any, ...]]:
         """The versions of keyed states."""
         return [row for place in wanted for row in self.connection.execute(query("peek_state"), place)]
+
+    def progress(self, processes: Collection[int]) -> list[tuple[Any, ...]]:
+        """The versions of rows of progress."""
+        return select_many(self.connection, "peek_progress", processes)
+
+    def waves(self, processes: Collection[int]) -> list[tuple[Any, ...]]:
+        """The versions of rows that say whether processes are undone."""
+        return select_many(self.connection, "peek_waves", processes)
 
     def transact(self, transaction: Transaction) -> Entry:
         """Run a user's transaction in a savepoint; its journal entry is the answer.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from onstage.core.commit import event_of, execution_id
 from onstage.events.receipt import Status
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from onstage.testing.checks.stored_file import StoredFile
 
 __all__ = ["unbalanced", "wrong_outcomes"]
+
+_SETTLED: Final = frozenset(
+    {Status.DONE, Status.REJECTED, Status.SKIPPED, Status.DROPPED, Status.CANCELLED, Status.WRITTEN_OFF}
+)
 
 
 def unbalanced(file: StoredFile, *, partial: bool = False) -> Iterator[str]:
@@ -29,7 +33,7 @@ def unbalanced(file: StoredFile, *, partial: bool = False) -> Iterator[str]:
         seqs[epoch, shard].append(seq)
         if not ledger.apply(epoch, shard, seq, receipt):
             yield "a receipt stands there twice"
-        if receipt.handler and (Status.DONE <= receipt.status <= Status.DROPPED or receipt.status == Status.CANCELLED):
+        if receipt.handler and receipt.status in _SETTLED:
             settled[execution_id(receipt.event, receipt.handler)] += 1
     for place, found in seqs.items():
         if found != list(range(1, len(found) + 1)):
@@ -55,16 +59,21 @@ def _processes(file: StoredFile, ledger: Ledger, *, partial: bool) -> Iterator[s
             yield f"process {process}: {is_open} open, ended at {ended}"
 
 
-def wrong_outcomes(file: StoredFile, decisive: Mapping[str, Collection[str]]) -> Iterator[str]:
+def wrong_outcomes(
+    file: StoredFile, decisive: Mapping[str, Collection[str]], made: Collection[str] = ()
+) -> Iterator[str]:
     """Processes whose outcome is not the first one that their receipts put out.
 
     `decisive` gives the event types that are outcomes, by the name of the declared process. Only outcomes that handlers
-    emit are looked at.
+    emit are looked at, and those of the types `made`, which the engine emits itself.
     """
     types = dict(file.rows("select id, name from onstage_type"))
     outputs: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
     for *_, receipt in file.receipts:
         outputs[receipt.process].extend((n, types[number]) for n, number in receipt.outputs)
+    for n, event in file.events.items() if made else ():
+        if event.type in made:
+            outputs[event.process].append((n, event.type))
     for process, declared, outcome in file.rows("select id, declared, outcome from onstage_process"):
         names = decisive.get(declared or "", ())
         first = next((name for _, name in sorted(outputs[process]) if name in names), None)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING
+
+from onstage.runtime.admission import OWN_SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from onstage.testing.checks.stored_file import Rows, StoredFile
 
-__all__ = ["at_the_door", "is_durable", "lost"]
+__all__ = ["at_the_door", "identity_of", "is_durable", "lost"]
+
+
+def identity_of(id: str) -> bytes:
+    """The identity under which a store keeps an event that came in under this id, and from no other source."""
+    return blake2b(f"{OWN_SOURCE}\0{id}".encode(), digest_size=16).digest()
 
 
 def is_durable(rows: Rows, identity: bytes) -> bool:
@@ -18,10 +26,9 @@ def is_durable(rows: Rows, identity: bytes) -> bool:
     return bool(rows(sql, identity))
 
 
-def at_the_door(rows: Rows) -> dict[bytes, tuple[int, bytes]]:
-    """What came from outside under an identity: the event's number and its payload."""
-    sql = "select d.identity, d.n, e.data from onstage_door d join onstage_event e on e.n = d.n"
-    return {identity: (n, data) for identity, n, data in rows(sql)}
+def at_the_door(rows: Rows) -> dict[bytes, int]:
+    """What came from outside under an identity: the number of the event."""
+    return dict(rows("select d.identity, d.n from onstage_door d join onstage_event e on e.n = d.n"))
 
 
 def lost(file: StoredFile, told: Iterable[tuple[bytes, str, str]]) -> Iterator[str]:
@@ -36,6 +43,6 @@ def lost(file: StoredFile, told: Iterable[tuple[bytes, str, str]]) -> Iterator[s
             yield f"{what} was acknowledged and is lost"
         elif process not in processes:
             yield f"{what} was acknowledged as part of {process}, which is lost"
-    events = [n for n, _ in stored.values()]
+    events = list(stored.values())
     if len(set(events)) != len(events):
         yield "an event stands at the door under two identities"

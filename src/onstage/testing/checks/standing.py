@@ -8,6 +8,7 @@ from onstage.testing.checks.accounts import unbalanced
 from onstage.testing.checks.event_causes import without_cause
 from onstage.testing.checks.journal_shape import half_there
 from onstage.testing.checks.timer_ends import ended_twice
+from onstage.testing.checks.undone_processes import undone_in_wrong_order
 from onstage.testing.checks.undone_steps import undone_badly
 from onstage.testing.checks.writer_epochs import stale_receipts
 
@@ -21,6 +22,7 @@ __all__ = ["unsound"]
 _ALWAYS: Final = (
     ("I5", without_cause),
     ("I6", undone_badly),
+    ("I6", undone_in_wrong_order),
     ("I8", ended_twice),
     ("I9", stale_receipts),
     ("I13", half_there),

@@ -5,19 +5,48 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
-from onstage.core.journal import Stepped, Undone, is_final
+from onstage.core.journal import Continued, Forked, Stepped, TokenDrawn, Undone, is_final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Iterable, Iterator
+    from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 
     from onstage.core.journal import Entry
     from onstage.testing.checks.stored_file import StoredFile
 
-__all__ = ["changed_keys", "is_over", "never_happened", "shared_keys"]
+__all__ = ["changed_keys", "is_over", "never_happened", "own_entries", "shared_keys", "since_renewal", "taken_from"]
 
 P = TypeVar("P", bound="Hashable")
 A = TypeVar("A", bound="Hashable")
 B = TypeVar("B", bound="Hashable")
+
+
+def since_renewal(entries: Iterable[Entry]) -> list[Entry]:
+    """What was recorded since the execution has begun anew, if it has: positions are used again then."""
+    found: list[Entry] = []
+    for entry in entries:
+        if isinstance(entry, Continued):
+            found = []
+        else:
+            found.append(entry)
+    return found
+
+
+def own_entries(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """What an execution has recorded itself: behind what it took over, if it is a fork."""
+    forked = max((place for place, entry in enumerate(entries) if isinstance(entry, Forked)), default=-1)
+    return entries[forked + 1 :]
+
+
+def taken_from(entries: Sequence[Entry], position: str) -> str | None:
+    """Who did a step that an execution was forked from after it: as the keys of its calls begin; None, if itself did.
+
+    The first one, if forked again. The `position` of a step from before the journal began anew has its length in front.
+    """
+    length, _, before = position.partition("/")
+    until, named = (int(length), before) if length.isdigit() else (len(entries), position)
+    since = max((at for at, e in enumerate(entries[: until - 1]) if isinstance(e, Continued)), default=-1)
+    found = [at for at, e in enumerate(entries[:until]) if at > since and e.position == named]
+    return next((e.origin for e in entries[found[-1] :] if isinstance(e, Forked)), None) if found else None
 
 
 def is_over(entries: Iterable[Entry], position: str) -> bool:
@@ -26,9 +55,15 @@ def is_over(entries: Iterable[Entry], position: str) -> bool:
 
 
 def never_happened(file: StoredFile, happened: Collection[tuple[int, str]]) -> Iterator[str]:
-    """Steps that are recorded though their effect, as (execution, position), was never seen outside."""
+    """Steps that are recorded though their effect, as (execution, position), was never seen outside.
+
+    What a fork has taken over happened in another execution, and what has a token may be somebody else's doing.
+    """
     for execution, entries in file.journals.items():
-        for entry in entries:
+        tokens = {entry.position for entry in entries if isinstance(entry, TokenDrawn)}
+        for entry in own_entries(entries):
+            if isinstance(entry, Stepped) and f"token/{entry.position}" in tokens:
+                continue
             if isinstance(entry, Stepped | Undone) and (execution, entry.position) not in happened:
                 yield f"{entry.position} of execution {execution} is recorded and never happened"
 

@@ -6,14 +6,18 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, final
 
+import msgspec
+
 from onstage.core.commit import handler_of
 from onstage.core.identity import Identity
-from onstage.core.journal import decode_entry
+from onstage.core.journal import Valued
 from onstage.events.receipt import OPEN_MAX, decode_receipts
+from onstage.testing.checks.stored_payloads import StoredPayloads
 
 if TYPE_CHECKING:
     from onstage.core.journal import Entry
     from onstage.events.receipt import Receipt
+    from onstage.ports.payload_codec import PayloadCodec
 
 __all__ = ["EventRow", "ExecutionRow", "ReceiptRow", "Rows", "StoredFile"]
 
@@ -34,6 +38,7 @@ class EventRow(NamedTuple):
     key: str | None
     cause: int
     hlc: int
+    version: int = 1
 
 
 class ExecutionRow(NamedTuple):
@@ -63,23 +68,33 @@ class ReceiptRow(NamedTuple):
 class StoredFile:
     """What stands in the tables."""
 
-    def __init__(self, rows: Rows) -> None:
-        """Through these queries."""
+    def __init__(self, rows: Rows, codec: PayloadCodec | None = None) -> None:
+        """Through these queries; with the `codec` that payloads were sealed with, if they were."""
         self.rows = rows
+        self._payloads = StoredPayloads(rows, codec)
 
     @cached_property
     def events(self) -> dict[int, EventRow]:
         """By number, in the order of the log."""
         sql = (
-            "select e.n, e.process, t.name, e.key, e.cause, e.hlc from onstage_event e"
+            "select e.n, e.process, t.name, e.key, e.cause, e.hlc, t.version from onstage_event e"
             " join onstage_type t on t.id = e.type order by e.n"
         )
         return {n: EventRow(*rest) for n, *rest in self.rows(sql)}
 
     @cached_property
+    def caused(self) -> dict[int, list[int]]:
+        """The events that each execution emitted."""
+        found: defaultdict[int, list[int]] = defaultdict(list)
+        for n, event in self.events.items():
+            found[event.cause].append(n)
+        return found
+
+    @cached_property
     def payloads(self) -> dict[int, bytes]:
         """The data of each event."""
-        return dict(self.rows("select n, data from onstage_event"))
+        rows = self.rows("select n, data from onstage_event")
+        return {n: self._payloads.event(data, n, self.events[n].process, self.events[n].type) for n, data in rows}
 
     @cached_property
     def executions(self) -> dict[int, ExecutionRow]:
@@ -107,7 +122,7 @@ class StoredFile:
         found: defaultdict[int, list[tuple[int, Entry]]] = defaultdict(list)
         sql = "select execution, place, body from onstage_entry order by execution, place"
         for execution, place, body in self.rows(sql):
-            found[execution].append((place, decode_entry(body)))
+            found[execution].append((place, self._payloads.entry(execution, body)))
         return found
 
     @cached_property
@@ -121,12 +136,37 @@ class StoredFile:
         ]
 
     @cached_property
+    def waves(self) -> list[tuple[int, str, bytes]]:
+        """The process, state and body of each undo; none in a file whose migrations have not come that far."""
+        if not self.rows("select 1 from sqlite_master where name = 'onstage_wave'"):
+            return []
+        return [(process, state, body) for process, _, state, body in self.rows("select * from onstage_wave")]
+
+    @cached_property
     def wires(self) -> dict[str, int]:
         """The numbers of events by their public ids."""
         (store,) = self.rows("select value from onstage_meta where name = 'store'")[0]
         firsts = tuple(self.rows("select first_n, name from onstage_incarnation order by epoch"))
         wire = Identity(store, firsts).wire
         return {wire(n): n for n in self.events}
+
+    def payload_of_state(self, data: bytes | str | None, *place: Any) -> bytes | None:
+        """The value of a keyed state as it stands in its row; the place is its name, key and version."""
+        return self._payloads.state(data, *place)
+
+    def notes_of(self, *topics: str) -> list[tuple[str, bytes]]:
+        """Topic and body of each note of these topics."""
+        rows = [each for topic in topics for each in self.rows("select * from onstage_note where topic = ?", topic)]
+        return [(topic, self._payloads.note(body, topic, number)) for topic, number, body in rows]
+
+    def batch_of(self, execution: int) -> set[int]:
+        """An execution, and those that it handles together with its own."""
+        sql = "select body from onstage_entry where execution = ? and place = 0"
+        for (body,) in self.rows(sql, execution):
+            entry = self._payloads.entry(execution, body)
+            if isinstance(entry, Valued) and entry.position == "batch#0":
+                return {execution, *msgspec.json.decode(entry.value, type=list[int])}
+        return {execution}
 
     def handler_of(self, execution: int) -> str:
         """Whose execution it is."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from onstage.core.journal import Raced, ScopeRejected, SleepOpened, Transacted, WaitOpened, is_final
 from onstage.events.receipt import Status
+from onstage.testing.checks.step_calls import since_renewal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,8 @@ __all__ = ["ended_twice", "never_over", "overdue"]
 def ended_twice(file: StoredFile) -> Iterator[str]:
     """Durable calls with more than one end: a timer that fired twice, a wait that was answered twice."""
     for execution, entries in file.journals.items():
-        ended = Counter(e.position for e in entries if is_final(e) and not isinstance(e, Transacted))
+        since = since_renewal(entries)
+        ended = Counter(e.position for e in since if is_final(e) and not isinstance(e, Transacted))
         if repeated := [position for position, count in ended.items() if count > 1]:
             yield f"execution {execution} ended {repeated} more than once"
 

@@ -8,7 +8,7 @@ from onstage.runtime.node import Node
 from onstage.runtime.observatory import Observatory
 from onstage.stores.sqlite.store import SqliteStore
 from onstage.testing.tour.line import Line
-from onstage.testing.tour.repertory import OBSERVER, tour_app
+from onstage.testing.tour.repertory import OBSERVER
 from onstage.testing.virtual_loop import Killed, VirtualLoop
 from onstage.testing.world.flaws import FlawedWorkers
 from onstage.testing.world.swarm import Fault
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from onstage.app import App
     from onstage.brokers.embedded import EmbeddedLog
     from onstage.core.commit import Commit
     from onstage.ports.clock import Clock
@@ -42,6 +43,7 @@ class Stagehand:
         may_crash: Callable[[], bool],
         note: Callable[..., None],
         closed: Callable[[str], None],
+        app: App,
     ) -> None:
         """`note` is told of all commits, `closed` of each process that the observer says has ended."""
         self.log = log
@@ -50,6 +52,7 @@ class Stagehand:
         self.may_crash = may_crash
         self.note = note
         self.closed = closed
+        self.app = app
 
 
 @final
@@ -83,7 +86,7 @@ class Member:
         self.is_up = True
 
     async def _play(self) -> None:
-        app, store = tour_app(), self._store()
+        app, store = self._hand.app, self._store()
         self.node = Node(
             app.services,
             app.processes,
@@ -151,7 +154,7 @@ class Member:
     def _at_turn(self, loop: VirtualLoop) -> None:
         hand = self._hand
         fault = Fault.KILL_AT_TURN if self.is_up else Fault.KILL_IN_RECOVERY
-        ready: Any = loop._ready  # type: ignore[attr-defined]  # noqa: SLF001
+        ready: Any = loop._ready  # noqa: SLF001
         if not hand.swarm.is_calm and hand.may_crash() and hand.swarm.strikes(fault):
             ready.insert(hand.swarm.amount(fault, len(ready) + 1), loop.killer())
 

@@ -5,6 +5,7 @@ Each handler writes a row of the table `effect` in a transaction of its own, in 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -13,12 +14,14 @@ from onstage.app import App
 from onstage.contracts.process import Process
 from onstage.contracts.service import Service
 from onstage.core.retry import Retry
+from onstage.errors import WillNeverHappen
 from onstage.events.envelope import Envelope
 from onstage.events.event import event
 from onstage.ports.store import Connection
 from onstage.runtime.calls import emit, idempotency_key, wait
 from onstage.runtime.step import step, transaction
 from onstage.testing.world.outside import OUTSIDE
+from onstage.verdicts import ProcessCompleted
 
 __all__ = ["OBSERVER", "SERVICES", "Allowed", "Booked", "Rang", "tour_app"]
 
@@ -184,6 +187,17 @@ def _aside(bank: Service, audit: Service) -> None:
     async def note(e: Shipped) -> Noted:
         await book("note")
         return Noted(e.key, e.n)
+
+    @audit.on(ProcessCompleted, name="heed", retry=PATIENT)
+    async def heed(_: ProcessCompleted) -> None:
+        await book("heed")
+
+    @audit.on(Booked, name="hope", retry=PATIENT)
+    async def hope(e: Booked) -> None:
+        with suppress(WillNeverHappen):
+            if e.n % 5 == 2:
+                await wait(Noted)  # it begins a process of its own, so it never comes into this one
+        await book("hope")
 
     @bank.on(Noted, name="file_note", retry=PATIENT)
     async def file_note(_: Noted) -> None:

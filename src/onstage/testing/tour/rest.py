@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from onstage.core.identity import number_in
 from onstage.events.receipt import Status
+from onstage.runtime.hopeless_apart import IN_VAIN
+from onstage.runtime.tidings import MONITOR_SOURCE
+from onstage.testing.checks.acknowledgements import identity_of
 from onstage.testing.checks.across_stores import differing, known_twice, not_arrived, out_of_balance, unknown_to
 from onstage.testing.checks.effect_counts import not_once
 from onstage.testing.checks.lane_order import out_of_order
 from onstage.testing.checks.standing import unsound
 from onstage.testing.checks.stored_part import StoredPart
 from onstage.testing.tour.alone import played_alone
+from onstage.testing.tour.commissions import COMMISSION_PLACES
 from onstage.testing.tour.mishap import LOG_LOSSES, REORDERS, Mishap
 from onstage.testing.tour.repertory import OBSERVER, SERVICES, Booked
 from onstage.testing.tour.tour_world import gates
-from onstage.testing.world.clients import identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,12 +46,15 @@ MARKS_ON_TOUR: Final = (
     "an order went well",
     "an order was cancelled",
     "a client's answer was lost with the node",
+    "a change of verdict was told again",
+    "a wait in vain was ended",
 )
 """Rare situations of which a run of many tours has to see each one."""
 
 PLACES: Final = {
     "shop.order": "order", "post.pack": "pack", "bank.weigh": "weigh", "bank.bill": "bill", "shop.echo": "echo",
     "post.hear": "hear", "bank.count": "count", "audit.watch": "watch", "audit.note": "note", "bank.file_note": "file",
+    "audit.heed": "heed", "audit.hope": "hope",
 }  # fmt: skip
 """The row of the ledger of effects that a finished execution of each handler has left."""
 
@@ -65,7 +72,7 @@ def come_to_rest(world: TourWorld) -> None:
 
 
 def _rests(world: TourWorld) -> bool:
-    if not world.senders.are_done or len(world.members) <= len(SERVICES):
+    if not (world.senders.are_done and world.commissions.are_done) or len(world.members) <= len(SERVICES):
         return False
     if not all(member.is_quiet for member in world.members.values()):
         return False
@@ -77,7 +84,8 @@ def _rests(world: TourWorld) -> bool:
             return False
     (there,) = world.rows(OBSERVER, "select count(*) from onstage_event")[0]
     unsettled = world.rows(OBSERVER, "select 1 from onstage_process where open > 0 or digest <> zeroblob(16)")
-    return there == own and not unsettled
+    untold = world.rows(OBSERVER, "select 1 from onstage_note where topic = 'tiding'")
+    return there == own and not unsettled and not untold
 
 
 _OPEN: Final = "select count(*) from onstage_execution where status < 6"
@@ -86,6 +94,7 @@ _OWN: Final = "select count(*) from onstage_event where extra is null or json_ex
 
 def _restless(world: TourWorld) -> str:
     waiting = [send.id for send in world.senders.sends if not send.is_over]
+    waiting += [f"{each.type} {each.n}" for each in world.commissions.asked if not each.is_over]
     is_open = {service: world.rows(service, _OPEN) for service in SERVICES}
     there = world.rows(OBSERVER, "select count(*) from onstage_event")
     own = [world.rows(service, _OWN) for service in SERVICES]
@@ -101,13 +110,15 @@ def check_rest(world: TourWorld) -> None:
     parts = {service: StoredPart(world.reader_of(service)) for service in SERVICES}
     watching = StoredPart(world.reader_of(OBSERVER))
     found = (
-        *(("I1", what) for what in not_arrived(parts, gates(gating_only=False))),
+        *(("I1", what) for what in not_arrived(parts, gates(gating_only=False, app=world.app))),
+        *(("commission", each.complaint) for each in world.commissions.asked if each.complaint),
         *(("I1", what) for what in _accepted(world, parts)),
         *(("I2", what) for part in parts.values() for what in _effects_once(part)),
         *(("I4", what) for part in parts.values() for what in out_of_order(_lanes(world, part))),
         *(("twice", what) for part in (*parts.values(), watching) for what in known_twice(part)),
         *(("balance", what) for what in out_of_balance(parts, watching)),
         *(("observer", what) for what in unknown_to(watching, parts)),
+        *(("told", what) for what in _told_once(world, parts)),
         *(said for part in parts.values() for said in unsound(part.file, partial=True)),
         *unsound(watching.file),
     )
@@ -119,6 +130,8 @@ def check_rest(world: TourWorld) -> None:
     _verdicts(world)
     _alone(world)
     _from_zero(world, watching)
+    for what in _told_once(world, parts):
+        world.record.complain("told", f"by an observer that began anew: {what}")
     _marks(world)
 
 
@@ -132,11 +145,27 @@ def _accepted(world: TourWorld, parts: dict[str, StoredPart]) -> Iterator[str]:
             yield f"{send.id} was accepted at {send.at}, and is at {at}"
 
 
+def _told_once(world: TourWorld, parts: dict[str, StoredPart]) -> Iterator[str]:
+    """Who hears of changes is told of the end of each order, and of none twice, whoever watched."""
+    told = Counter(name for part in parts.values() for (name,) in part.rows(_TOLD))
+    ended = world.rows(OBSERVER, "select wire_id from onstage_process where declared = 'order' and outcome is not null")
+    known = {name.rpartition("/")[0] for name in told}
+    yield from (f"{wire} is completed, and nobody was told" for (wire,) in ended if f"{wire}/completed" not in known)
+    yield from (f"{name} was told {times} times" for name, times in told.items() if times > 1)
+
+
+_TOLD: Final = (
+    "select json_extract(extra, '$.id') from onstage_event"
+    " where json_extract(extra, '$.wire') is null and json_extract(extra, '$.source') = '//onstage/monitor'"
+)
+
+
 def _effects_once(part: StoredPart) -> Iterator[str]:
+    places = PLACES | COMMISSION_PLACES
     owed = [
-        (wire, handler, PLACES[handler])
+        (wire, handler, places[handler])
         for (wire, handler), status in part.executions.items()
-        if status == Status.DONE and handler in PLACES
+        if status == Status.DONE and handler in places
     ]
     return not_once(part.rows("select event, handler, place from effect"), owed)
 
@@ -146,6 +175,8 @@ def _lanes(world: TourWorld, part: StoredPart) -> Iterator[tuple[Any, int]]:
     by_type = any(world.swarm.counts[fault] for fault in REORDERS)
     for wire, handler in part.rows("select event, handler from effect order by id"):
         event, n = part.events[wire], number_in(wire)
+        if event.key is None:
+            continue  # such events have no order
         lane = (handler, event.key, wire.split("-")[0], event.type if by_type else "")
         yield lane, n or 0
 
@@ -200,6 +231,18 @@ def _from_zero(world: TourWorld, watching: StoredPart) -> None:
         world.record.complain("from zero", what)
 
 
+def _controls(world: TourWorld) -> Iterator[dict[str, str]]:
+    """The headers of what stands in the log for one service."""
+    for seq in range(1, world.log.last + 1):
+        message = world.log.at(seq)
+        if message is not None and message.subject.startswith("ctl."):
+            yield message.headers
+
+
+def _tidings_sent(world: TourWorld) -> Counter[str]:
+    return Counter(each["ce-id"] for each in _controls(world) if each.get("ce-source") == MONITOR_SOURCE)
+
+
 def _marks(world: TourWorld) -> None:
     counts, marks, tallies = world.swarm.counts, world.record.marks, world.tallies
     world.tally()
@@ -217,5 +260,7 @@ def _marks(world: TourWorld) -> None:
         "an event was sent on to its owner": any("-" not in name for name in told),
         "an order went well": world.rows(OBSERVER, sql, "tour.shipped"),
         "an order was cancelled": world.rows(OBSERVER, sql, "tour.cancelled"),
+        "a change of verdict was told again": any(times > 1 for times in _tidings_sent(world).values()),
+        "a wait in vain was ended": any(IN_VAIN in headers for headers in _controls(world)),
     }
     marks.update(mark for mark, seen in held.items() if seen)

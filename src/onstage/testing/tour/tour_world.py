@@ -16,6 +16,7 @@ from onstage.brokers.embedded import EmbeddedLog
 from onstage.contracts.topology import Topology
 from onstage.contracts.validation import event_types, validate
 from onstage.testing.checks.across_stores import too_early
+from onstage.testing.tour.commissions import Commissions, commissioned_app, commissions_of
 from onstage.testing.tour.company import Member, Stagehand
 from onstage.testing.tour.mishap import RATES_ON_TOUR, Mishap
 from onstage.testing.tour.repertory import OBSERVER, SERVICES, tour_app
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from onstage.app import App
+
 __all__ = ["TourWorld", "gates"]
 
 CRASHES_MAX: Final = 12
@@ -46,9 +49,9 @@ MOVES_MAX: Final = 200_000
 """How many moves may happen at one moment before the world is taken to run in circles."""
 
 
-def gates(*, gating_only: bool) -> dict[str, dict[str, list[str]]]:
+def gates(*, gating_only: bool, app: App | None = None) -> dict[str, dict[str, list[str]]]:
     """Which handlers owe an event something, by service and event type."""
-    app = tour_app()
+    app = app or tour_app()
     manifest = validate(app.services, app.processes)
     handlers = [handler for handler in manifest.handlers if handler.gating or not gating_only]
     topology = Topology(handlers=tuple(handlers))
@@ -66,13 +69,17 @@ def gates(*, gating_only: bool) -> dict[str, dict[str, list[str]]]:
 class TourWorld:
     """One tour. Run it once."""
 
-    def __init__(self, seed: int, folder: Path, tape: Mapping[str, Sequence[int]] | None = None) -> None:
-        """Everything is drawn from `seed`, or from an earlier `tape` of that seed."""
+    def __init__(
+        self, seed: int, folder: Path, tape: Mapping[str, Sequence[int]] | None = None, *, commissioned: bool = False
+    ) -> None:
+        """Everything is drawn from `seed`, or from an earlier `tape` of that seed; `commissioned` plays more."""
+        self.app = commissioned_app() if commissioned else tour_app()
         self.tape = Tape(seed, tape)
         self.swarm = Swarm(self.tape, RATES_ON_TOUR)
         self.record = Onlooker()
         self.log = EmbeddedLog("tour")
         self.senders = Senders(self.swarm, self.record)
+        self.commissions = Commissions(commissions_of(self.tape) if commissioned else [])
         self.members: dict[str, Member] = {}
         self.now_s = 0.0
         self.crashes = 0
@@ -86,7 +93,7 @@ class TourWorld:
         self._observers = 1
         self._graveyard: list[Member] = []
         self.tallies: Counter[str] = Counter()
-        self._gates = gates(gating_only=True)
+        self._gates = gates(gating_only=True, app=self.app)
         OUTSIDE.enter(self.swarm, lambda: self.crashes, lambda *_: None)
         self._hand = Stagehand(
             self.log,
@@ -95,6 +102,7 @@ class TourWorld:
             may_crash=self._may_crash,
             note=self.record.note,
             closed=self._check_end,
+            app=self.app,
         )
 
     # Files.
@@ -190,6 +198,7 @@ class TourWorld:
         while True:
             self._start_due()
             self.senders.go_on(self.members)
+            self.commissions.go_on(self.now_s, self.members)
             ready = [member for member in self.members.values() if member.loop.due_s <= self.now_s]
             if ready:
                 self._move(ready[self._order.pick(len(ready))] if len(ready) > 1 else ready[0])

@@ -35,11 +35,14 @@ class TourResult:
     marks: set[str] = field(default_factory=set)
 
 
-def play_tour(seed: int, tape: Mapping[str, Sequence[int]] | None = None) -> TourResult:
-    """Play the tour of this seed, or of an earlier tape of it, and answer what became of it."""
+def play_tour(seed: int, tape: Mapping[str, Sequence[int]] | None = None, *, commissioned: bool = False) -> TourResult:
+    """Play the tour of this seed, or of an earlier tape of it, and answer what became of it.
+
+    `commissioned` also asks, starts and cancels at nodes whose store does not answer.
+    """
     place = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
     with TemporaryDirectory(prefix="onstage-tour-", dir=place) as folder:
-        return run_tour(TourWorld(seed, Path(folder), tape))
+        return run_tour(TourWorld(seed, Path(folder), tape, commissioned=commissioned))
 
 
 def run_tour(world: TourWorld) -> TourResult:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REST_S_MAX", "ROUNDS_MAX", "calm_down"]
 
+FORKED: Final = "select 1 from onstage_note where topic = 'forked' and number = ?"
 LOOK_S: Final = 2.0
 LOOK_S_MAX: Final = 240.0
 LATE_S: Final = 70.0
@@ -32,8 +33,10 @@ def calm_down(world: World) -> None:
     calm_s = world.life.loop.time()
     give_up_s = calm_s + REST_S_MAX
     versions, look_s, rounds = [3, 1, 2, 1, 3, 1], LOOK_S, 0
-    if world.version == 3:
+    if world.version == 3 or world.changes:
+        world.today = True
         world.change_code(1)
+    world.end_plays()
     while world.life.loop.time() <= give_up_s and rounds <= ROUNDS_MAX:
         world.run_to(world.life.loop.time() + look_s)
         look_s = min(2 * look_s, LOOK_S_MAX)
@@ -47,7 +50,9 @@ def calm_down(world: World) -> None:
         if versions and any(_is_diverged(world, execution) for execution in aside):
             world.change_code(versions.pop(0))
         for execution in world.look_aside():
-            action = "drop" if event_of(execution) in world.onlooker.poisoned else "retry"
+            events = set(map(event_of, world.stored.batch_of(execution)))
+            forked = world.onlooker.rows(FORKED, execution)  # the rest of it is for its fork to do
+            action = "drop" if forked or events & world.onlooker.poisoned else "retry"
             world.call(lambda: world.operate(action, execution))  # noqa: B023  it runs at once
     _complain(world)
 
@@ -57,11 +62,16 @@ def _is_diverged(world: World, execution: int) -> bool:
 
 
 def _is_at_rest(world: World, aside: list[int]) -> bool:
-    """Whether all that is open was set aside, or stands behind something that was."""
-    if not world.clients.are_done or world.life.store.undurable or world.life.node.dispatcher.busy:
+    """Whether all that is open was set aside, or stands behind something that was, or waits for what it answers."""
+    node = world.life.node
+    if not world.clients.are_done or node.store.undurable or node.dispatcher.busy:
         return False
-    active = "select status from onstage_execution where status <= ? and status not in (4, 5)"
-    return all(status == Status.READY and aside for (status,) in world.onlooker.rows(active, OPEN_MAX))
+    if node.monitor is not None and node.monitor.is_behind:
+        return False
+    active = "select status, due from onstage_execution where status <= ? and status not in (4, 5)"
+    behind = (Status.READY, Status.WAITING)
+    rows = world.onlooker.rows(active, OPEN_MAX)
+    return all(status in behind and (due is None or status == Status.READY) and aside for status, due in rows)
 
 
 def _look_for_the_forgotten(world: World, calm_for_s: float) -> None:

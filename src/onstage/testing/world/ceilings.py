@@ -34,7 +34,7 @@ def check_memory(world: World) -> None:
         "places": sum(reaction.running + len(reaction.backlog) for reaction in node.reactions.values()),
         "tasks beside": len(node._tasks),  # noqa: SLF001
         "commits on their way": node.store.undurable,
-        "commits that somebody waits for": len(node.store._window._waiters),  # noqa: SLF001
+        "commits that somebody waits for": len(world.life.store._window._waiters),  # noqa: SLF001
         "deliveries ahead of the disk": len(node.dispatcher._ahead_of_disk),  # noqa: SLF001
     }
     for what, count in left.items():

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, final
 
-from onstage.errors import DuplicateId, InvalidEvent, StoreUnavailable
-from onstage.events.event import event_type
-from onstage.runtime.admission import OWN_SOURCE
+from onstage.errors import DuplicateId, InvalidEvent, OnstageError, StoreUnavailable
 from onstage.runtime.local_ways import LocalWays
+from onstage.testing.checks.acknowledgements import identity_of
 from onstage.testing.checks.told_verdicts import FINAL, truths
-from onstage.testing.world.plan import Ask, Deed, Emit
+from onstage.testing.world.plan import Ask, Deed, Emit, Perform
+from onstage.testing.world.plays.play import Scene
 from onstage.testing.world.swarm import Fault
 
 if TYPE_CHECKING:
     from onstage.testing.world.life import Life
     from onstage.testing.world.onlooker import Onlooker
     from onstage.testing.world.swarm import Swarm
+    from onstage.testing.world.tape import Stream
 
-__all__ = ["Clients", "identity_of"]
+__all__ = ["Clients"]
 
 PAUSE_S: Final = 0.5
 """So long a client waits before it sends again, twice as long each time that the store is in trouble."""
@@ -28,18 +28,14 @@ PAUSE_S_MAX: Final = 16.0
 EARLY_S: Final = 0.01
 
 
-def identity_of(id: str) -> bytes:
-    """The identity under which the store keeps an event of these clients."""
-    return blake2b(f"{OWN_SOURCE}\0{id}".encode(), digest_size=16).digest()
-
-
 @final
 class Clients:
     """All clients of one world."""
 
-    def __init__(self, swarm: Swarm, onlooker: Onlooker) -> None:
-        """Nobody has done anything yet."""
+    def __init__(self, swarm: Swarm, onlooker: Onlooker, chance: Stream) -> None:
+        """Nobody has done anything yet. `chance` is for what somebody does who acts in a play."""
         self._swarm = swarm
+        self._chance = chance
         self._observer = onlooker
         self._life: Life | None = None
         self.emits: list[Emit] = []
@@ -76,6 +72,9 @@ class Clients:
             if self.processes:
                 self._spawn(self._ask(self.processes[deed.which % len(self.processes)], deed.timeout_s))
             return
+        if isinstance(deed, Perform):
+            self._spawn(self._perform(deed))
+            return
         if deed.into is not None and self.processes:
             deed.process = self.processes[deed.into % len(self.processes)]
         self.emits.append(deed)
@@ -105,10 +104,10 @@ class Clients:
     async def _emit(self, emit: Emit) -> None:
         life = self._life
         assert life is not None, "clients begin when there is a node"
-        known, pause_s = event_type(type(emit.event)), PAUSE_S
+        pause_s = PAUSE_S
         while not emit.is_over:
             try:
-                await self._attempt(life, emit, known.name)
+                await self._attempt(life, emit)
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 assert task is not None, "a client is a task"
@@ -119,14 +118,21 @@ class Clients:
                 pause_s = min(2 * pause_s, PAUSE_S_MAX)
         emit.is_under_way = False
 
-    async def _attempt(self, life: Life, emit: Emit, type_name: str) -> None:
+    @staticmethod
+    async def _sent(ways: LocalWays, emit: Emit) -> str:
+        if emit.starts is None:
+            return await ways.emit(
+                emit.type.name, emit.data, id=emit.id, source=None, process=emit.process, when=emit.when
+            )
+        start = {"type": emit.type.name, "data": emit.data, "id": emit.id, "source": None}
+        return await ways.begin(start | {"key": emit.id, "timeout_s": None})
+
+    async def _attempt(self, life: Life, emit: Emit) -> None:
         onlooker = self._observer
         finished = emit.process is not None and truths(onlooker.rows, emit.process) <= FINAL
         knew = bool(onlooker.rows("select 1 from onstage_door where identity = ?", identity_of(emit.id)))
         try:
-            process = await LocalWays(life.node).emit(
-                type_name, emit.data, id=emit.id, source=None, process=emit.process
-            )
+            process = await self._sent(LocalWays(life.node), emit)
         except DuplicateId:
             onlooker.marks.add("another payload under a known id was refused")
             emit.refused = "duplicate"
@@ -149,6 +155,14 @@ class Clients:
         emit.accepted = process
         if process not in self.processes:
             self.processes.append(process)
+
+    async def _perform(self, deed: Perform) -> None:
+        life = self._life
+        assert life is not None, "clients begin when there is a node"
+        try:
+            await deed.act.do(Scene(LocalWays(life.node), self._observer, self._chance))
+        except (OnstageError, LookupError) as error:
+            self._observer.note("act", type(error).__name__)
 
     async def _ask(self, process: str, timeout_s: float) -> None:
         life = self._life

@@ -43,6 +43,21 @@ class FlawedConnection:
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._connection, name, value)
 
+    # What is asked for often: quicker than by `__getattr__`.
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction has begun."""
+        return self._connection.in_transaction
+
+    def cursor(self) -> apsw.Cursor:
+        """A cursor of the real connection."""
+        return self._connection.cursor()
+
+    def set_progress_handler(self, *handler: Any) -> None:
+        """Who is asked now and then whether a statement may go on."""
+        self._connection.set_progress_handler(*handler)
+
     def execute(self, statement: str, bindings: Any = None, /) -> Any:
         """Run a statement, or fail as a machine does."""
         kind = statement[:6]

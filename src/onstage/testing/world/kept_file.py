@@ -79,6 +79,21 @@ class Handle:
             raise apsw.ConnectionClosedError("the connection has been closed")
         return self._kept.connection
 
+    # What is asked for often: quicker than by `__getattr__`.
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction has begun."""
+        return self._connection().in_transaction
+
+    def cursor(self) -> apsw.Cursor:
+        """A cursor of the kept connection."""
+        return self._connection().cursor()
+
+    def set_progress_handler(self, *handler: Any) -> None:
+        """Who is asked now and then whether a statement may go on."""
+        self._connection().set_progress_handler(*handler)
+
     def _closed(self, *_: Any) -> Any:
         return self._connection()
 
@@ -146,7 +161,7 @@ class KeptFile:
         with connection:
             for (name,) in connection.execute(TABLES).fetchall():
                 connection.execute(f'DELETE FROM "{name}"')  # noqa: S608  a table's own name
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
 
     def close(self) -> None:
         """Close all connections that are there."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.runtime.node import Node
+from onstage.stores.sealed_store import SealedStore
 from onstage.stores.sqlite import connection as files
 from onstage.stores.sqlite.store import SqliteStore
 from onstage.testing.virtual_loop import Killed
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from onstage.app import App
     from onstage.core.commit import Commit
     from onstage.ports.store import BatchOutcome, Declaration, Opened
+    from onstage.ports.telemetry import Telemetry
     from onstage.testing.virtual_loop import VirtualLoop
     from onstage.testing.world.flaws import FlawedClock
     from onstage.testing.world.onlooker import Onlooker
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from onstage.testing.world.tape import Stream
 
 __all__ = ["Life"]
+
+ITS_OWN: Final = ("onstage.runtime.", "onstage.stores.")
+"""Where the classes are of which each node has objects of its own."""
 
 
 @final
@@ -43,8 +48,10 @@ class Life:
         onlooker: Onlooker,
         may_crash: Callable[[], bool],
         power: Power,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Nothing runs yet. `chance` says how many turns late reports come, `may_crash` whether kills are left."""
+        self._telemetry = telemetry
         self.loop = loop
         self._app = app
         self._clock = clock
@@ -73,9 +80,19 @@ class Life:
             probe=self._at_boundary,
             vfs=self._vfs,
             opener=self._power.opener,
+            offload_above=self._power.offload_above,
         )
         self._watch_store()
-        self.node = Node(self._app.services, self._app.processes, store=self.store, clock=self._clock, workers=workers)
+        codec = self._power.codec
+        store = self.store if codec is None else SealedStore(self.store, codec)
+        self.node = Node(
+            self._app.services,
+            self._app.processes,
+            store=store,
+            clock=self._clock,
+            workers=workers,
+            telemetry=self._telemetry,
+        )
         await self.node.start()
         self.is_up = True
         on_batch = self.store.on_batch
@@ -92,7 +109,7 @@ class Life:
 
         def appended(commit: Commit) -> int:
             if not self.loop.is_dead:  # a coroutine that is closed when its world ends says nothing
-                onlooker.appended(commit, self._clock.now_ms())
+                onlooker.appended(commit, self._clock.now_ms(), self.loop.time())
             return plain_append(commit)
 
         async def opened(declaration: Declaration) -> Opened:
@@ -154,6 +171,13 @@ class Life:
         self.is_up = False
         if hasattr(self, "store"):
             self.store.abandon()
+
+    def fall_apart(self) -> None:
+        """Let go of the node's parts, which know each other: then they are gone at once, without the collector."""
+        for whole in (vars(self).pop("node", None), vars(self).pop("store", None)):
+            for part in () if whole is None else (*vars(whole).values(), whole):
+                if type(part).__module__.startswith(ITS_OWN) and hasattr(part, "__dict__"):
+                    vars(part).clear()
 
     def leave_zombie(self) -> Callable[[], None]:
         """The process hangs and is taken for dead: its file is free. Answers how it goes on after another has started.

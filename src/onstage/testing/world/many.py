@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from onstage.testing.world.onlooker import MARKS
 from onstage.testing.world.playing import Ground
+from onstage.testing.world.programme import GUESTS, PLAYS
 from onstage.testing.world.swarm import Fault
 from onstage.testing.world.world_run import Result
 
@@ -77,7 +78,8 @@ class Totals:
     @property
     def cold(self) -> list[str]:
         """The marks that no world has seen."""
-        return [mark for mark in MARKS if not self.marks[mark]]
+        of_plays = (mark for play in (*PLAYS, *GUESTS) for mark in play.marks)
+        return [mark for mark in (*MARKS, *of_plays) if not self.marks[mark]]
 
 
 def play_many(

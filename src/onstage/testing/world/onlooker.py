@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, final
 import msgspec
 
 from onstage.core.commit import RefusedBecause, event_of, handler_of
-from onstage.core.journal import Rejected, Slept, Undone, WaitEnded, WaitOpened, decode_entry
+from onstage.core.journal import Rejected, Slept, Undone, WaitEnded, WaitOpened
 from onstage.events.receipt import OPEN_MAX, Status
 from onstage.testing.checks.acknowledgements import is_durable
-from onstage.testing.checks.step_calls import is_over
+from onstage.testing.checks.step_calls import is_over, since_renewal
+from onstage.testing.checks.stored_payloads import recorded
 from onstage.testing.checks.told_verdicts import truths
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from onstage.observe.verdict import Verdict
     from onstage.ports.store import BatchOutcome
 
-__all__ = ["MARKS", "Onlooker"]
+__all__ = ["DIVERGING", "MARKS", "Onlooker"]
+
+DIVERGING: Final = "road.travel"
+"""The handler that has versions: whose journal fits which is not recorded."""
 
 MARKS: Final = (
     "a commit was felled with what it followed from",
@@ -73,10 +77,13 @@ class Onlooker:
         self.violations: list[str] = []
         self.marks: set[str] = set()
         self.acknowledged: dict[bytes, tuple[str, str]] = {}  # identity at the door -> public process id, what it was
+        self.results: dict[str, set[bytes]] = {}  # public id of a start -> what its result was said to be
         self.poisoned: set[int] = set()
         self.aside: set[int] = set()  # executions that were ever set aside
         self.dropped: set[int] = set()
+        self.ended_s: dict[int, float] = {}  # when an execution came to its end, as far as the node knew
         self.commits = 0
+        self._latest_ms = 0
         self._dues: dict[tuple[int, str], int] = {}
         self._lives_of_undo: dict[int, int] = {}
         self.life = 0
@@ -119,15 +126,20 @@ class Onlooker:
         self.note("step", execution, position)
         if not self.rows("select 1 from onstage_execution where id = ?", execution):
             self.complain("barrier", f"{position} of execution {execution} runs, and its cause is not durable")
-        journal = self.rows("select body from onstage_entry where execution = ?", execution)
-        if is_over((decode_entry(body) for (body,) in journal), position):
+        journal = self.rows("select body from onstage_entry where execution = ? order by place", execution)
+        if is_over(since_renewal(recorded(body) for (body,) in journal), position):
             self.complain("I3", f"{position} of execution {execution} runs again, its result was recorded")
 
-    def appended(self, commit: Commit, now_ms: int) -> None:
-        """The node appends a commit: nothing in it may be ahead of its time."""
+    def appended(self, commit: Commit, now_ms: int, at_s: float = 0.0) -> None:
+        """The node appends a commit, at this time of the loop: nothing in it may be ahead of its time."""
+        if commit.execution and commit.status > OPEN_MAX:
+            self.ended_s[commit.execution] = at_s
         self.commits += 1
+        self._latest_ms = max(self._latest_ms, now_ms)
         events = [(event.n, event.data) for event in commit.events]
         self.note("commit", commit.execution, commit.status, commit.expected, len(commit.entries), events)
+        if commit.execution and commit.status == Status.DIVERGED:
+            self._diverged(commit.execution)
         for entry in commit.entries:
             due = getattr(entry, "due", None)
             place = (commit.execution, entry.position)
@@ -144,9 +156,16 @@ class Onlooker:
             elif isinstance(entry, Undone):
                 self._undone(commit.execution)
 
+    def _diverged(self, execution: int) -> None:
+        ((name,),) = self.rows("select name from onstage_handler where id = ?", handler_of(execution))
+        if name != DIVERGING:
+            self.complain("I13", f"execution {execution} of {name} has diverged, and its code fits")
+
     def _in_time(self, place: tuple[int, str], entry: Slept | WaitEnded, now_ms: int) -> None:
         due = self._dues.get(place)
-        if due is not None and now_ms < due:
+        # What ends in a branch may be committed later, with another's call, and the clock be set back in between.
+        latest_ms = self._latest_ms if "/" in place[1] else now_ms
+        if due is not None and latest_ms < due:
             self.complain("I8", f"{place[1]} of execution {place[0]} was over {due - now_ms} ms early")
         if isinstance(entry, WaitEnded):
             self.marks.add("a wait timed out")

@@ -7,20 +7,26 @@ the world that it is in.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
 from onstage.runtime.calls import idempotency_key
-from onstage.runtime.frame import INSIDE_STEP
+from onstage.runtime.frame import CURRENT, INSIDE_STEP
 from onstage.testing.world.swarm import Fault, Swarm
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
-__all__ = ["OUTSIDE", "Call", "Outside"]
+    from onstage.testing.checks.stored_file import StoredFile
+
+__all__ = ["OUTSIDE", "Began", "Call", "Outside"]
 
 SLOW_S: Final = (0.5, 3.0, 20.0)
 TURNS: Final = 12
+_SLOWS_THE_DISK: Final = (Fault.DISK_FULL, Fault.SLOW_COMMIT, Fault.SYNC_ERROR)
+"""After a sync that failed the writer waits before it tries again, as it does for a full disk."""
 
 
 @final
@@ -38,6 +44,23 @@ class Call:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class Began:
+    """One run of a handler: whose, in which life, when on the loop's clock, and by the node's clock (ms).
+
+    It may have run ahead of the disk: then its node may have died, and the numbers be those of another event now. So
+    `event` is the public id of its event.
+    """
+
+    handler: str
+    execution: int
+    event: str
+    life: int
+    at_s: float
+    at_ms: int
+
+
+@final
 class Outside:
     """The world around the steps."""
 
@@ -51,6 +74,57 @@ class Outside:
         self._life = life
         self._look = look
         self.calls: list[Call] = []
+        self.begun: list[Began] = []
+        self.notes: defaultdict[str, list[Any]] = defaultdict(list)  # what a play writes down for its check
+        self._within: Counter[tuple[int, str]] = Counter()
+        self.most_within: Counter[str] = Counter()
+
+    @property
+    def clock_was_right(self) -> bool:
+        """Whether nobody has moved the clock of this world."""
+        swarm = self._swarm
+        return swarm is None or not (swarm.counts[Fault.CLOCK_SKEW] or swarm.counts[Fault.CLOCK_JUMP])
+
+    @property
+    def disk_was_quick(self) -> bool:
+        """Whether no commit of this world took long; where one does, a run that was let in begins when it is over."""
+        swarm = self._swarm
+        return swarm is None or not any(swarm.counts[fault] for fault in _SLOWS_THE_DISK)
+
+    @property
+    def life(self) -> int:
+        """The number of the node's present life."""
+        return self._life()
+
+    def begun_in(self, file: StoredFile, handler: str) -> list[Began]:
+        """The runs of a handler whose events are stored."""
+        return [each for each in self.begun if each.handler == handler and each.event in file.wires]
+
+    @contextmanager
+    def handling(self) -> Iterator[None]:
+        """Around the body of a handler: notes that it begins, and how many of it and of its service run at once."""
+        frame, life = CURRENT.get(), self._life()
+        assert frame is not None, "a handler runs in its frame"
+        name, loop = frame.delivery.reaction.name, asyncio.get_running_loop()
+        node, delivery = frame.driver.node, frame.delivery
+        event = node.numbers.identity.wire(delivery.n)
+        self.begun.append(Began(name, delivery.id, event, life, loop.time(), node.clock.now_ms()))
+        within, most = self._within, self.most_within
+        for each in (name, name.partition(".")[0]):
+            within[life, each] += 1
+            most[each] = max(most[each], within[life, each])
+        try:
+            yield
+        finally:
+            for each in (name, name.partition(".")[0]):
+                within[life, each] -= 1
+
+    def place(self) -> tuple[int, str]:
+        """Where a step is that asks: its execution and its position."""
+        inside = INSIDE_STEP.get()
+        assert inside is not None, "the body of a step runs inside it"
+        frame, position = inside
+        return frame.delivery.id, position
 
     async def act(self, step: str, argument: str) -> str:
         """The body of an asynchronous step."""
@@ -71,6 +145,12 @@ class Outside:
         """The body of a synchronous step."""
         self._begin(step, argument)
         return self._happen(step, argument)
+
+    def is_first_try(self) -> bool:
+        """Whether the handler that has begun just now has never begun with this event before."""
+        frame = CURRENT.get()
+        assert frame is not None, "a handler runs in its frame"
+        return sum(began.execution == frame.delivery.id for began in self.begun) == 1
 
     def stumble(self) -> None:
         """What a handler does between its durable calls: it may fail."""

@@ -14,6 +14,7 @@ from onstage.testing.world.kept_file import IN_ONE_PROCESS, KeptFile
 from onstage.testing.world.swarm import Fault
 
 if TYPE_CHECKING:
+    from onstage.ports.payload_codec import PayloadCodec
     from onstage.stores.sqlite.store import Opener
     from onstage.testing.world.swarm import Swarm
 
@@ -32,6 +33,8 @@ class Power:
         self._cuts = 0
         self._vfs: PowerVFS | None = None
         self.is_on = swarm.has_power_faults
+        self.offload_above: int | None = None
+        self.codec: PayloadCodec | None = None
         self.path = folder / "0.db" if self.is_on else kept.path
         self.opener: Opener = files if self.is_on else kept
         """What opens the file for the node."""

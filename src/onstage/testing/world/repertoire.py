@@ -310,5 +310,5 @@ def app_of(version: int) -> App:
     _orders(shop)
     _lanes(rail)
     road.on(Travelled, name="travel", retry=SOON)((travel_1, travel_2, travel_3)[version - 1])
-    process = Process("order", starts=Ordered, done=Delivered, failed=[Cancelled], external=[Approved], owner=shop)
+    process = Process("order", starts=Ordered, done=Delivered, failed=[Cancelled], external=[Approved], undo=False)
     return App(road, shop, rail, process)

@@ -12,8 +12,10 @@ import apsw
 
 from onstage.errors import OnstageError, UsageError
 from onstage.events.receipt import Status
+from onstage.runtime.local_ways import LocalWays
 from onstage.runtime.operations import operate
 from onstage.testing.checks.open_files import open_descriptors
+from onstage.testing.checks.stored_file import StoredFile
 from onstage.testing.virtual_clock import VirtualClock
 from onstage.testing.virtual_loop import Killed, VirtualLoop
 from onstage.testing.world.clients import Clients
@@ -22,8 +24,9 @@ from onstage.testing.world.life import Life
 from onstage.testing.world.onlooker import Onlooker
 from onstage.testing.world.outside import OUTSIDE
 from onstage.testing.world.plan import plan_of
+from onstage.testing.world.plays.play import Scene
 from onstage.testing.world.power import Power
-from onstage.testing.world.repertoire import app_of
+from onstage.testing.world.programme import drawn_plays, programme_of
 from onstage.testing.world.swarm import Fault, Swarm
 from onstage.testing.world.tape import Tape
 
@@ -74,11 +77,17 @@ class World:
         self.tape = Tape(seed, tape)
         self.swarm = Swarm(self.tape)
         self.onlooker = Onlooker()
-        self.clients = Clients(self.swarm, self.onlooker)
+        self.clients = Clients(self.swarm, self.onlooker, self.tape.stream("acts"))
+        self._drawn = self.tape.stream("programme")
+        self.plays = drawn_plays(self._drawn, self.tape.stream("guests"))
+        self.today = False
         self.clock = FlawedClock(VirtualClock(seed, self._time_s))
         self._order = self.tape.stream("order")
         self._power = Power(folder, self.swarm, seed, kept)
-        self._graveyard: list[VirtualLoop] = []
+        for play in self.plays:
+            self._power.offload_above = play.offload_above or self._power.offload_above
+            self._power.codec = play.codec or self._power.codec
+        self._graveyard: list[Life] = []
         self.crashes = 0
         self.version = 1
         self.life: Life
@@ -87,6 +96,11 @@ class World:
         self._kill_in = 0
         self.events = 0
         OUTSIDE.enter(self.swarm, lambda: self.onlooker.life, self.onlooker.called)
+
+    @property
+    def stored(self) -> StoredFile:
+        """What stands in the file now."""
+        return StoredFile(self.onlooker.rows, self._power.codec)
 
     @property
     def power_path(self) -> Path:
@@ -111,7 +125,7 @@ class World:
             if self.swarm.strikes(Fault.CLOCK_SKEW):
                 self.clock.wrong_ms = SKEWS_MS[self.swarm.amount(Fault.CLOCK_SKEW, len(SKEWS_MS))]
             self.life = Life(
-                app_of(self.version),
+                programme_of(self.version, tuple(play.name for play in self.plays), today=self.today),
                 loop,
                 clock=self.clock,
                 swarm=self.swarm,
@@ -119,6 +133,7 @@ class World:
                 onlooker=self.onlooker,
                 may_crash=self._may_crash,
                 power=self._power,
+                telemetry=next((play.telemetry() for play in self.plays if play.telemetry is not None), None),
             )
             self.onlooker.note("start", self.version, self.onlooker.life)
             self._starting = True
@@ -147,7 +162,7 @@ class World:
         zombie = None
         if self.life.is_up and not self._power.is_on and self.swarm.strikes(Fault.ZOMBIE):
             zombie = self.life.leave_zombie()
-            self._graveyard.append(self.life.loop)
+            self._graveyard.append(self.life)
             self._now_s = self.life.loop.time()
         else:
             self._bury_life()
@@ -164,9 +179,16 @@ class World:
     def _bury_life(self) -> None:
         self._now_s = self.life.loop.time()
         self.life.abandon()
-        self._graveyard.append(self.life.loop)
+        self._graveyard.append(self.life)
+
+    @property
+    def changes(self) -> bool:
+        """Whether a deployment of what it plays is still to come."""
+        return not self.today and any(play.changes for play in self.plays)
 
     def _choose_version(self) -> None:
+        if self.changes and self._drawn.pick(3) == 2:
+            self.today = True
         if self.swarm.strikes(Fault.DIVERGING_CODE):
             self.version = 3
         elif self.swarm.strikes(Fault.NEW_CODE):
@@ -198,7 +220,7 @@ class World:
         swarm = self.swarm
         if swarm.is_calm:
             return
-        ready: Any = loop._ready  # type: ignore[attr-defined]  # noqa: SLF001
+        ready: Any = loop._ready  # noqa: SLF001
         if self._kill_in and not self._starting:
             self._kill_in -= 1
             if not self._kill_in:
@@ -240,7 +262,7 @@ class World:
         """Start a node and carry the plan out, while faults strike."""
         self._start()
         self.clients.move_to(self.life)
-        plan = plan_of(self.tape, self.swarm)
+        plan = plan_of(self.tape, self.swarm, self.plays)
         calm_s = plan[-1][0] + CALM_MORE_S[self.tape.stream("plan").pick(len(CALM_MORE_S))]
         for at_s, deed in plan:
             if at_s > self.life.loop.time():
@@ -277,6 +299,7 @@ class World:
 
     async def operate(self, action: str, execution: int) -> None:
         """An operator retries or drops what is set aside."""
+        together = self.stored.batch_of(execution)
         (before,) = self.onlooker.rows("select status from onstage_execution where id = ?", execution)[0]
         try:
             await operate(self.life.node, action, execution)
@@ -285,7 +308,7 @@ class World:
             return
         diverged = before == Status.DIVERGED
         if action == "drop":
-            self.onlooker.dropped.add(execution)
+            self.onlooker.dropped |= together
             self.onlooker.marks.add("a dead letter was dropped")
         else:
             self.onlooker.marks.add("a diverged execution was resumed" if diverged else "a dead letter was retried")
@@ -297,6 +320,13 @@ class World:
         self._power.after_kill()
         self._start()
         self.clients.move_to(self.life)
+
+    def end_plays(self) -> None:
+        """The storm is over: operators let go of what they hold back."""
+        for play in self.plays:
+            if play.at_end is not None:
+                scene = Scene(LocalWays(self.life.node), self.onlooker, self._drawn, end=True)
+                self.life.loop.run_until_complete(play.at_end(scene))
 
     def grow_calm(self) -> None:
         """No fault from now on, and the clock is right."""
@@ -311,11 +341,13 @@ class World:
         self.swarm.is_calm = True
         if hasattr(self, "life"):
             self.life.abandon()
-            self._graveyard.append(self.life.loop)
+            self._graveyard.append(self.life)
         self.onlooker.close()
         self._power.close()
-        for loop in self._graveyard:
-            loop.bury()
+        for life in self._graveyard:
+            life.loop.bury()
+        for life in self._graveyard:
+            life.fall_apart()
 
     def result(self) -> Result:
         """What became of it."""

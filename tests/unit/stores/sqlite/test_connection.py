@@ -162,6 +162,36 @@ def test_an_error_of_the_function_comes_out_as_it_is() -> None:
     assert connection.execute("SELECT count(*) FROM mine").fetchone() == (0,)
 
 
+def test_a_statement_that_was_left_half_read_is_closed_after_many_others() -> None:
+    kept: list[apsw.Cursor] = []
+
+    def work(session: Any) -> int:
+        session.execute("INSERT INTO mine VALUES (1), (2)")
+        kept.append(session.execute("SELECT x FROM mine"))
+        assert next(kept[0]) == (1,)
+        for n in range(1_000):
+            session.execute("INSERT INTO mine VALUES (?)", (n,))
+        return len(session._cursors)  # noqa: SLF001
+
+    connection, guard = guarded(lambda: 0.0)
+    assert guard.run(work) < 200, "those that have gone are forgotten"
+    with pytest.raises(apsw.CursorClosedError):
+        next(kept[0])
+    connection.execute("COMMIT")
+    assert connection.execute("SELECT count(*) FROM mine").fetchone() == (1_002,)
+
+
+def test_rare_statements_outlast_those_of_many_batches(path: Path) -> None:
+    connection = open_writer(path, "OFF")
+    connection.execute("SELECT 1 -- rare").fetchall()
+    for _ in range(400):
+        connection.execute("SELECT 2").fetchall()
+    misses = connection.cache_stats()["misses"]
+    connection.execute("SELECT 1 -- rare").fetchall()
+    assert connection.cache_stats()["misses"] == misses
+    connection.close()
+
+
 def content(path: Path) -> list[object]:
     connection = apsw.Connection(str(path))
     try:
@@ -202,6 +232,22 @@ def test_what_a_failed_sync_left_in_the_log_is_written_once_more(size: int, path
         for seed in range(10):
             assert left_after_a_cut(vfs, seed, tmp_path / str(seed)) == [size, 4], "and what it sees is durable"
         second.close()
+
+
+def test_a_log_that_cannot_be_written_once_more_is_not_brought_to_the_file_either(path: Path) -> None:
+    with PowerVFS("not-renewed") as vfs:
+        first = open_writer(path, "FULL", vfs.name)
+        first.execute("CREATE TABLE mine (x)")
+        vfs.fail(Fault(vfs.count, FaultKind.SYNC_ERROR, times=2))
+        with pytest.raises(apsw.IOError):
+            first.execute("INSERT INTO mine VALUES ('perhaps')")
+        vfs.kill()
+        with suppress(apsw.Error):
+            first.close(True)
+        before = vfs.count
+        with pytest.raises(StoreUnavailable, match="disk I/O error"):
+            open_writer(path, "FULL", vfs.name)
+        assert {operation.file for operation in vfs.disk.operations[before:]} == {f"{path}-wal"}
 
 
 def test_a_log_is_renewed_on_the_real_disk_too(path: Path) -> None:

@@ -307,7 +307,7 @@ def test_every_field_that_holds_a_payload_is_known() -> None:
     assert fields - {"secret"} == set(PAYLOAD_FIELDS)
 
 
-@pytest.mark.parametrize("place", ["stores/sqlite/queries.sql", "cli/store_file.sql"])
+@pytest.mark.parametrize("place", ["stores/sqlite/queries.sql", "reading/store_file.sql"])
 def test_no_query_answers_a_reference(place: str) -> None:
     """Each one that answers an event's data answers what it names."""
     text = (files("onstage") / place).read_text(encoding="utf-8")

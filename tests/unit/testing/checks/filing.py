@@ -45,7 +45,7 @@ class File:
     def process(self, n: int, *, is_open: int = 0, digest: bytes = EMPTY, **more: Any) -> None:
         ended = more.get("ended", None if is_open else 9)
         row = (n, f"p{n}", more.get("declared"), "k", digest, is_open, more.get("outcome"), 0, ended)
-        self.do("insert into onstage_process values (?, ?, ?, ?, ?, ?, ?, ?, ?)", *row)
+        self.do("insert into onstage_process values (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)", *row)
 
     def receipts(self, *receipts: Receipt, epoch: int = 1, seq: int = 1) -> None:
         self.do(

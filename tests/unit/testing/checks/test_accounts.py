@@ -45,3 +45,16 @@ def test_an_outcome_is_the_first_that_receipts_put_out(file: File) -> None:
         "process 1 came to a.end, its receipts say a.b",
         "process 2 came to None, its receipts say a.b",
     ]
+
+
+def test_an_outcome_that_the_engine_itself_emits_counts_if_it_is_named(file: File) -> None:
+    file.process(1, declared="order", outcome="a.end")
+    file.event(1)
+    file.event(2, type=2, process=1)
+    file.receipts(settled(1, outputs=((3, 2),)))
+    decisive = {"order": {"a.end"}}
+    assert list(wrong_outcomes(file.look(), decisive, {"a.end"})) == []
+    file.process(4, declared="order")
+    file.event(5, type=2, process=4)
+    assert list(wrong_outcomes(file.look(), decisive)) == []
+    assert list(wrong_outcomes(file.look(), decisive, {"a.end"})) == ["process 4 came to None, its receipts say a.end"]

@@ -70,7 +70,7 @@ def test_one_thing_under_two_numbers_is_noticed(tmp_path: Path) -> None:
             world,
             "bank",
             "insert into onstage_process select id + 100000, wire_id, declared, key, digest, open, outcome, started,"
-            " ended from onstage_process limit 1",
+            " ended, undoable, asked from onstage_process limit 1",
         )
         (twice,) = known_twice(parts_of(world)["bank"])
         assert "has 2 numbers" in twice

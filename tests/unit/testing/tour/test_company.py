@@ -22,11 +22,10 @@ def test_a_node_hosts_one_service_and_the_observer_none(tmp_path: Path) -> None:
 def test_a_life_that_is_gone_writes_nothing_more(tmp_path: Path) -> None:
     with rested(tmp_path) as world:
         bank = world.members["bank"]
-        bank.abandon()
+        world.end_life("bank", 0.0)
         assert bank.loop.is_dead
         assert not bank.is_up
         assert world.log.trouble is None
-        del world.members["bank"]
-        world.end_life("bank", 0.0)
+        assert "bank" not in world.members
         world.run_to(world.now_s + 2)
         assert world.members["bank"].is_up

@@ -28,7 +28,7 @@ def test_what_is_left_in_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         world.events = 100
         node: Any = world.life.node
         node.open[7] = None
-        node.watch._waiters[3] = []  # noqa: SLF001
+        node.watch._waiters._waiting[3] = []  # noqa: SLF001
         node.mailbox._recent[1] = 2  # noqa: SLF001
 
     found = left(monkeypatch, leave)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from onstage.runtime import admission
-from onstage.testing.world.clients import identity_of
+from onstage.testing.checks.acknowledgements import identity_of
 from onstage.testing.world.kept_file import KeptFile
 from onstage.testing.world.playing import play, run
 from onstage.testing.world.swarm import Fault
@@ -11,7 +11,7 @@ from onstage.testing.world.world_run import World
 
 
 def test_the_identity_is_the_one_at_the_door() -> None:
-    assert identity_of("client-3") == admission._door(admission.OWN_SOURCE, "client-3", "t", b"").identity  # noqa: SLF001
+    assert identity_of("client-3") == admission.door_of(admission.OWN_SOURCE, "client-3", "t", b"").identity
 
 
 def test_every_client_has_its_answer_in_the_end(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_more_connections_than_are_kept_are_opened(tmp_path: Path) -> None:
     kept.close()
 
 
-def test_an_emptied_file_has_no_rows_and_no_log(tmp_path: Path) -> None:
+def test_an_emptied_file_has_no_rows_and_writes_its_log_from_the_start(tmp_path: Path) -> None:
     kept = KeptFile(tmp_path / "kept.db")
     writer = kept.open_writer(kept.path, "OFF", IN_ONE_PROCESS)
     writer.execute("CREATE TABLE effect (id INTEGER PRIMARY KEY, place TEXT)")
@@ -87,8 +87,13 @@ def test_an_emptied_file_has_no_rows_and_no_log(tmp_path: Path) -> None:
     assert {"effect", "onstage_event", "onstage_meta"} <= set(tables)
     rows = [f'SELECT 1 FROM "{name}"' for name in tables]  # noqa: S608  a table's own name
     assert reader.execute(" UNION ALL ".join(rows)).fetchall() == []
-    assert kept.path.with_name("kept.db-wal").stat().st_size == 0
     reader.close()
+    log = kept.path.with_name("kept.db-wal")
+    size = log.stat().st_size
+    writer = kept.open_writer(kept.path, "OFF", IN_ONE_PROCESS)
+    writer.execute(PUT, ("two",))
+    writer.close()
+    assert log.stat().st_size == size > 0
     kept.close()
 
 

@@ -23,7 +23,7 @@ def looking(tmp_path: Path, *statements: str) -> Onlooker:
     return onlooker
 
 
-PROCESS = "insert into onstage_process values (1, 'p', 'order', 'k', x'01', 1, null, 0, null)"
+PROCESS = "insert into onstage_process values (1, 'p', 'order', 'k', x'01', 1, null, 0, null, 0, 0)"
 WAITING = "insert into onstage_execution values (65537, 1, 2, 1, 0, 0, 1, 0, null, 0, 0, 0, null, null)"
 
 

@@ -1,0 +1,1 @@
+"""What only some worlds play: one module for each feature, drawn by the seed."""
