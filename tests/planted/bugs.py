@@ -133,6 +133,7 @@ ON_TOUR: dict[Plant, str] = {
     tour.mark_before_acknowledgement: "I1 liveness",
     tour.newest_mark_only: "I1 liveness",
     tour.counters_not_reduced: "I1 liveness",
+    tour.holes_ignored: "I1 liveness",
     tour.repetitions_known_for_a_while: "I1 I2 twice liveness world",
     tour.place_before_events: "I1 liveness",
     tour.place_not_verified: "I1 liveness",

@@ -102,6 +102,7 @@ class EmbeddedLog:
         self._made = 0
         self._brokers: list[EmbeddedBroker] = []
         self._cursors: dict[str, _EmbeddedCursor] = {}
+        self._dropped: set[int] = set()
         self.begin_anew()
 
     # What the world does to it.
@@ -130,17 +131,20 @@ class EmbeddedLog:
     def truncate(self, last: int) -> None:
         """Lose all messages behind `last`, as by a crash or an older copy of the disk; the identity stays."""
         del self._messages[last:]
+        self._dropped = {seq for seq in self._dropped if seq <= last}
         self.forget_all("the broker lost its tail")
 
     def drop(self, seq: int) -> None:
         """Remove one message, as a limit or an operator does. Its id is still remembered."""
         self._messages[seq - 1] = None
+        self._dropped.add(seq)
 
     def begin_anew(self) -> None:
         """Be empty, with another identity."""
         self._made += 1
         self.identity = f"{self.namespace}-{self._made}"
         self._messages: list[Logged | None] = []
+        self._dropped.clear()
         self._known: dict[str, int] = {}
         self.forget_all("the log was made anew")
 
@@ -154,7 +158,7 @@ class EmbeddedLog:
     def state(self) -> LogState:
         """What the log is now."""
         first = next((logged.seq for logged in self._messages if logged is not None), self.last + 1)
-        return LogState(self.identity, first, self.last)
+        return LogState(self.identity, first, self.last, sum(seq > first for seq in self._dropped))
 
     def at(self, seq: int) -> Logged | None:
         """The message at `seq`."""

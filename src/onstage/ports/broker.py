@@ -44,11 +44,15 @@ class Logged(msgspec.Struct, frozen=True):
 
 
 class LogState(msgspec.Struct, frozen=True):
-    """What the log is at this moment. `identity` changes when it was made anew; an empty log has `last` < `first`."""
+    """What the log is at this moment. `identity` changes when it was made anew; an empty log has `last` < `first`.
+
+    `holes` is how many messages between `first` and `last` are gone, by whatever cause.
+    """
 
     identity: str
     first: int
     last: int
+    holes: int = 0
 
 
 class Value(msgspec.Struct, frozen=True):

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 __all__ = [
     "ID",
     "MARKS_KEPT",
+    "Holes",
     "KeptMarks",
     "Mark",
+    "decode_holes",
     "decode_mark",
     "encode_mark",
     "newest_standing",
@@ -44,6 +46,13 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
     n: int = 0
     position: int = 0
     forward: int = 0
+
+
+class Holes(msgspec.Struct, frozen=True, array_like=True):
+    """How many messages were gone from a log when a relay last looked."""
+
+    stream: str
+    count: int
 
 
 @final
@@ -77,11 +86,17 @@ class KeptMarks:
 
 encode_mark = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(Mark).decode
+_DECODE_HOLES: Final = msgspec.msgpack.Decoder(Holes).decode
 
 
 def decode_mark(note: Note) -> Mark:
     """The mark in a note."""
     return _DECODE(note.body)
+
+
+def decode_holes(note: Note) -> Holes:
+    """The holes in a note."""
+    return _DECODE_HOLES(note.body)
 
 
 def public_id(message: Logged) -> str:

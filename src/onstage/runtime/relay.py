@@ -8,6 +8,9 @@ subjects are committed. A relay that dies in between publishes the same messages
 On each connect, and from time to time, it looks whether its marks still stand: all since the last look, because what
 was published before a loss was noticed stands behind the hole. If one does not, it goes back to the last mark before it
 and publishes from there anew, without ids, for the broker may believe that it has them. Readers drop what they know.
+
+A single message that is gone is missed by whoever reads the next one on its subject. Behind the last there is none: so
+when the log has more holes than before, the last one of each subject is published again, whichever it was.
 """
 
 from __future__ import annotations
@@ -22,16 +25,29 @@ import msgspec
 from onstage.core.commit import Note, Notes
 from onstage.errors import BrokerUnavailable, StoreUnavailable, UsageError
 from onstage.ports.store import Refused
-from onstage.runtime.marks import ID, MARKS_KEPT, KeptMarks, Mark, decode_mark, encode_mark, newest_standing, stands
+from onstage.runtime.marks import (
+    ID,
+    MARKS_KEPT,
+    Holes,
+    KeptMarks,
+    Mark,
+    decode_holes,
+    decode_mark,
+    encode_mark,
+    newest_standing,
+    stands,
+)
 from onstage.runtime.outgoing import Outgoing, is_own
+from onstage.runtime.strand_counts import StrandCounts
 from onstage.runtime.task_end import end_tasks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
-    from onstage.ports.broker import Broker, Message
+    from onstage.ports.broker import Broker, LogState, Message
     from onstage.ports.store import Bundle, EventView
     from onstage.runtime.node import Node
+    from onstage.runtime.strand_counts import Counting
     from onstage.runtime.strands import Ask
 
 __all__ = ["FORWARD", "Relay"]
@@ -41,6 +57,7 @@ FORWARD: Final = "forward"
 
 SENT: Final = "sent"
 ANEW: Final = "sent anew"
+HOLES: Final = "holes"
 EVENTS_AT_ONCE: Final = 500
 BUNDLES_AT_ONCE: Final = 300
 FORWARDS_AT_ONCE: Final = 100
@@ -50,8 +67,6 @@ LOOK_S: Final = 10.0
 """The newest marks are looked at this often even if nothing seems wrong."""
 
 log = logging.getLogger("onstage.relay")
-_ENCODE_INT: Final = msgspec.msgpack.Encoder().encode
-_DECODE_INT: Final = msgspec.msgpack.Decoder(int).decode
 _NOWHERE: Final = Mark("", 0, "")
 
 
@@ -60,7 +75,7 @@ class _Parcel(NamedTuple):
     n: int
     position: int
     forward: int
-    counted: Counter[str]
+    counting: Counting
 
 
 @final
@@ -79,7 +94,8 @@ class Relay:
         self._kept = 0
         self._marks = KeptMarks()
         self._verified = 0
-        self._counters: dict[str, int] = {}
+        self._counts = StrandCounts()
+        self._holes = Holes("", 0)
         self._anew_to = _NOWHERE
         self._doubtful = True
         self.republished = 0
@@ -95,6 +111,9 @@ class Relay:
             self._sent, self._kept = decode_mark(notes[0]), notes[0].number
         if anew := await reader.notes(ANEW, limit=1):
             self._anew_to = decode_mark(anew[0])
+        if holes := await reader.notes(HOLES, limit=1):
+            self._holes = decode_holes(holes[0])
+        await self._counts.load(reader)
         self._wake.set()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -169,7 +188,7 @@ class Relay:
                 mark = msgspec.structs.replace(
                     mark, stream=state.identity, seq=seqs[end], id=parcel.messages[end].headers[ID]
                 )
-            await self._keep(mark, parcel.counted)
+            await self._keep(mark, parcel.counting)
             return True
 
     async def _send(self, messages: Sequence[Message], *, anew: bool) -> list[int]:
@@ -185,14 +204,13 @@ class Relay:
         sent, known = self._sent, self._anew_to
         return sent.n < known.n or sent.position < known.position or sent.forward < known.forward
 
-    async def _keep(self, mark: Mark, counted: Counter[str]) -> None:
-        counters = {subject: await self._counter(subject) + count for subject, count in counted.items()}
+    async def _keep(self, mark: Mark, counting: Counting) -> None:
         number = self._kept + 1
-        kept = [Note(SENT, number, encode_mark(mark)), *_counter_notes(counters)]
+        kept = [Note(SENT, number, encode_mark(mark)), *counting.notes]
         await self._commit(Notes(kept, [(SENT, old, old) for old in self._marks.dropped()]))
         self._marks.add(number)
         self._sent, self._kept = mark, number
-        self._counters |= counters
+        self._counts.settle(counting)
 
     async def _commit(self, notes: Notes) -> None:
         await self._node.store.durable(self._node.append_notes(notes))
@@ -210,42 +228,34 @@ class Relay:
         if not (bundles or events or forwards):
             return None
         messages: list[Message] = []
-        counted, outgoing = Counter[str](), self._outgoing
+        counting, outgoing = self._counts.begin(), self._outgoing
         messages += [
-            outgoing.event(event, await self._count(outgoing.subject(event), counted))
-            for event in filter(is_own, events)
+            outgoing.event(event, counting.next(outgoing.subject(event), event.n)) for event in filter(is_own, events)
         ]
         messages += [await outgoing.bundle(bundle) for bundle in bundles]
         messages += [
-            outgoing.forward(note, await self._count(outgoing.forward_subject(note), counted)) for note in forwards
+            outgoing.forward(note, counting.next(outgoing.forward_subject(note), note.number)) for note in forwards
         ]
         return _Parcel(
             messages,
             events[-1].n if events else sent.n,
             bundles[-1].position if bundles else sent.position,
             forwards[-1].number if forwards else sent.forward,
-            counted,
+            counting,
         )
-
-    async def _count(self, subject: str, counted: Counter[str]) -> int:
-        counted[subject] += 1
-        return await self._counter(subject) + counted[subject]
-
-    async def _counter(self, subject: str) -> int:
-        known = self._counters.get(subject)
-        if known is None:
-            notes = await self._node.store.reader.notes(_counter_topic(subject), limit=1)
-            known = self._counters[subject] = _DECODE_INT(notes[0].body) if notes else 0
-        return known
 
     # What the log has lost.
 
     async def _look(self) -> None:
-        """Look whether the marks since the last look stand; go back behind the first that does not."""
+        """Look whether the marks since the last look stand, and whether single messages have gone since."""
         if not self._sent.seq:
             return
-        notes = await self._node.store.reader.notes(SENT, newest_first=True, limit=MARKS_KEPT)
-        state, good = await self._broker.state(), None
+        state = await self._broker.state()
+        await self._look_at_marks(state)
+        await self._look_for_holes(state)
+
+    async def _look_at_marks(self, state: LogState) -> None:
+        notes, good = await self._node.store.reader.notes(SENT, newest_first=True, limit=MARKS_KEPT), None
         doubted = [note for note in reversed(notes) if note.number >= self._verified]
         for note in doubted:
             if not await stands(self._broker, state, decode_mark(note)):
@@ -262,14 +272,24 @@ class Relay:
             await self._go_back(mark, number)
 
     async def _go_back(self, good: Mark, number: int) -> None:
-        counted = await self._counted(good, self._sent)
-        counters = {subject: await self._counter(subject) - count for subject, count in counted.items()}
+        counting = self._counts.less(await self._counted(good, self._sent))
         anew_to = self._anew_to if self._is_anew else self._sent
-        kept = [Note(SENT, number, encode_mark(good)), Note(ANEW, 0, encode_mark(anew_to)), *_counter_notes(counters)]
+        kept = [Note(SENT, number, encode_mark(good)), Note(ANEW, 0, encode_mark(anew_to)), *counting.notes]
         await self._commit(Notes(kept, [(SENT, number, self._kept)]))
         self._marks.go_back(number)
         self._sent, self._kept, self._verified, self._anew_to = good, number, number, anew_to
-        self._counters |= counters
+        self._counts.settle(counting)
+
+    async def _look_for_holes(self, state: LogState) -> None:
+        known = self._holes.count if self._holes.stream == state.identity else 0
+        if state.holes > known:
+            log.warning("single messages of the log are gone; the last one of each subject is published again")
+            async with self._publishing:
+                await self._send_all(self._ends())
+        holes = Holes(state.identity, state.holes)
+        if holes != self._holes:
+            await self._commit(Notes([Note(HOLES, 0, encode_mark(holes))]))
+            self._holes = holes
 
     async def _counted(self, good: Mark, last: Mark) -> Counter[str]:
         """How many events and forwards there are on each subject behind one mark, up to another."""
@@ -303,17 +323,33 @@ class Relay:
         """Publish again what is asked for, as far as it was published; answers how many. Rare, so slow."""
         if ask.store != self._outgoing.store:
             return 0
+        async with self._publishing:  # so nothing comes in between, and all up to the last number sent is there
+            return await self._send_all(self._asked(ask))
+
+    async def _send_all(self, messages: AsyncIterator[Message]) -> int:
         sent = 0
         parcel: list[Message] = []
-        async with self._publishing:  # so nothing comes in between, and all up to the last number sent is there
-            async for message in self._asked(ask):
-                parcel.append(message)
-                if len(parcel) == EVENTS_AT_ONCE:
-                    sent += len(await self._send(parcel, anew=True))
-                    parcel = []
-            if parcel:
+        async for message in messages:
+            parcel.append(message)
+            if len(parcel) == EVENTS_AT_ONCE:
                 sent += len(await self._send(parcel, anew=True))
+                parcel = []
+        if parcel:
+            sent += len(await self._send(parcel, anew=True))
         return sent
+
+    async def _ends(self) -> AsyncIterator[Message]:
+        """The last message on each subject, and the last bundle: nothing comes behind them that shows their loss."""
+        reader, outgoing = self._node.store.reader, self._outgoing
+        for counted in [counted for counted in self._counts.all if counted.last]:
+            if counted.subject.startswith("ctl."):
+                for note in await reader.notes(FORWARD, after=counted.last - 1, limit=1):
+                    yield outgoing.forward(note, counted.count)
+            elif event := await reader.event(counted.last):
+                yield outgoing.event(event, counted.count)
+        if self._sent.position:
+            for bundle in await reader.receipts(after=self._sent.position - 1, limit=1):
+                yield await outgoing.bundle(bundle)
 
     async def _asked(self, ask: Ask) -> AsyncIterator[Message]:
         outgoing, number = self._outgoing, 0
@@ -352,14 +388,6 @@ class Relay:
                     return
                 yield bundle
             after = page[-1].position
-
-
-def _counter_topic(subject: str) -> str:
-    return f"out {subject}"
-
-
-def _counter_notes(counters: dict[str, int]) -> Iterable[Note]:
-    return (Note(_counter_topic(subject), 0, _ENCODE_INT(count)) for subject, count in counters.items())
 
 
 def _up_to(bundles: Sequence[Bundle], n: int) -> list[Bundle]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from onstage.ports.broker import Broker
     from onstage.ports.store import Reader
 
-__all__ = ["ASK", "LACKS", "Ask", "Lack", "Strands", "decode_ask", "store_in"]
+__all__ = ["ASK", "LACKS", "Ask", "Lack", "Strands", "decode_ask", "note_number", "store_in"]
 
 ASK: Final = "onstage-ask"
 """The header of a request to send again; its body is an `Ask`."""
@@ -73,6 +73,11 @@ def store_in(wire: str) -> str:
     return wire.split("-", 1)[0]
 
 
+def note_number(name: str) -> int:
+    """The number under which what has this name is noted: 56 bits of BLAKE2b."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=7).digest(), "big")
+
+
 @final
 class Lack(msgspec.Struct, array_like=True):
     """What is missing of a strand: all up to `wanted`, and the service to ask."""
@@ -85,8 +90,7 @@ class Lack(msgspec.Struct, array_like=True):
     @property
     def number(self) -> int:
         """Under which number it is noted."""
-        digest = blake2b(f"{self.store} {self.subject}".encode(), digest_size=7).digest()
-        return int.from_bytes(digest, "big")
+        return note_number(f"{self.store} {self.subject}")
 
 
 _LACK: Final = msgspec.msgpack.Decoder(Lack).decode

@@ -128,6 +128,19 @@ class BrokerLog(BrokerMaker):
         assert (again.data, again.id) == (b"1", "id-1")
         assert await t.broker.publish(t.messages(range(3))) == seqs
 
+    @tried
+    async def test_messages_that_are_gone_are_counted(self, t: BrokerTrial) -> None:
+        """Those between the first and the last that are there; what went with the beginning is not between them."""
+        await t.broker.publish(t.messages(range(5)))
+        assert (await t.broker.state()).holes == 0
+        await t.drop(3)
+        await t.drop(2)
+        state = await t.broker.state()
+        assert (state.first, state.last, state.holes) == (1, 5, 2)
+        await t.drop(1)
+        state = await t.broker.state()
+        assert (state.first, state.last, state.holes) == (4, 5, 0)
+
     def _ask_for_ids(self, t: BrokerTrial) -> None:
         if not t.broker.features.refuses_duplicates:
             raise NotAsked

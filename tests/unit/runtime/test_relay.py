@@ -105,6 +105,48 @@ def test_going_back_survives_the_node() -> None:
     asyncio.run(story())
 
 
+def test_the_last_message_of_a_subject_that_is_gone_is_published_again() -> None:
+    """The observer has it, the marks stand, and nothing comes behind it: nobody else can know."""
+
+    async def story() -> None:
+        async with touring("shop", "post") as troupe:
+            process = await troupe.emit("shop", Placed("o1"))
+            await troupe.until(lambda: len(numbers(troupe)) == 2)
+            (approved,) = [each for each in troupe.messages("evt.") if each.headers["ce-type"] == "shop.approved"]
+            relay = troupe.exchange("shop").relay
+            await troupe.until(lambda: not relay._doubtful and relay.sent_n == 2)  # noqa: SLF001
+            troupe.log.drop(approved.seq)
+            await troupe.begin("bank")
+            relay.doubt()
+            assert (await troupe.verdict(process)).outcome == "shop.paid"
+            again = relay.republished
+            await troupe.end("shop")
+            await troupe.begin("shop")
+            relay = troupe.exchange("shop").relay
+            await troupe.until(lambda: not relay._doubtful)  # noqa: SLF001
+            assert relay.republished == 0, "the holes are known through restarts"
+            assert 0 < again <= 3
+
+    asyncio.run(story())
+
+
+def test_the_ends_are_one_message_for_each_subject_and_a_bundle() -> None:
+    async def story() -> None:
+        async with touring("post", "bank", "shop") as troupe:
+            for n in range(3):
+                await troupe.verdict(await troupe.emit("post", Placed("o1", n)))
+            relays = {name: troupe.exchange(name).relay for name in ("post", "shop", "bank")}
+            found = {name: [each async for each in relay._ends()] for name, relay in relays.items()}  # noqa: SLF001
+            sent = {name: [each.subject.split(".")[0] for each in ends] for name, ends in found.items()}
+            assert sent == {"post": ["ctl", "rcpt"], "shop": ["evt", "evt", "rcpt"], "bank": ["evt", "rcpt"]}
+            there = [[each.headers[ID] for each in troupe.messages(start)][-1] for start in ("ctl.", "evt.")]
+            assert found["post"][0].headers[ID] == there[0]
+            assert found["bank"][0].headers[ID] == there[1]
+            assert found["bank"][0].headers["ce-sequence"] == "3"
+
+    asyncio.run(story())
+
+
 def test_what_is_asked_for_is_published_again() -> None:
     async def story() -> None:
         async with touring("shop") as troupe:

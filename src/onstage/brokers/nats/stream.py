@@ -206,7 +206,8 @@ async def read_state(link: Link, namespace: str) -> LogState:
     if answer.state is None:
         raise unavailable("the broker does not say what the log is", "its answer has no state")
     state = answer.state
-    return LogState(answer.created, state.first_seq if state.messages else state.last_seq + 1, state.last_seq)
+    first = state.first_seq if state.messages else state.last_seq + 1
+    return LogState(answer.created, first, state.last_seq, state.last_seq + 1 - first - state.messages)
 
 
 async def fetch(link: Link, stream: str, query: Mapping[str, Any]) -> Logged | None:

@@ -93,7 +93,7 @@ def test_an_error_that_nobody_expects_is_no_answer() -> None:
 
 
 def test_an_empty_log_ends_before_it_begins() -> None:
-    for state, expected in (((0, 0, 0), (1, 0)), ((0, 6, 5), (6, 5)), ((2, 4, 5), (4, 5))):
+    for state, expected in (((0, 0, 0), (1, 0)), ((0, 6, 5), (6, 5)), ((2, 4, 5), (4, 5)), ((2, 4, 9), (4, 9, 4))):
         numbers = dict(zip(("messages", "first_seq", "last_seq"), state, strict=True))
         link: Any = FakeLink(lambda *_, numbers=numbers: {"created": "now", "state": numbers})
         assert asyncio.run(read_state(link, "shop")) == LogState("now", *expected)
