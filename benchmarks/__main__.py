@@ -25,6 +25,7 @@ from benchmarks.load import run_processes
 from benchmarks.manifests import check_of
 from benchmarks.model import ask_round_trip, fan_out, ten_steps
 from benchmarks.timers import timers
+from benchmarks.ui_draw import ui_draw
 from benchmarks.ui_open import ui_open
 from benchmarks.ui_pages import pages
 from onstage.cli.run_node import tune_collector
@@ -171,6 +172,7 @@ BENCHMARKS: dict[str, tuple[Any, ...]] = {
     "check of 1,000 services": (check_of, 1_000),
     "check of 10,000 services": (check_of, 10_000),
     "web UI, p95 in ms": (pages, 1_000_000, 10_000),
+    "web UI drawn": (ui_draw, 9),
     "web UI open": (ui_open, 9, 4_000),
 }
 
@@ -181,6 +183,7 @@ ONCE = (
     "stored events",
     "100,000 timers",
     "web UI, p95 in ms",
+    "web UI drawn",
     "web UI open",
     "ledger cost",
     "process of 100,000",

@@ -99,9 +99,9 @@ class Links:
         """An execution with its whole journal."""
         return self._with(f"{self.base}/executions/{number}", {"after": after})
 
-    def map(self, *, service: str | None = None) -> str:
-        """The map, around a service."""
-        return self._with(f"{self.base}/map", {"service": service})
+    def map(self, *, service: str | None = None, whole: bool = False) -> str:
+        """The map, around a service, or all of it however large it is."""
+        return self._with(f"{self.base}/map", {"service": service, "whole": "1" if whole else None})
 
     def event_types(self) -> str:
         """All types of events."""

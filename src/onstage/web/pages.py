@@ -120,7 +120,8 @@ class _Pages:
     async def map(self, request: Request) -> str:
         """Services and what goes between them."""
         page = await self._ui.service_map()
-        graph = graph_of(page, around=request.query_params.get("service") or None)
+        asked = request.query_params
+        graph = graph_of(page, around=asked.get("service") or None, whole="whole" in asked)
         return _page(request, "map.html", "map", page=page, graph=graph)
 
     async def event_types(self, request: Request) -> str:

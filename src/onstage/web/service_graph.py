@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Between", "Graph", "Spot", "graph_of"]
 
 AROUND_ABOVE: Final = 150
-"""With more services than this only what is around one of them is drawn."""
+"""With more services than this only what is around one of them is drawn, unless all of it is asked for."""
 
 
 @final
@@ -53,8 +53,8 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int = 0
 
 
-def graph_of(page: MapPage, *, around: str | None = None) -> Graph:
-    """The graph of services, whole or around one."""
+def graph_of(page: MapPage, *, around: str | None = None, whole: bool = False) -> Graph:
+    """The graph of services, around one, or all of it: with very many only if the `whole` is asked for."""
     owner = {handler: service for service, handlers in page.services.items() for handler in handlers}
     emitted: dict[str, list[Tallied]] = {}
     handled: dict[str, list[Tallied]] = {}
@@ -69,7 +69,7 @@ def graph_of(page: MapPage, *, around: str | None = None) -> Graph:
                 between.setdefault(pair, []).append((event, source, target))
     edges = tuple(_between(pair, parts) for pair, parts in sorted(between.items()))
     names = list(dict.fromkeys([*page.services, *(end for pair in sorted(between) for end in pair)]))
-    if around is None and len(names) > AROUND_ABOVE:
+    if around is None and not whole and len(names) > AROUND_ABOVE:
         around = max(names, key=lambda name: sum(name in (edge.source, edge.target) for edge in edges))
     if around is not None:
         edges = tuple(edge for edge in edges if around in (edge.source, edge.target))

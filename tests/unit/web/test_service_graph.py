@@ -55,3 +55,5 @@ def test_a_very_large_map_shows_the_neighbourhood_of_the_busiest() -> None:
     found = graph_of(page(many, *edges))
     assert found.around == "s9"
     assert found.left_out == AROUND_ABOVE + 1 - 4
+    whole = graph_of(page(many, *edges), whole=True)
+    assert (whole.around, whole.left_out, len(whole.nodes)) == (None, 0, AROUND_ABOVE + 1)
