@@ -29,6 +29,7 @@ from onstage.events.answer import ANSWER_PREFIX, is_answer
 from onstage.events.delayed import LATER
 from onstage.events.receipt import OPEN_MAX, Status
 from onstage.observe.possible import Possible
+from onstage.runtime.task_end import end_tasks
 from onstage.runtime.watch import kept_type
 
 if TYPE_CHECKING:
@@ -189,9 +190,7 @@ class HopelessWaits:
 
     async def close(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end_tasks(self._task)
 
     async def _run(self) -> None:
         while True:

@@ -32,6 +32,7 @@ from onstage.observe.progress import (
 from onstage.ports.clock import LOOK_AGAIN_S_MAX
 from onstage.ports.store import Refused
 from onstage.runtime.snags import Snags, obligation_of
+from onstage.runtime.task_end import end_tasks
 from onstage.runtime.watched_process import Told, WatchedProcess, unless_undone
 
 if TYPE_CHECKING:
@@ -130,9 +131,7 @@ class ProcessMonitor:
 
     async def close(self) -> None:
         """Read no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end_tasks(self._task)
 
     # Running.
 

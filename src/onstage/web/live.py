@@ -41,6 +41,7 @@ KEPT_MAX: Final = 1_000
 HEARTBEAT_S: Final = 15.0
 _GENERAL: Final = frozenset({"attention", "processes", "map", "audit", "events", "services"})
 _PROCESS: Final = "process/"
+_NEVER: Final = object()
 
 
 def is_topic(text: str) -> bool:
@@ -106,7 +107,7 @@ class Live:
 
     def _tell(self, topics: tuple[str, ...], found: dict[str, object]) -> None:
         """A topic that was not looked at before counts as changed: nobody knows what happened meanwhile."""
-        changed = [topic for topic, mark in found.items() if topic not in self._marks or self._marks[topic] != mark]
+        changed = {topic: None for topic, mark in found.items() if self._marks.get(topic, _NEVER) != mark}
         self._marks = {topic: mark for topic, mark in (self._marks | found).items() if topic in topics}
         for topic in changed:
             self._number += 1
@@ -114,8 +115,9 @@ class Live:
             self._changed[topic] = self._number
         while len(self._changed) > KEPT_MAX:
             self._forgotten = self._changed.pop(next(iter(self._changed)))
-        for woken in self._listening if changed else ():
-            woken.set()
+        for woken, chosen in self._listening.items():
+            if not changed.keys().isdisjoint(chosen):
+                woken.set()
 
     async def _marks_of(self, topics: tuple[str, ...], store: StoreFile) -> dict[str, object]:
         """What is different when a topic has changed; nothing if the file has not since this connection looked."""

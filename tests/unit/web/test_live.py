@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from onstage.events.envelope import Envelope
+from onstage.web import live as live_module
 from onstage.web.live import Live, is_topic
 from onstage.web.source import Source
 
@@ -44,6 +47,35 @@ def test_a_topic_is_told_when_it_changed_and_only_then(tiny: Any) -> None:
             silent.cancel()
             await asyncio.wait([silent])
         await lists.aclose()
+        await live.close()
+        source.close()
+
+    asyncio.run(story())
+
+
+def test_whoever_is_silent_hears_that_the_server_is_there_however_busy_other_topics_are(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "HEARTBEAT_S", 0.5)
+    tiny.play(("o1", 5))
+
+    async def story() -> None:
+        source = Source(Path(tiny.store))
+        live = Live(source)
+        lists, other = live.listen(["processes"]), live.listen(["process/o1"])
+        await notice(lists)
+        await notice(other)
+        silent = asyncio.ensure_future(anext(other))
+        for n in range(50):
+            live._tell(("processes", "process/o1"), {"processes": n})  # noqa: SLF001  as if the store were busy
+            assert (await notice(lists))[1] == "processes"
+            if silent.done():
+                break
+            await asyncio.sleep(0.1)
+        assert silent.done()
+        assert silent.result() is None
+        for each in (lists, other):
+            await each.aclose()
         await live.close()
         source.close()
 
