@@ -124,6 +124,8 @@ class Batching:
         first.lane = self._lane
         self._node.dispatcher.offer(first)
         self._node.dispatcher.wake()
+        if self._pending:
+            self._look_in(self._wait_s)  # it may be gone before it begins, and then nobody else would look
 
     def _look_in(self, pause_s: float) -> None:
         if self._timer is None:

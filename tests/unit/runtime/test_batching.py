@@ -61,6 +61,36 @@ def test_a_full_batch_runs_at_once_and_the_rest_gathers() -> None:
     assert batches == [["a", "b", "c"]]
 
 
+def test_a_leader_that_is_gone_before_it_begins_does_not_hold_back_the_others() -> None:
+    batches: list[list[str]] = []
+    goes_on = asyncio.Event()
+
+    async def story() -> None:
+        service = Service("shop")
+
+        @service.on(Placed, batch=4, batch_wait="100ms")
+        async def take(events: list[Placed]) -> None:
+            batches.append([each.id for each in events])
+            await goes_on.wait()
+
+        async with playing(service) as house:
+            processes = [await house.emit(Placed("a"))]
+            async with asyncio.timeout(10):
+                while not batches:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            processes += [await house.emit(Placed(name)) for name in "cde"]
+            await asyncio.sleep(0.3)  # c leads, and waits in the lane; nothing comes after d and e
+            leader = sorted(house.node.open)[1]
+            house.node.open.pop(leader)
+            house.node.dispatcher.dropped.add(leader)  # as if its commit had been refused
+            goes_on.set()
+            for process in processes[2:]:
+                assert (await process.verdict(timeout=10)).is_final
+
+    asyncio.run(story())
+    assert batches == [["a"], ["d", "e"]]
+
+
 def test_a_handler_of_single_events_has_no_batching() -> None:
     async def story() -> None:
         service = Service("shop", concurrency=5)
